@@ -1,0 +1,76 @@
+/** What a step does to the world. */
+export type Effect = 'read' | 'write' | 'destroy'
+
+/** What an operator would type to do the same by hand. Secrets never stand in argv. */
+export interface ManualCommand {
+  argv: readonly string[]
+  /** A word of context printed before the command, without `#`. */
+  note?: string
+}
+
+/** One thing in flight, such as a table. Units are those of the `Progress` that holds it. */
+export interface ProgressItem {
+  name: string
+  done: number
+  total?: number
+}
+
+/** How far a step is. The core measures; `ui` renders. */
+export interface Progress {
+  unit: 'bytes' | 'rows' | 'items'
+  done: number
+  total?: number
+  /** Units per second, smoothed. */
+  rate?: number
+  secondsLeft?: number
+  /** What is in flight, at most a handful. */
+  items?: readonly ProgressItem[]
+  /** A short word after the figures, such as `7 of 31 tables`. */
+  note?: string
+}
+
+export interface StepIo {
+  /** Replaces what stands under the step's title. Called often; the view throttles. */
+  progress(progress: Progress | string): void
+  /** A sentence that stays on the screen and goes into the journal. */
+  notice(text: string): void
+  /** Aborted by Ctrl-C; every wait inside a step must honour it. */
+  readonly signal: AbortSignal
+}
+
+export interface Step<S> {
+  /** Stable: it stands in the journal and in --json. Form: `procedure.step`. */
+  id: string
+  title: string
+  effect: Effect
+  /** A reason to leave the step out, or undefined to run it. Pure. */
+  skip?(state: S): string | undefined
+  /** Pure, and built by the same argument builders that `run` uses. */
+  byHand(state: S): readonly ManualCommand[]
+  /** Must be repeatable, or detect that it is done: a killed run starts it again. */
+  run(state: S, io: StepIo): Promise<void>
+  /** Takes back what `run` did, wholly or in part; also called when `run` failed half-way. */
+  undo?(state: S, io: StepIo): Promise<void>
+}
+
+/** A confirmation, asked between two phases. */
+export interface Gate<S> {
+  question(state: S): string
+  mustType(state: S): string
+}
+
+export interface Phase<S> {
+  title: string
+  gate?: Gate<S>
+  steps: readonly Step<S>[]
+}
+
+/**
+ * One description of the work: it drives the interactive run, --json, --plan, the journal and resume.
+ * `S` is plain JSON without secrets: it is written into the journal after each step.
+ */
+export interface Procedure<S> {
+  id: string
+  title: string
+  phases: readonly Phase<S>[]
+}
