@@ -1,0 +1,65 @@
+export const environments = ['production', 'staging', 'development'] as const
+export type Environment = (typeof environments)[number]
+
+/** Every setting of `dr`, resolved. Units stand in the names. */
+export interface Config {
+  environment: Environment
+  /** Only typing the database's name, or `--confirm NAME`, passes a gate; `--yes` does not. */
+  protected: boolean
+  database: {
+    /** Secret: it may hold a password. */
+    url?: string
+    /** Where to connect while the database itself is created, renamed or dropped. */
+    maintenanceDatabase: string
+    tenantColumn: string
+    excludeSchemas: string[]
+    /** Advisory lock of the migration tool; undefined: none is taken. */
+    migrationLock?: number
+  }
+  local: {
+    /** Absolute. */
+    directory: string
+  }
+  s3: {
+    bucket?: string
+    region: string
+    endpoint?: string
+    profile?: string
+    /** Without slashes at its ends; empty for the whole bucket. */
+    prefix: string
+    legacyPrefix: string
+    forcePathStyle?: boolean
+    checksums: 'auto' | 'when-supported' | 'when-required'
+  }
+  backup: {
+    destinations: ('local' | 's3')[]
+    jobs?: number
+    compress?: string
+    digest: boolean
+    blockedLimitMs: number
+    lockTimeoutMs: number
+    attempts: number
+    /** A backup that is smaller than the last good one by more than this share is suspect. */
+    shrinkLimit: number
+    /** Absolute. */
+    stagingDirectory?: string
+  }
+  restore: {jobs?: number}
+  tools: {
+    /** Absolute: where pg_dump and pg_restore live. */
+    directory?: string
+  }
+  objectives: {rtoSeconds: number; rpoSeconds: number}
+  retention: {days: number}
+  schedule: {
+    /** Five fields, UTC. */
+    cron?: string
+  }
+  application: {
+    /** Name of the variable that holds the application's key; never the key. */
+    encryptionKeyEnv: string
+    release?: string
+  }
+  /** Absolute: journals, the sandbox, and local backups unless configured otherwise. */
+  dataDirectory: string
+}

@@ -1,0 +1,104 @@
+import {z} from 'zod'
+import {environments} from './config.ts'
+import {durationPattern} from './duration.ts'
+
+type Kind = 'text' | 'path' | 'number' | 'boolean' | 'list'
+
+/** One setting as an operator writes it, in the file, in a variable or behind a flag. */
+export interface Setting {
+  schema: z.ZodType
+  kind: Kind
+  /** What a value may be, to finish the sentence «must be …». */
+  allowed: string
+  /** Variables besides `DR_<PATH>`, strongest first. */
+  env?: readonly string[]
+  default?: unknown
+  /** Never printed. */
+  secret?: true
+  /** Only the file sets it: a stray variable must not take a protection away. */
+  fileOnly?: true
+  /** `null`, or `none` in a variable, switches it off. */
+  nullable?: true
+}
+
+const whole = (min: number, max: number) => ({schema: z.int().min(min).max(max), kind: 'number', allowed: `a whole number from ${min} to ${max}`}) as const
+const truth = {schema: z.boolean(), kind: 'boolean', allowed: 'true or false'} as const
+const span = {schema: z.string().regex(durationPattern), kind: 'text', allowed: 'a duration such as 500ms, 2s, 15m, 1h or 7d'} as const
+const folder = {schema: z.string().min(1), kind: 'path', allowed: 'the path of a folder'} as const
+const matching = (pattern: RegExp, allowed: string) => ({schema: z.string().regex(pattern), kind: 'text', allowed}) as const
+const oneOf = <const T extends readonly string[]>(values: T) => ({schema: z.enum(values), kind: 'text', allowed: `one of ${values.join(', ')}`}) as const
+
+const cron = /^\S+( \S+){4}$/
+const describe = <S extends Setting>(text: string, setting: S): S => ({...setting, schema: setting.schema.describe(text)})
+
+/** Every setting by its path in dr.config.yaml. */
+export const settings = {
+  protected: {...describe('Only typing the name of the database, or --confirm NAME, lets dr destroy something', truth), fileOnly: true},
+  'database.url': {...describe('Connection URL of the database; better left to DATABASE_URL', matching(/^postgres(ql)?:\/\/\S+$/, 'a URL such as postgres://user:password@host:5432/name')), env: ['DATABASE_URL'], secret: true},
+  'database.maintenanceDatabase': {...describe('Another database of the same server, to connect to while the main one is created or renamed', matching(/./, 'the name of a database')), default: 'postgres'},
+  'database.tenantColumn': {...describe('Column that says to which tenant a row belongs', matching(/./, 'the name of a column')), default: 'tenantId'},
+  'database.excludeSchemas': {schema: z.array(z.string().min(1)).describe('Schemas that are not backed up; * stands for any text'), kind: 'list', allowed: 'a list of names of schemas', default: ['dr_stage_*']},
+  'database.migrationLock': {...describe('Advisory lock that the migration tool takes (Prisma: 72707369); null: none', {schema: z.int().nullable(), kind: 'number', allowed: 'a whole number, or null for none'}), default: 72_707_369, nullable: true},
+  'local.directory': describe('Folder for local backups; default: backups in the data folder', folder),
+  's3.bucket': {...describe('Bucket for backups', matching(/^([A-Za-z\d][\w.-]{1,253}|arn:\S+)$/, 'the name of a bucket, without s3://')), env: ['AWS_S3_BUCKET']},
+  's3.region': {...describe('Region of the bucket', matching(/^[a-z\d-]+$/, 'a region such as us-east-1')), env: ['AWS_REGION', 'AWS_DEFAULT_REGION'], default: 'us-east-1'},
+  's3.endpoint': {...describe('Endpoint of an S3-compatible store; default: AWS', matching(/^https?:\/\/\S+$/, 'a URL such as https://s3.example.com')), env: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']},
+  's3.profile': {...describe('Profile of the AWS configuration files', matching(/./, 'the name of a profile')), env: ['AWS_PROFILE']},
+  's3.prefix': {schema: z.string().regex(/^[^\s]*$/).describe('Folder in the bucket under which backups stand'), kind: 'text', allowed: 'a key prefix', default: 'dr'},
+  's3.legacyPrefix': {schema: z.string().regex(/^[^\s]*$/).describe('Key prefix of dumps made by the old scripts'), kind: 'text', allowed: 'a key prefix', default: 'backups/'},
+  's3.forcePathStyle': describe('Bucket in the path instead of the host name; default: as the endpoint needs it', truth),
+  's3.checksums': {...describe('When requests carry the newer checksums; auto: on AWS always, elsewhere when required', oneOf(['auto', 'when-supported', 'when-required'])), default: 'auto'},
+  'backup.destinations': {schema: z.array(z.enum(['local', 's3'])).min(1).describe('Where backups go; default: s3 when a bucket is configured, else local'), kind: 'list', allowed: 'a list of local and s3'},
+  'backup.jobs': describe('Tables dumped at once; default: by processors', whole(1, 64)),
+  'backup.compress': describe('Compression of the dump; default: the best that the client knows', matching(/^(\d|none|(gzip|lz4|zstd)(:[a-z\d=,]+)?)$/, 'none, or gzip, lz4 or zstd with a level, such as zstd:1')),
+  'backup.digest': {...describe('A digest of the rows of each table in the manifest; costs the server time', truth), default: false},
+  'backup.blockedLimit': {...describe('The backup yields when it has kept somebody waiting this long', span), default: '500ms'},
+  'backup.lockTimeout': {...describe('How long the backup itself waits for a lock', span), default: '2s'},
+  'backup.attempts': {...describe('How often the backup starts anew after it has yielded', whole(1, 20)), default: 3},
+  'backup.shrinkLimit': {schema: z.number().min(0).max(1).describe('A backup smaller than the last good one by more than this share is suspect'), kind: 'number', allowed: 'a number from 0 to 1', default: 0.5},
+  'backup.stagingDirectory': describe('Folder for members on their way to S3; default: the system’s folder for temporary files', folder),
+  'restore.jobs': describe('Tables loaded at once; default: by processors', whole(1, 64)),
+  'tools.directory': {...describe('Folder of pg_dump and pg_restore; default: the best version found', folder), env: ['DR_PG_BIN']},
+  'objectives.rto': describe('Recovery time objective: how long a recovery may take', span),
+  'objectives.rpo': describe('Recovery point objective: how old the newest backup may be', span),
+  'retention.days': describe('How long backups are kept', whole(1, 36_500)),
+  'schedule.cron': {schema: z.string().regex(cron).nullable().describe('When backups run, UTC; null: never by themselves'), kind: 'text', allowed: 'five cron fields such as 0 2 * * *, or null for none', nullable: true},
+  'application.encryptionKeyEnv': {...describe('Name of the variable that holds the application’s encryption key', matching(/^[A-Za-z_]\w*$/, 'the name of an environment variable')), default: 'ENCRYPTION_KEY'},
+  'application.release': describe('Release of the application, written into the manifest', matching(/./, 'a text')),
+} as const satisfies Record<string, Setting>
+
+export type SettingPath = keyof typeof settings
+export type SettingValue<P extends SettingPath> = z.output<(typeof settings)[P]['schema']>
+export const settingPaths = Object.keys(settings) as SettingPath[]
+export const settingOf = (path: SettingPath): Setting => settings[path]
+
+/** Whether the value at this path must never be printed. */
+export const isSecret = (path: string): boolean => path in settings && settingOf(path as SettingPath).secret === true
+
+/** The variables that set this path, strongest first. */
+export function variablesOf(path: SettingPath): readonly string[] {
+  const {env = [], fileOnly} = settingOf(path)
+  return fileOnly ? [] : [`DR_${path.replaceAll(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()}`, ...env]
+}
+
+/** JSON Schema of dr.config.yaml, for editors. */
+export function fileJsonSchema(): object {
+  const section = settingsObject()
+  const file = section.extend({
+    environment: z.enum(environments).describe('Environment when neither --environment nor DR_ENVIRONMENT names one').optional(),
+    environments: z.strictObject(Object.fromEntries(environments.map((name) => [name, settingsObject().optional()]))).describe('Settings of one environment only').optional(),
+  })
+  return {title: 'Configuration of dr', ...z.toJSONSchema(file)}
+}
+
+function settingsObject() {
+  const shape: Record<string, z.ZodType> = {}
+  const sections = new Map<string, Record<string, z.ZodType>>()
+  for (const path of settingPaths) {
+    const [head = path, key] = path.split('.')
+    if (key === undefined) shape[head] = settings[path].schema.optional()
+    else sections.set(head, {...sections.get(head), [key]: settings[path].schema.optional()})
+  }
+  for (const [name, keys] of sections) shape[name] = z.strictObject(keys).optional()
+  return z.strictObject(shape)
+}

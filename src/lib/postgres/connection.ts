@@ -1,0 +1,102 @@
+import {readFileSync} from 'node:fs'
+import pg from 'pg'
+import {messageOf, preflightError} from '../errors.ts'
+import {connectError} from './errors.ts'
+import {parseTarget, type Target} from './target.ts'
+
+export type Client = pg.Client
+
+export interface ConnectOptions {
+  /** Instead of the target's own. */
+  database?: string
+  /** Shown in pg_stat_activity; our own sessions are found by it. */
+  applicationName?: string
+  timeoutMs?: number
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+
+/** Opens one connection. The caller ends it. */
+export async function connect(target: Target | string, options: ConnectOptions = {}): Promise<Client> {
+  const resolved = typeof target === 'string' ? parseTarget(target) : target
+  const database = options.database ?? resolved.database
+  try {
+    if (resolved.ssl.mode === 'prefer' && !isLocal(resolved)) return await preferSsl(resolved, options)
+    return await open(resolved, options, sslOptions(resolved))
+  } catch (error) {
+    throw connectError(error, resolved, database)
+  }
+}
+
+/** Opens a connection, works with it, and ends it. */
+export async function withClient<T>(target: Target | string, options: ConnectOptions, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect(target, options)
+  try {
+    return await work(client)
+  } finally {
+    await endQuietly(client)
+  }
+}
+
+/** Ending a connection that is already broken is no news. */
+export async function endQuietly(client: Client): Promise<void> {
+  await client.end().catch(() => {})
+}
+
+/** The rows of one query; `values` are sent apart from the text. */
+export async function rowsOf<R extends object>(client: Client, sql: string, values: readonly unknown[] = []): Promise<R[]> {
+  return (await client.query<R>(sql, [...values])).rows
+}
+
+export async function rowOf<R extends object>(client: Client, sql: string, values: readonly unknown[] = []): Promise<R> {
+  const [row] = await rowsOf<R>(client, sql, values)
+  if (row === undefined) throw new Error(`No row came back for: ${sql}`)
+  return row
+}
+
+/** As libpq does: try TLS, and go on without when the server has none. */
+async function preferSsl(target: Target, options: ConnectOptions): Promise<Client> {
+  try {
+    return await open(target, options, {rejectUnauthorized: false})
+  } catch (error) {
+    if (!/does not support SSL/.test(messageOf(error))) throw error
+    return open(target, options, false)
+  }
+}
+
+async function open(target: Target, options: ConnectOptions, ssl: pg.ClientConfig['ssl']): Promise<Client> {
+  const client = new pg.Client({
+    host: target.host,
+    port: target.port,
+    user: target.user,
+    password: target.password,
+    database: options.database ?? target.database,
+    ssl: ssl ?? false,
+    application_name: options.applicationName ?? 'dr',
+    connectionTimeoutMillis: options.timeoutMs ?? CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  })
+  client.on('error', () => {
+    // Reported by the query that is running, or by the next one.
+  })
+  await client.connect()
+  return client
+}
+
+const isLocal = (target: Target) => target.host.startsWith('/') || /^(localhost|127\.|::1$)/.test(target.host)
+
+function sslOptions({ssl, host}: Target): pg.ClientConfig['ssl'] {
+  if (ssl.mode === 'disable' || ssl.mode === 'allow' || ssl.mode === 'prefer') return false
+  const ca = ssl.rootCert === undefined || ssl.rootCert === 'system' ? undefined : readRootCert(ssl.rootCert)
+  // libpq: `require` with a root certificate means verify-ca, without one it verifies nothing.
+  if (ssl.mode === 'require' && ca === undefined) return {rejectUnauthorized: false}
+  return {rejectUnauthorized: true, servername: host, ...(ca !== undefined && {ca}), ...(ssl.mode !== 'verify-full' && {checkServerIdentity: () => undefined})}
+}
+
+function readRootCert(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw preflightError('database.sslrootcert', `The root certificate ${path} cannot be read.`, {cause: error, hints: ['Check sslrootcert in DATABASE_URL.']})
+  }
+}

@@ -1,0 +1,149 @@
+import {S3Client, type S3ClientConfig} from '@aws-sdk/client-s3'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+export interface S3StorageOptions {
+  bucket: string
+  /** Where the storage's root lies in the bucket; without slashes at its ends. Empty: the bucket itself. */
+  prefix?: string
+  region: string
+  /** Else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's endpoint_url, or AWS itself. */
+  endpoint?: string
+  /** Else AWS_PROFILE or the default chain. */
+  profile?: string
+  /** `https://endpoint/bucket` instead of `https://bucket.endpoint`. Else: for localhost and IP addresses. */
+  forcePathStyle?: boolean
+  /**
+   * `auto`: SHA-256 goes along with every upload; a store that does not know it is noticed, and what it holds is read back instead.
+   * `when-required`: no checksum headers at all (everything is read back). `when-supported`: the SDK's own CRC32 too, even on a custom endpoint.
+   */
+  checksums?: 'auto' | 'when-supported' | 'when-required'
+  /** Size of a part, and the largest object that is sent in one request. 16 MiB. Raised for very large files (9,000 parts at most). */
+  partBytes?: number
+  /** Parts in flight, over all uploads of this storage. 3; so its buffers take 3 × 16 MiB. */
+  concurrency?: number
+  /** A connection on which nothing moves for so long is cut, and the request is tried again. 60 s. */
+  idleTimeoutMs?: number
+  /** First wait between attempts; it doubles up to 20 s. 250 ms. */
+  retryDelayMs?: number
+  /** Attempts at one request. 8. */
+  maxAttempts?: number
+  /** For tests: wins over everything above. */
+  clientConfig?: S3ClientConfig
+}
+
+export function createClient(options: S3StorageOptions): S3Client {
+  const {endpoint, profile, idleTimeoutMs = 60_000} = options
+  const client = new S3Client({
+    region: options.region,
+    ...(endpoint !== undefined && {endpoint}),
+    ...(profile !== undefined && {profile}),
+    forcePathStyle: options.forcePathStyle ?? isLocalEndpoint(endpointOf(options)),
+    ...checksumSettings(options),
+    retryStrategy: new PatientRetry(options.maxAttempts ?? 8, options.retryDelayMs ?? 250),
+    // No requestTimeout: it counts from the first byte, would kill slow links, and stretches the wait for «100 Continue».
+    requestHandler: {connectionTimeout: Math.min(10_000, idleTimeoutMs), socketTimeout: idleTimeoutMs},
+    ...options.clientConfig,
+  })
+  return reusePayloadHash(client)
+}
+
+/** As far as it is known before the SDK reads profiles. */
+export function endpointOf({endpoint}: Pick<S3StorageOptions, 'endpoint'>): string | undefined {
+  if (endpoint !== undefined) return endpoint
+  const {AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: ignore, AWS_ENDPOINT_URL_S3: own, AWS_ENDPOINT_URL: general} = process.env
+  return ignore === 'true' ? undefined : own || general || undefined
+}
+
+export const isAws = (endpoint: string | undefined) => endpoint === undefined || /\.amazonaws\.com(\.cn)?$/.test(hostOf(endpoint))
+
+const isLocalEndpoint = (endpoint: string | undefined) =>
+  endpoint !== undefined && /^(localhost|.*\.localhost|\d+\.\d+\.\d+\.\d+|\[.*\])$/.test(hostOf(endpoint))
+
+const hostOf = (endpoint: string) => URL.parse(endpoint)?.hostname ?? ''
+
+/**
+ * The SDK's own CRC32 breaks stores that do not know it, and our SHA-256 makes it needless. Downloads are hashed by whoever reads them,
+ * against the manifest; a second hash in the SDK would only cost time.
+ */
+function checksumSettings({checksums = 'auto', ...options}: S3StorageOptions): S3ClientConfig {
+  if (checksums === 'when-supported') return {requestChecksumCalculation: 'WHEN_SUPPORTED', responseChecksumValidation: 'WHEN_REQUIRED'}
+  const required = {requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED'} as const
+  if (checksums === 'when-required') return required
+  const configured = process.env['AWS_REQUEST_CHECKSUM_CALCULATION'] !== undefined || isAws(endpointOf(options))
+  return configured ? {responseChecksumValidation: 'WHEN_REQUIRED'} : required
+}
+
+const payloadHashes = new WeakMap<object, string>()
+
+/** The signer then takes this hash (hex SHA-256 of exactly this body) instead of computing it again for every attempt. */
+export function rememberPayloadHash(body: Buffer, sha256: string): Buffer {
+  payloadHashes.set(body, sha256)
+  return body
+}
+
+function reusePayloadHash(client: S3Client): S3Client {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const {body, headers} = args.request as {body?: unknown; headers: Record<string, string>}
+      const sha256 = Buffer.isBuffer(body) ? payloadHashes.get(body) : undefined
+      if (sha256 !== undefined) headers['x-amz-content-sha256'] = sha256
+      return next(args)
+    },
+    {name: 'reusePayloadHash', step: 'build', priority: 'low'},
+  )
+  return client
+}
+
+type RetryStrategy = Extract<NonNullable<S3ClientConfig['retryStrategy']>, {acquireInitialRetryToken: unknown}>
+type RetryToken = Awaited<ReturnType<RetryStrategy['acquireInitialRetryToken']>>
+type RetryErrorInfo = Parameters<RetryStrategy['refreshRetryTokenForRetry']>[1]
+
+const MAX_DELAY = 20_000
+const ATTEMPTS_BEFORE_FIRST_ANSWER = 3
+/** Damage on the way, and losers of a race between writers: the SDK takes these for final. */
+const ALSO_TEMPORARY = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody', 'ConditionalRequestConflict', 'OperationAborted'])
+
+/**
+ * Waits longer than the SDK's own strategy (8 attempts of which last some 3 s): a nightly backup rides out an outage of about half a minute.
+ * But a store that has never answered, such as a mistyped endpoint, is given up after a few attempts.
+ */
+class PatientRetry implements RetryStrategy {
+  readonly #maxAttempts: number
+  readonly #delay: number
+  #answered = false
+
+  constructor(maxAttempts: number, delay: number) {
+    this.#maxAttempts = maxAttempts
+    this.#delay = delay
+  }
+
+  acquireInitialRetryToken(): Promise<RetryToken> {
+    return Promise.resolve(token(0))
+  }
+
+  async refreshRetryTokenForRetry(last: RetryToken, info: RetryErrorInfo): Promise<RetryToken> {
+    const answered = (info.error as {$metadata?: {httpStatusCode?: number}} | undefined)?.$metadata?.httpStatusCode !== undefined
+    this.#answered ||= answered
+    const most = this.#answered ? this.#maxAttempts : Math.min(this.#maxAttempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
+    const count = last.getRetryCount() + 1
+    if (!isTemporary(info) || count >= most) throw new Error('No attempt is left.')
+    await sleep(this.#wait(count, info))
+    return token(count)
+  }
+
+  recordSuccess(): void {
+    this.#answered = true
+  }
+
+  #wait(count: number, {errorType, retryAfterHint}: RetryErrorInfo): number {
+    const base = errorType === 'THROTTLING' ? this.#delay * 2 : this.#delay
+    const backoff = Math.min(MAX_DELAY, base * 2 ** (count - 1)) * (0.5 + Math.random() / 2)
+    const asked = retryAfterHint === undefined ? 0 : retryAfterHint.getTime() - Date.now()
+    return Math.max(backoff, Math.min(asked, MAX_DELAY))
+  }
+}
+
+const token = (count: number): RetryToken => ({getRetryCount: () => count, getRetryDelay: () => 0})
+
+const isTemporary = ({errorType, error}: RetryErrorInfo) =>
+  errorType === 'TRANSIENT' || errorType === 'THROTTLING' || ALSO_TEMPORARY.has((error as Error | undefined)?.name ?? '')

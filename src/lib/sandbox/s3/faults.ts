@@ -1,0 +1,89 @@
+/** Every given field must agree. `operation` is S3's name, as `UploadPart`. */
+export interface FaultMatch {
+  method?: string
+  keyContains?: string
+  operation?: string
+}
+
+/**
+ * What goes wrong. The request is authenticated first.
+ * - `status`, `code`: an error reply; nothing is done.
+ * - `cutAfterBytes`: the connection is destroyed after so many bytes of the request's body. A request whose whole body is shorter
+ *   is carried out, and cut in place of the reply. Without a body in the request: after so many bytes of the reply's body.
+ * - `hangMs`: nothing happens for so long, then the request goes on as usual.
+ * - `corrupt`: one byte is flipped in what is stored (after the checksums were found right), or in what is returned.
+ * - `truncate`: the reply has its full Content-Length, but the connection is destroyed after so many bytes.
+ */
+export type FaultAction =
+  | {status: number; code: string; message?: string}
+  | {cutAfterBytes: number}
+  | {hangMs: number}
+  | {corrupt: 'flip-byte'}
+  | {truncate: number}
+
+export interface FaultRule {
+  match: FaultMatch
+  /** How many requests it meets. */
+  times: number
+  action: FaultAction
+}
+
+export interface FaultSubject {
+  method: string
+  key: string
+  operation: string
+}
+
+/** Faults by switch. Of several rules that match a request, the first that has times left acts. */
+export class Faults {
+  #rules: FaultRule[] = []
+
+  /** The rules with the times that each has left. */
+  get rules(): readonly FaultRule[] {
+    return this.#rules.map((rule) => ({...rule}))
+  }
+
+  add(...rules: readonly FaultRule[]): void {
+    this.#rules.push(...rules.map((rule) => ({...rule})))
+  }
+
+  clear(): void {
+    this.#rules = []
+  }
+
+  /** The action for this request, if any; it counts as used. */
+  take(subject: FaultSubject): FaultAction | undefined {
+    const rule = this.#rules.find(({match, times}) => times > 0 && matches(match, subject))
+    if (!rule) return undefined
+    rule.times--
+    return rule.action
+  }
+}
+
+function matches({method, keyContains, operation}: FaultMatch, subject: FaultSubject): boolean {
+  return (method === undefined || method === subject.method) && (keyContains === undefined || subject.key.includes(keyContains)) && (operation === undefined || operation === subject.operation)
+}
+
+/** Reads rules that came over the wire; undefined when they are none. */
+export function parseFaultRules(text: string): FaultRule[] | undefined {
+  let rules: unknown
+  try {
+    rules = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  return Array.isArray(rules) && rules.every(isFaultRule) ? rules : undefined
+}
+
+function isFaultRule(value: unknown): value is FaultRule {
+  if (typeof value !== 'object' || value === null || !('match' in value) || !('times' in value) || !('action' in value)) return false
+  return typeof value.match === 'object' && value.match !== null && typeof value.times === 'number' && isAction(value.action)
+}
+
+function isAction(value: unknown): value is FaultAction {
+  if (typeof value !== 'object' || value === null) return false
+  const action = value as Record<string, unknown>
+  if (action.corrupt === 'flip-byte') return true
+  if (typeof action.status === 'number') return typeof action.code === 'string'
+  return ['cutAfterBytes', 'hangMs', 'truncate'].some((name) => typeof action[name] === 'number')
+}

@@ -1,0 +1,108 @@
+import {spawn} from 'node:child_process'
+import {mkdtemp, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import pg from 'pg'
+import {requireServerBinaries} from '../../src/lib/sandbox/cluster/binaries.ts'
+import {startCluster, type Cluster} from '../../src/lib/sandbox/cluster/cluster.ts'
+import {systemTools} from './tools.ts'
+
+export type ServerMajor = 15 | 16 | 17 | 18
+export const serverMajors: readonly ServerMajor[] = [15, 16, 17, 18]
+
+export interface TestCluster {
+  readonly major: ServerMajor
+  readonly port: number
+  /** The process id of the postmaster. */
+  readonly pid: number
+  readonly directory: string
+  /** Superuser, database `postgres`. */
+  readonly adminUrl: string
+  /** A connection string; the superuser unless a role is given. */
+  url(database?: string, role?: {name: string; password: string}): string
+  /** Makes an empty database, dropped first when it is there, and returns the superuser's connection string for it. */
+  createDatabase(name: string): Promise<string>
+  /** Ends the server and deletes it. The cluster is shared by the whole run: only a test that breaks it needs this. */
+  stop(): Promise<void>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const running = new Map<ServerMajor, Promise<TestCluster>>()
+
+/**
+ * The cluster of this major that all tests of the process share, started when first asked for. Without a major: that of
+ * the system's client tools. Settings fit every test: logical WAL, prepared transactions, 100 connections.
+ */
+export async function testCluster({major}: {major?: ServerMajor} = {}): Promise<TestCluster> {
+  const wanted = major ?? (await defaultMajor())
+  const cluster = running.get(wanted) ?? launch(wanted, () => { running.delete(wanted) })
+  running.set(wanted, cluster)
+  return cluster
+}
+
+/** A cluster of its own, for a test that stops, crashes or fills it. */
+export async function privateCluster(major: ServerMajor): Promise<TestCluster> {
+  return launch(major, () => {})
+}
+
+async function launch(major: ServerMajor, onStop: () => void): Promise<TestCluster> {
+  const binaries = await requireServerBinaries({directory: `${root}/node_modules/postgres-${major}/native/bin`, major})
+  const directory = await mkdtemp(join(tmpdir(), `dr-test-postgres-${major}-`))
+  const release = guard(directory)
+  const cluster = await startCluster({
+    directory,
+    binaries: {...binaries, source: 'package'},
+    settings: {max_connections: '100', max_prepared_transactions: '10', wal_level: 'logical', shared_buffers: '64MB', autovacuum: 'off'},
+  })
+  return shape(cluster, major, release, onStop)
+}
+
+async function defaultMajor(): Promise<ServerMajor> {
+  const {major} = await systemTools()
+  return serverMajors.find((one) => one === major) ?? 17
+}
+
+function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop: () => void): TestCluster {
+  const {directory, port, pid} = cluster
+  return {
+    major, port, pid, directory,
+    adminUrl: cluster.url(),
+    url: (database, role) => cluster.url(database, role),
+    async createDatabase(name) {
+      const client = new pg.Client(cluster.url())
+      await client.connect()
+      try {
+        await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(name)} WITH (FORCE)`)
+        await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)} TEMPLATE template0`)
+      } finally {
+        await client.end()
+      }
+      return cluster.url(name)
+    },
+    async stop() {
+      onStop()
+      await cluster.stop('immediate')
+      await rm(directory, {recursive: true, force: true})
+      release()
+    },
+  }
+}
+
+/** Ends the server when this process ends in whatever way, SIGKILL included: a shell waits for its end of the pipe. */
+function guard(directory: string): () => void {
+  const script = 'cat >/dev/null; lock=$1/data/postmaster.pid; if [ -e "$lock" ]; then kill -QUIT "$(head -n 1 "$lock")"; for _ in $(seq 100); do [ -e "$lock" ] && sleep 0.1; done; fi; rm -rf "$1"'
+  const child = spawn('/bin/sh', ['-c', script, 'test-cluster-guard', directory], {detached: true, stdio: ['pipe', 'ignore', 'ignore']})
+  child.unref()
+  ;(child.stdin as typeof child.stdin & {unref?: () => void}).unref?.()
+  process.once('exit', () => { child.stdin.destroy() })
+  return () => { child.stdin.end() }
+}
+
+/** Ends all clusters of this process. Runs by itself after the last test. */
+export async function stopTestClusters(): Promise<void> {
+  const clusters = await Promise.allSettled([...running.values()])
+  await Promise.all(clusters.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)))
+}
+
+if (typeof after === 'function') after(stopTestClusters)
