@@ -16,7 +16,7 @@ export interface ContextOptions {
   interactive: boolean
   json: boolean
   /** One line of the result, on stdout; nothing with --json. */
-  print(line: string): void
+  print: (line: string) => void
 }
 
 /** The composition root: what a command needs, each built when it is first asked for, and once. */

@@ -68,7 +68,8 @@ async function usageFailure(error: OclifError, exitCode: number, command: string
     }
   }
   if (error.parse) hints.push(`See ${command} --help`)
-  return {code: exitCode === 127 ? 'usage.unknown-command' : 'usage', message: error.message.replace(/\nSee more help with --help$/, ''), hints, exitCode}
+  if (exitCode === 127) return {code: 'usage.unknown-command', message: `There is no command ${command}.`, hints: [error.message], exitCode}
+  return {code: 'usage', message: error.message.replace(/\nSee more help with --help$/, ''), hints, exitCode}
 }
 
 function secretArguments(argv: readonly string[]): string[] {

@@ -56,7 +56,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   chosen.set('dataDirectory', {value: dataDirectory, ...(options.env.DR_DATA_DIR ? {source: 'environment', from: 'DR_DATA_DIR'} : {source: 'default'})})
   const values = Object.fromEntries([...chosen].map(([path, {value}]) => [path, value]))
   return {
-    config: resolveConfig({...values, environment: environment.value, dataDirectory} as Resolved),
+    config: resolveConfig({...(values as Partial<Resolved>), environment: environment.value, dataDirectory}),
     sources: Object.fromEntries([...chosen].map(([path, {source, from}]) => [path, from === undefined ? {source} : {source, from}])),
     values,
     ...(file && {file: file.path}),
@@ -114,7 +114,7 @@ function parseText(path: SettingPath, text: string): unknown {
   return text
 }
 
-const located = (path: SettingPath, value: unknown, base: string) => (settingOf(path).kind === 'path' ? absolute(value as string, base) : value)
+const located = (path: SettingPath, value: unknown, base: string) => (settingOf(path).kind === 'path' ? absolute(String(value), base) : value)
 
 function addComputedDefaults(chosen: Map<string, Chosen>, dataDirectory: string): void {
   if (!chosen.has('local.directory')) chosen.set('local.directory', {value: join(dataDirectory, 'backups'), source: 'default'})

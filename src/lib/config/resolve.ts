@@ -5,44 +5,27 @@ import type {SettingPath, SettingValue} from './schema.ts'
 /** Checked values by path. */
 export type Resolved = {[P in SettingPath]?: SettingValue<P>} & {environment: Environment; dataDirectory: string}
 
-type Present<T> = {[K in keyof T]: Exclude<T[K], null | undefined>}
+type Present<T> = {[K in keyof T]?: Exclude<T[K], null | undefined>}
 
 /** Leaves out what is not set, so that an optional property is absent instead of undefined. */
-const present = <T extends object>(values: T) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as Partial<Present<T>>
+const present = <T extends object>(values: T) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as Present<T>
+
+type Need = <P extends keyof Resolved>(path: P) => NonNullable<Resolved[P]>
 
 /** The same values in the shape and the units that the code uses. */
 export function resolveConfig(values: Resolved): Config {
-  const need = <P extends keyof Resolved>(path: P): NonNullable<Resolved[P]> => {
+  const need: Need = (path) => {
     const value = values[path]
-    if (value === undefined || value === null) throw new Error(`The setting ${path} has no value and no default.`)
+    if (value == null) throw new Error(`The setting ${path} has no value and no default.`)
     return value
   }
   return {
     environment: values.environment,
     protected: need('protected'),
-    database: {
-      maintenanceDatabase: need('database.maintenanceDatabase'),
-      tenantColumn: need('database.tenantColumn'),
-      excludeSchemas: need('database.excludeSchemas'),
-      ...present({url: values['database.url'], migrationLock: values['database.migrationLock']}),
-    },
+    database: databaseOf(values, need),
     local: {directory: need('local.directory')},
-    s3: {
-      region: need('s3.region'),
-      prefix: need('s3.prefix').replaceAll(/^\/+|\/+$/g, ''),
-      legacyPrefix: need('s3.legacyPrefix'),
-      checksums: need('s3.checksums'),
-      ...present({bucket: values['s3.bucket'], endpoint: values['s3.endpoint'], profile: values['s3.profile'], forcePathStyle: values['s3.forcePathStyle']}),
-    },
-    backup: {
-      destinations: [...new Set(need('backup.destinations'))],
-      digest: need('backup.digest'),
-      blockedLimitMs: durationMs(need('backup.blockedLimit')),
-      lockTimeoutMs: durationMs(need('backup.lockTimeout')),
-      attempts: need('backup.attempts'),
-      shrinkLimit: need('backup.shrinkLimit'),
-      ...present({jobs: values['backup.jobs'], compress: values['backup.compress'], stagingDirectory: values['backup.stagingDirectory']}),
-    },
+    s3: s3Of(values, need),
+    backup: backupOf(values, need),
     restore: present({jobs: values['restore.jobs']}),
     tools: present({directory: values['tools.directory']}),
     objectives: {rtoSeconds: durationMs(need('objectives.rto')) / 1000, rpoSeconds: durationMs(need('objectives.rpo')) / 1000},
@@ -50,5 +33,36 @@ export function resolveConfig(values: Resolved): Config {
     schedule: present({cron: values['schedule.cron']}),
     application: {encryptionKeyEnv: need('application.encryptionKeyEnv'), ...present({release: values['application.release']})},
     dataDirectory: values.dataDirectory,
+  }
+}
+
+function databaseOf(values: Resolved, need: Need): Config['database'] {
+  return {
+    maintenanceDatabase: need('database.maintenanceDatabase'),
+    tenantColumn: need('database.tenantColumn'),
+    excludeSchemas: need('database.excludeSchemas'),
+    ...present({url: values['database.url'], migrationLock: values['database.migrationLock']}),
+  }
+}
+
+function s3Of(values: Resolved, need: Need): Config['s3'] {
+  return {
+    region: need('s3.region'),
+    prefix: need('s3.prefix').replaceAll(/^\/+|\/+$/g, ''),
+    legacyPrefix: need('s3.legacyPrefix'),
+    checksums: need('s3.checksums'),
+    ...present({bucket: values['s3.bucket'], endpoint: values['s3.endpoint'], profile: values['s3.profile'], forcePathStyle: values['s3.forcePathStyle']}),
+  }
+}
+
+function backupOf(values: Resolved, need: Need): Config['backup'] {
+  return {
+    destinations: [...new Set(need('backup.destinations'))],
+    digest: need('backup.digest'),
+    blockedLimitMs: durationMs(need('backup.blockedLimit')),
+    lockTimeoutMs: durationMs(need('backup.lockTimeout')),
+    attempts: need('backup.attempts'),
+    shrinkLimit: need('backup.shrinkLimit'),
+    ...present({jobs: values['backup.jobs'], compress: values['backup.compress'], stagingDirectory: values['backup.stagingDirectory']}),
   }
 }

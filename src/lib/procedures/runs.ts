@@ -71,3 +71,6 @@ async function readOwner(directory: string): Promise<Owner | undefined> {
     return undefined
   }
 }
+
+/** For --plan: a run that never begins and leaves nothing. */
+export const unstartedRun = (): RunFolder => ({id: 'plan', directory: '', owns: () => Promise.resolve(), remove: () => Promise.resolve()})

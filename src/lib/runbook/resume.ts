@@ -13,7 +13,7 @@ export interface Resumption<S> {
   done: ReadonlyMap<string, number>
   /** Steps that were begun and are not undone, in the order of their beginning; those of `done` are among them. */
   begun: readonly string[]
-  /** Titles of the phases whose gate was passed. */
+  /** Titles of the phases whose gate was passed, since the run was last taken back. */
   confirmed: ReadonlySet<string>
 }
 
@@ -47,6 +47,7 @@ function replay<S>(entries: readonly JournalEntry[]): Omit<Resumption<S>, 'path'
     if (entry.event === 'undo-started') done.delete(entry.step)
     if (entry.event === 'undone') begun.delete(entry.step)
     if (entry.event === 'confirmed') confirmed.add(entry.phase)
+    if (entry.event === 'interrupted' || entry.event === 'ended') confirmed.clear()
   }
   return {state: state as S, done, begun: [...begun], confirmed}
 }

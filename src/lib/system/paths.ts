@@ -18,7 +18,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
     const parent = dirname(path)
     if (code !== 'ENOENT' || parent === path || (await stat(parent).catch(() => undefined))?.isDirectory()) throw error
     await ensurePrivateFolder(parent)
-    await mkdir(path, {mode: 0o700}).catch(async (again: unknown) => {
+    await mkdir(path, {mode: 0o700}).catch((again: unknown) => {
       if ((again as NodeJS.ErrnoException).code !== 'EEXIST') throw again
     })
   }

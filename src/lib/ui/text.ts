@@ -31,7 +31,6 @@ export function pad(text: string, columns: number, align: 'left' | 'right' = 'le
 }
 
 /** One line without control characters: a name in a database may hold anything, terminal commands too. */
-// eslint-disable-next-line no-control-regex -- these are what it takes out
 export const oneLine = (text: string): string => stripVTControlCharacters(text).replaceAll(/\s+/g, ' ').replaceAll(/[\u0000-\u001F\u007F-\u009F]/g, '?')
 
 /** Columns of a stream; 80 where it has none. */

@@ -7,14 +7,12 @@ import type {Bucket} from './bucket.ts'
 import {checksumAlgorithms, checksumHeader, Digests, toAlgorithm, validChecksum, type ChecksumAlgorithm, type DigestName} from './checksum.ts'
 import {decodeChunked} from './chunked.ts'
 import type {Exchange} from './exchange.ts'
+import {CutConnection} from './line.ts'
 import {s3Error} from './s3-error.ts'
 
 const largestBody = 5 * 1024 ** 3
 const largestDocument = 2 * 1024 ** 2
 const writeBufferBytes = 1024 ** 2
-
-/** The connection was cut, by the client or by a fault: there is nobody to answer. */
-export class CutConnection extends Error {}
 
 export interface Received {
   bytes: number
@@ -77,7 +75,7 @@ async function receive(exchange: Exchange, write: Write, compute: readonly Diges
   const expected = expectations(exchange)
   const digests = new Digests(digestNames(expected, compute))
   const trailers = new Map<string, string>()
-  if (exchange.header('expect') !== undefined) exchange.response.writeContinue()
+  exchange.line.beginBody()
   let bytes = 0
   for await (const chunk of payloadOf(exchange, expected, trailers)) {
     bytes += chunk.length
@@ -105,7 +103,8 @@ function payloadOf(exchange: Exchange, {chunked}: Expectations, trailers: Map<st
 }
 
 /** The body as it comes, at the link's rate; cut where a fault says so. */
-async function* fromWire({request, link, signal, fault}: Exchange): AsyncGenerator<Buffer> {
+async function* fromWire({request, line}: Exchange): AsyncGenerator<Buffer> {
+  const {link, signal, fault} = line
   const cutAfter = fault && 'cutAfterBytes' in fault ? fault.cutAfterBytes : Infinity
   let bytes = 0
   for await (const chunk of request.iterator({destroyOnReturn: false}) as AsyncIterable<Buffer>) {
@@ -137,13 +136,13 @@ export async function receiveFile(exchange: Exchange, bucket: Bucket, compute: r
   const path = bucket.incomingPath()
   const file = createWriteStream(path, {highWaterMark: writeBufferBytes})
   file.on('error', () => undefined)
-  let corrupt = exchange.fault !== undefined && 'corrupt' in exchange.fault
+  let corrupt = exchange.line.fault !== undefined && 'corrupt' in exchange.line.fault
   try {
     const received = await receive(exchange, async (chunk) => {
       if (corrupt) flipByte(chunk)
       corrupt = false
       if (file.errored) throw file.errored
-      if (!file.write(chunk)) await once(file, 'drain', {signal: exchange.signal})
+      if (!file.write(chunk)) await once(file, 'drain', {signal: exchange.line.signal})
     }, compute)
     file.end()
     await finished(file)

@@ -6,7 +6,7 @@ export interface ChunkedOptions {
   /** Present when every chunk carries a signature; the header's own is the seed. */
   signature?: Signature
   /** Called with each trailing header, in small letters. */
-  onTrailer(name: string, value: string): void
+  onTrailer: (name: string, value: string) => void
 }
 
 const malformed = () => s3Error('InvalidRequest', 'The chunked body is malformed.')

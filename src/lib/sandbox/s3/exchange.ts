@@ -1,7 +1,6 @@
-import type {IncomingMessage, ServerResponse} from 'node:http'
+import type {IncomingMessage} from 'node:http'
 import type {Bucket, ObjectVersion} from './bucket.ts'
-import type {FaultAction} from './faults.ts'
-import type {Link} from './link.ts'
+import type {Line} from './line.ts'
 import {s3Error} from './s3-error.ts'
 import type {Signature} from './signature.ts'
 import type {Store} from './store.ts'
@@ -17,39 +16,29 @@ export interface Target {
 
 export interface ExchangeParts {
   request: IncomingMessage
-  response: ServerResponse
+  line: Line
   target: Target
   store: Store
   region: string
-  link: Link
   signature: Signature
-  signal: AbortSignal
-  fault: FaultAction | undefined
 }
 
 /** One authenticated request, and all that an operation needs to answer it. */
 export class Exchange {
   readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly line: Line
   readonly target: Target
   readonly store: Store
   readonly region: string
-  readonly link: Link
   readonly signature: Signature
-  /** Aborted when the connection closes. */
-  readonly signal: AbortSignal
-  readonly fault: FaultAction | undefined
 
   constructor(parts: ExchangeParts) {
     this.request = parts.request
-    this.response = parts.response
+    this.line = parts.line
     this.target = parts.target
     this.store = parts.store
     this.region = parts.region
-    this.link = parts.link
     this.signature = parts.signature
-    this.signal = parts.signal
-    this.fault = parts.fault
   }
 
   get bucket(): Bucket {

@@ -38,7 +38,7 @@ export function isArchived({headers, restoredUntil}: ObjectVersion): boolean {
 }
 
 function objectHeaders(exchange: Exchange, version: ObjectVersion): Headers {
-  const overrides = [...exchange.target.query].filter(([name]) => name.startsWith('response-')).map(([name, value]) => [name.slice('response-'.length), value])
+  const overrides = [...exchange.target.query].filter(([name]) => name.startsWith('response-')).map(([name, value]): [string, string] => [name.slice('response-'.length), value])
   return {
     'accept-ranges': 'bytes',
     'last-modified': new Date(version.modified).toUTCString(),

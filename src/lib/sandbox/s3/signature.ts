@@ -48,7 +48,7 @@ export function authenticate(request: IncomingMessage, target: SignedTarget, cre
   checkSignedHeaders(request, signedHeaders)
   const signingKey = scope.reduce<string | Buffer>((key, part) => hmac(key, part), `AWS4${credentials.secretAccessKey}`)
   const canonical = canonicalRequest(request, target, signedHeaders, payload)
-  const expected = hmac(signingKey as Buffer, [scheme, date, scope.join('/'), sha256Hex(canonical)].join('\n')).toString('hex')
+  const expected = hmac(signingKey, [scheme, date, scope.join('/'), sha256Hex(canonical)].join('\n')).toString('hex')
   if (!sameText(expected, signature)) {
     throw s3Error('SignatureDoesNotMatch', 'The request signature we calculated does not match the signature you provided. Check your key and signing method.')
   }

@@ -28,12 +28,13 @@ const DAYS = 670
 export const SPAN = DAYS * DAY
 
 const dates = Array.from({length: DAYS * 3}, (_, day) => new Date(START + day * DAY).toISOString().slice(0, 10))
-const minutes = Array.from({length: 1440}, (_, minute) => `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`)
-const seconds = Array.from({length: 60}, (_, second) => String(second).padStart(2, '0'))
+const two = (number: number): string => String(number).padStart(2, '0')
+const clock = Array.from({length: 86_400}, (_, second) => `${two(Math.floor(second / 3600))}:${two(Math.floor(second / 60) % 60)}:${two(second % 60)}`)
+const fractions = Array.from({length: 1000}, (_, milli) => String(milli).padStart(3, '0'))
 
 /** A timestamp(3) so many milliseconds after the start of sample time. */
 export function stamp(at: number): string {
-  const inDay = at % DAY
-  const millis = String(Math.floor(inDay % 1000)).padStart(3, '0')
-  return `${dates[Math.floor(at / DAY)] ?? '2030-01-01'} ${minutes[Math.floor(inDay / 60_000)] ?? ''}:${seconds[Math.floor(inDay / 1000) % 60] ?? ''}.${millis}`
+  const day = Math.floor(at / DAY)
+  const inDay = Math.floor(at - day * DAY)
+  return `${dates[day] ?? ''} ${clock[Math.floor(inDay / 1000)] ?? ''}.${fractions[inDay % 1000] ?? ''}`
 }

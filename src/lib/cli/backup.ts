@@ -1,0 +1,46 @@
+import {availableParallelism} from 'node:os'
+import {join} from 'node:path'
+import type {BackupOptions, BackupState} from '../procedures/backup/options.ts'
+import type {Procedure} from '../runbook/procedure.ts'
+import type {Context} from './context.ts'
+import {openStorages} from './storages.ts'
+import {targetOf} from './target.ts'
+
+export interface ComposedBackup {
+  procedure: Procedure<BackupState>
+  state: BackupState
+  /** Closes what the run held, however it ended. */
+  close(): Promise<void>
+}
+
+/** Joins configuration, storages and tools into the procedure of one backup. */
+export async function composeBackup(context: Context, drVersion: string, plan: boolean): Promise<ComposedBackup> {
+  const [config, {backupProcedure, backupState}, {BackupWork}, {createRun, unstartedRun}, {findTools}, {dumpJobs}] = await Promise.all([
+    context.config(), import('../procedures/backup/index.ts'), import('../procedures/backup/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../postgres/dump.ts'),
+  ])
+  const target = await targetOf(config)
+  const [newest] = await findTools(config.tools.directory)
+  if (newest === undefined) throw new Error('findTools found nothing and said nothing.')
+  const storages = await openStorages(config, config.backup.destinations)
+  const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
+  const options: BackupOptions = {
+    config, target, storages, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, digest: config.backup.digest, env: process.env,
+    ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
+  }
+  const work = new BackupWork(options, run)
+  const compression = config.backup.compress ?? (newest.major >= 16 ? 'zstd:1' : 'gzip:1')
+  return {
+    procedure: backupProcedure(options, work),
+    state: backupState(options, {tools: newest, compression, jobs: dumpJobs(config.backup.jobs, availableParallelism())}),
+    async close() {
+      await work.close()
+      for (const storage of storages) await storage.close()
+    },
+  }
+}
+
+/** On the local repository's own file system when there is one, so that members are moved, not copied. */
+function stagingRoot({backup, local, dataDirectory}: BackupOptions['config']): string {
+  if (backup.stagingDirectory !== undefined) return backup.stagingDirectory
+  return backup.destinations.includes('local') ? join(local.directory, '.staging') : join(dataDirectory, 'staging')
+}

@@ -1,0 +1,47 @@
+import {realpathSync} from 'node:fs'
+import {fileURLToPath} from 'node:url'
+import {startS3Server, type S3ServerOptions} from './server.ts'
+
+/** This file, to be started by `node` as a process of its own. */
+export const s3ServerMain = fileURLToPath(import.meta.url)
+
+const prefix = 'DR_SANDBOX_S3_'
+
+/** Arguments say where, the environment (which `ps` does not show) the rest. */
+export function optionsFrom([directory, port = '0']: readonly string[], environment: NodeJS.ProcessEnv): S3ServerOptions {
+  const value = (name: string) => environment[`${prefix}${name}`] || undefined
+  const [accessKeyId, secretAccessKey, region, rate] = [value('ACCESS_KEY_ID'), value('SECRET_ACCESS_KEY'), value('REGION'), value('BYTES_PER_SECOND')]
+  if (directory === undefined || !/^\d+$/.test(port)) throw new Error('Usage: main <directory> [port]')
+  if (accessKeyId === undefined || secretAccessKey === undefined) throw new Error(`${prefix}ACCESS_KEY_ID and ${prefix}SECRET_ACCESS_KEY must be set.`)
+  return {
+    directory,
+    credentials: {accessKeyId, secretAccessKey},
+    port: Number(port),
+    buckets: (value('BUCKETS') ?? '').split(',').filter((name) => name !== ''),
+    ...(region === undefined ? {} : {region}),
+    ...(rate === undefined ? {} : {bytesPerSecond: Number(rate)}),
+  }
+}
+
+async function main(): Promise<void> {
+  const server = await startS3Server(optionsFrom(process.argv.slice(2), process.env))
+  const stop = () => void server.close().then(() => process.exit(0))
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+  process.stdout.write(`${JSON.stringify({endpoint: server.endpoint, port: server.port, pid: process.pid})}\n`)
+}
+
+function isEntry(): boolean {
+  try {
+    return process.argv[1] !== undefined && realpathSync(process.argv[1]) === s3ServerMain
+  } catch {
+    return false
+  }
+}
+
+if (isEntry()) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(1)
+  })
+}
