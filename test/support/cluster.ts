@@ -3,7 +3,8 @@ import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import pg from 'pg'
+import {withClient} from '../../src/lib/postgres/connection.ts'
+import {quoteIdent} from '../../src/lib/postgres/quote.ts'
 import {requireServerBinaries} from '../../src/lib/sandbox/cluster/binaries.ts'
 import {startCluster, type Cluster} from '../../src/lib/sandbox/cluster/cluster.ts'
 import {systemTools} from './tools.ts'
@@ -23,6 +24,8 @@ export interface TestCluster {
   url(database?: string, role?: {name: string; password: string}): string
   /** Makes an empty database, dropped first when it is there, and returns the superuser's connection string for it. */
   createDatabase(name: string): Promise<string>
+  /** Drops databases that are there, sessions in them or not. */
+  drop(...names: string[]): Promise<void>
   /** Ends the server and deletes it. The cluster is shared by the whole run: only a test that breaks it needs this. */
   stop(): Promise<void>
 }
@@ -70,15 +73,16 @@ function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop
     adminUrl: cluster.url(),
     url: (database, role) => cluster.url(database, role),
     async createDatabase(name) {
-      const client = new pg.Client(cluster.url())
-      await client.connect()
-      try {
-        await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(name)} WITH (FORCE)`)
-        await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)} TEMPLATE template0`)
-      } finally {
-        await client.end()
-      }
+      await withClient(cluster.url(), {}, async (client) => {
+        await client.query(dropping(name))
+        await client.query(`CREATE DATABASE ${quoteIdent(name)} TEMPLATE template0`)
+      })
       return cluster.url(name)
+    },
+    async drop(...names) {
+      await withClient(cluster.url(), {}, async (client) => {
+        for (const name of names) await client.query(dropping(name))
+      })
     },
     async stop() {
       onStop()
@@ -88,6 +92,8 @@ function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop
     },
   }
 }
+
+const dropping = (name: string): string => `DROP DATABASE IF EXISTS ${quoteIdent(name)} WITH (FORCE)`
 
 /** Ends the server when this process ends in whatever way, SIGKILL included: a shell waits for its end of the pipe. */
 function guard(directory: string): () => void {
@@ -101,8 +107,10 @@ function guard(directory: string): () => void {
 
 /** Ends all clusters of this process. Runs by itself after the last test. */
 export async function stopTestClusters(): Promise<void> {
-  const clusters = await Promise.allSettled([...running.values()])
-  await Promise.all(clusters.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)))
+  for (const starting of running.values()) {
+    const cluster = await starting.catch(() => undefined)
+    await cluster?.stop()
+  }
 }
 
 if (typeof after === 'function') after(stopTestClusters)

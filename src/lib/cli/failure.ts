@@ -1,3 +1,4 @@
+import {stripVTControlCharacters} from 'node:util'
 import {DrError, ExitCode, messageOf} from '../errors.ts'
 import {redact, registerSecret} from '../system/redact.ts'
 
@@ -37,8 +38,11 @@ export async function failureOf(error: unknown, command: string): Promise<Failur
   if (known?.code === 'EEXIT') return undefined
   const run = typeof error === 'object' && error !== null ? runs.get(error) : undefined
   const failure = await describe(error, known, command, run)
-  return {...failure, message: redact(failure.message), hints: failure.hints.map(redact), ...run}
+  return {...failure, message: clean(failure.message), hints: failure.hints.map(clean), ...run}
 }
+
+/** Without secrets, and without the colours that oclif's plugins bring along. */
+const clean = (text: string) => redact(stripVTControlCharacters(text))
 
 async function describe(error: unknown, known: OclifError | undefined, command: string, run: RunReference | undefined): Promise<Failure> {
   if (error instanceof DrError) return {code: error.code, message: error.message, hints: [...error.hints], exitCode: error.exitCode}
@@ -48,7 +52,7 @@ async function describe(error: unknown, known: OclifError | undefined, command: 
     code: 'unexpected',
     message: `Unexpected: ${messageOf(error)}`,
     hints: [
-      run ? `This is a bug in dr. Report it with the journal ${run.journal}` : 'This is a bug in dr. Please report it',
+      `This is a bug in dr; please report it${run ? ', with the journal' : ''}`,
       'Run again with DEBUG=dr* to see where it came from',
     ],
     exitCode: ExitCode.failed,

@@ -7,11 +7,14 @@ const BATCH = 64 * 1024
 
 /**
  * Runs a `COPY … FROM STDIN` and feeds it. Each item of `rows` is text of whole lines, newlines included, in the format
- * that the statement names; many rows in one item are fastest. Returns the server's count of rows. An abort or a failing source makes the COPY fail.
+ * that the statement names; many rows in one item are fastest. Returns the server's count of rows. A failing source makes the COPY fail; an abort too, with the signal's reason.
  */
 export async function copyIn(client: Client, sql: string, rows: Iterable<string> | AsyncIterable<string>, signal?: AbortSignal): Promise<number> {
   const stream = client.query(from(sql))
-  await pipeline(Readable.from(batches(rows), {objectMode: false}), stream, {...(signal && {signal})})
+  await pipeline(Readable.from(batches(rows), {objectMode: false}), stream, {...(signal && {signal})}).catch((error: unknown) => {
+    signal?.throwIfAborted()
+    throw error
+  })
   return stream.rowCount
 }
 

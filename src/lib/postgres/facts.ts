@@ -1,7 +1,7 @@
 import {rowOf, rowsOf, type Client} from './connection.ts'
 import {schemaPattern, type TableScope} from './tables.ts'
 
-export interface Grant {
+export type Grant = {
   /** `table public.leads`, `column public.leads(title)`, `schema app`, `function app.f(text)` … */
   object: string
   grantee: string

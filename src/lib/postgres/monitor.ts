@@ -19,6 +19,15 @@ export interface CopyInFlight {
   bytes: number
 }
 
+/** One CREATE INDEX of a tool that runs for us. Its own name is not visible to others yet. */
+export interface IndexInFlight {
+  schema: string
+  table: string
+  phase: string
+  /** Of the phase, from 0 to 1. */
+  share: number
+}
+
 export interface MonitorOptions {
   /** Sessions with this application_name are ours. */
   applicationName: string
@@ -28,6 +37,7 @@ export interface MonitorOptions {
   blockedLimitMs?: number
   onBlocked?: (session: BlockedSession) => void
   onCopies?: (copies: readonly CopyInFlight[]) => void
+  onIndexes?: (indexes: readonly IndexInFlight[]) => void
 }
 
 export interface Monitor {
@@ -64,9 +74,10 @@ async function watch(client: Client, options: MonitorOptions, signal: AbortSigna
   while (!signal.aborted) {
     try {
       if (options.onBlocked) await watchLocks(client, options, since)
-      if (options.onCopies && performance.now() - copiesAt >= COPIES_EVERY_MS) {
+      if (performance.now() - copiesAt >= COPIES_EVERY_MS) {
         copiesAt = performance.now()
-        options.onCopies(await copiesOf(client, options.applicationName))
+        if (options.onCopies) options.onCopies(await copiesOf(client, options.applicationName))
+        if (options.onIndexes) options.onIndexes(await indexesOf(client, options.applicationName))
       }
     } catch {
       since.clear()
@@ -98,4 +109,13 @@ async function copiesOf(client: Client, applicationName: string): Promise<CopyIn
     JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE p.datname = current_database() ORDER BY p.pid`, [applicationName])
   return rows.map(({schema, table, oid, rows: done, bytes}) => ({schema, table, oid, rows: Number(done), bytes: Number(bytes)}))
+}
+
+async function indexesOf(client: Client, applicationName: string): Promise<IndexInFlight[]> {
+  return rowsOf<IndexInFlight>(client, `
+    SELECT n.nspname AS schema, c.relname AS table, p.phase,
+      coalesce(CASE WHEN p.tuples_total > 0 THEN p.tuples_done::float8 / p.tuples_total ELSE p.blocks_done::float8 / nullif(p.blocks_total, 0) END, 0) AS share
+    FROM pg_stat_progress_create_index p JOIN pg_stat_activity a ON a.pid = p.pid AND a.application_name = $1
+    JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.datname = current_database() ORDER BY p.pid`, [applicationName])
 }

@@ -125,7 +125,8 @@ export class Repository {
     await this.storage.remove(`${this.folder(label)}${MANIFEST}`, options)
     const keys: string[] = []
     for await (const {key} of this.storage.list(this.folder(label), options)) keys.push(key)
-    for await (const removed of mapInOrder(keys, READS_AT_ONCE, async (key) => this.storage.remove(key, options))) void removed
+    const removals = mapInOrder(keys, READS_AT_ONCE, async (key) => this.storage.remove(key, options))
+    while ((await removals.next()).done !== true);
   }
 
   async #labelled(options: Signal): Promise<string[]> {

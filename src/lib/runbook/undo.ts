@@ -17,7 +17,7 @@ type Note = (event: JournalEvent) => Promise<void>
 export async function undoAll<S extends object>(steps: readonly Step<S>[], state: S, stage: Stage, note: Note): Promise<UndoFailure[]> {
   const undoable = steps.filter((step) => step.undo !== undefined)
   if (undoable.length === 0) return []
-  const view = stage.renderer.phase('Undo', undoable)
+  const view = stage.renderer.phase('Undo', undoable.map(({id, title}) => ({id, title: `Undo: ${title}`})))
   const failures: UndoFailure[] = []
   const tryNote: Note = (event) => note(event).catch(() => undefined)
   for (const step of undoable) {

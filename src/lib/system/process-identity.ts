@@ -5,7 +5,7 @@ import {hostname} from 'node:os'
 export interface ProcessIdentity {
   pid: number
   host: string
-  /** When it started, in the kernel's ticks; absent where /proc is. */
+  /** When it started, in the kernel's ticks; absent where there is no /proc. */
   ticks?: string
 }
 
@@ -25,11 +25,15 @@ export function stillRuns({pid, host, ticks}: ProcessIdentity): boolean {
   return ticks === undefined || startTicks(pid) === ticks
 }
 
-/** Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so count from its closing bracket. */
+/**
+ * Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so count from its closing bracket. A zombie has ended:
+ * in a container it may stay for ever, because nobody asks for it.
+ */
 function startTicks(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
   } catch {
     return undefined
   }

@@ -111,8 +111,10 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
 }
 
 async function gone(pid: number, timeoutMs: number): Promise<boolean> {
-  for (const end = Date.now() + timeoutMs; processAlive(pid); await pause(20)) {
+  const end = Date.now() + timeoutMs
+  while (processAlive(pid)) {
     if (Date.now() > end) return false
+    await pause(20)
   }
   return true
 }

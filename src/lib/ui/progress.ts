@@ -6,6 +6,8 @@ const MAX_ITEMS = 4
 const BAR_MAX = 24
 const BAR_MIN = 8
 const NAME_MAX = 28
+/** The bar matters more than the figures above this rank. */
+const BAR_RANK = 2
 
 const unicode = process.platform === 'win32' || /utf-?8/i.test(process.env.LC_ALL ?? process.env.LC_CTYPE ?? process.env.LANG ?? '')
 const glyphs = unicode ? {full: '█', empty: '░'} : {full: '#', empty: '.'}
@@ -35,18 +37,23 @@ function figures({unit, done, total, rate, secondsLeft, note}: Progress): Figure
     ...(total === undefined ? [] : [{text: percent(done, total), rank: 0}]),
     {text: total === undefined ? amount(done, unit) : `${amount(done, unit)} of ${amount(total, unit)}`, rank: 2},
     ...(rate === undefined ? [] : [{text: `${amount(rate, unit)}/s`, rank: 4}]),
-    ...(secondsLeft === undefined || !Number.isFinite(secondsLeft) ? [] : [{text: `${duration(Math.max(10, Math.ceil(secondsLeft)) * 1000)} left`.replace(/^10 s/, secondsLeft < 10 ? `${Math.ceil(secondsLeft)} s` : '10 s'), rank: 1}]),
+    ...(secondsLeft === undefined || !Number.isFinite(secondsLeft) ? [] : [{text: `${timeLeft(secondsLeft)} left`, rank: 1}]),
     ...(note === undefined ? [] : [{text: oneLine(note), rank: 3}]),
   ]
 }
 
+/** Whole seconds: tenths would only flicker. */
+const timeLeft = (seconds: number) => (seconds < 60 ? `${Math.ceil(seconds)} s` : duration(seconds * 1000))
+
 const amount = (value: number, unit: Progress['unit']) => (unit === 'bytes' ? bytes(value) : number(Math.round(value)))
 
 function headLine(progress: Progress, width: number): string {
+  const barRoom = progress.total === undefined ? 0 : BAR_MIN + 2
   let shown = figures(progress)
   const line = () => shown.map(({text}) => text).join('  ')
-  while (shown.length > 1 && textWidth(line()) > width) {
+  while (shown.length > 1) {
     const last = Math.max(...shown.map(({rank}) => rank))
+    if (textWidth(line()) + (last > BAR_RANK ? barRoom : 0) <= width) break
     shown = shown.filter(({rank}) => rank !== last)
   }
   const text = truncate(line(), width)

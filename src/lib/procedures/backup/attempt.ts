@@ -72,6 +72,7 @@ export async function attempt(given: AttemptOptions): Promise<Copied> {
     throw stop.signal.aborted && !io.signal.aborted ? stop.signal.reason : error
   } finally {
     signal.removeEventListener('abort', release)
+    given.state.stagingPeakBytes = Math.max(given.state.stagingPeakBytes ?? 0, progress.end())
     await endMonitor(monitor)
   }
 }
@@ -118,7 +119,6 @@ async function copyUnder(leader: Leader, given: AttemptOptions, watch: Stopwatch
   await leader.assertAlive()
   await leader.end()
   await watch.time('ship', () => shipper.drain())
-  state.stagingPeakBytes = Math.max(state.stagingPeakBytes ?? 0, progress.end())
   const archive = await readArchiveFile(join(directory, 'toc.dat'))
   assertComplete(archive, shipper, suffix)
   return {snapshot: leader.snapshot, facts, archive, shipper, directory}

@@ -69,11 +69,20 @@ function storageStep(options: BackupOptions, work: BackupWork): Step<BackupState
     effect: 'read',
     byHand: () => options.storages.map((storage) => ({argv: storage.kind === 's3' ? ['aws', 's3', 'ls', `${storage.location}/`] : ['ls', '-ld', storage.location]})),
     async run(state, io) {
+      await makeLocalFolder(options)
       for (const storage of options.storages) await storage.check({signal: io.signal})
       await work.sweep(io)
       const last = await work.lastGood(io.signal)
       if (last) state.lastGood = {label: last.label, archiveBytes: last.sizes.archiveBytes, databaseBytes: last.sizes.databaseBytes}
     },
+  }
+}
+
+/** The first backup makes the folder. Elsewhere than in our own data folder only its last part: a disk that is not mounted must not be filled by mistake. */
+async function makeLocalFolder({storages, config}: BackupOptions): Promise<void> {
+  for (const {location} of storages.filter(({kind}) => kind === 'local')) {
+    const ours = location.startsWith(`${config.dataDirectory}/`)
+    await mkdir(location, {recursive: ours, mode: 0o700}).catch(() => {})
   }
 }
 

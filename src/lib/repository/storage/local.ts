@@ -13,10 +13,10 @@ import type {AbandonedUpload, PutOptions, PutResult, ReadOptions, Storage, Store
 
 export interface LocalStorageOptions {
   /**
-   * A folder that does not exist yet is an empty storage, and the first put makes it. Otherwise it is `storage.no-bucket`:
-   * a disk that is not mounted must not look like a place without backups.
+   * A folder that is not there is `storage.no-bucket`: for one that is known to have been used, so that a disk which is not mounted
+   * does not look like a place without backups. Otherwise it is an empty storage, and the first put makes it.
    */
-  create?: boolean
+  mustExist?: boolean
 }
 
 type Signal = {signal?: AbortSignal} | undefined
@@ -25,11 +25,11 @@ type Signal = {signal?: AbortSignal} | undefined
 export class LocalStorage implements Storage {
   readonly kind = 'local'
   readonly location: string
-  readonly #create: boolean
+  readonly #mustExist: boolean
 
   constructor(directory: string, options: LocalStorageOptions = {}) {
     this.location = resolve(directory)
-    this.#create = options.create ?? false
+    this.#mustExist = options.mustExist ?? false
   }
 
   async *list(prefix: string, options?: Signal): AsyncGenerator<StoredObject> {
@@ -136,8 +136,8 @@ export class LocalStorage implements Storage {
     })
     if (found?.isDirectory() === true) return true
     if (found !== undefined) throw noBucket(`${this.location} is not a folder.`)
-    if (this.#create) return false
-    throw noBucket(`The folder ${this.location} does not exist.`, {hints: ['Mount the disk that holds it, or check the configured path. The first backup makes the folder.']})
+    if (!this.#mustExist) return false
+    throw noBucket(`The folder ${this.location} does not exist.`, {hints: ['Mount the disk that holds it, or check the configured path.']})
   }
 
   /** A folder exists only for what lies in it, as in a bucket. */

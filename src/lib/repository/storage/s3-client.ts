@@ -31,20 +31,34 @@ export interface S3StorageOptions {
   clientConfig?: S3ClientConfig
 }
 
-export function createClient(options: S3StorageOptions): S3Client {
+export interface OpenClient {
+  client: S3Client
+  /** Ends connections and waits between attempts. */
+  close(): void
+}
+
+export function createClient(options: S3StorageOptions): OpenClient {
   const {endpoint, profile, idleTimeoutMs = 60_000} = options
+  const retryStrategy = new PatientRetry(options.maxAttempts ?? 8, options.retryDelayMs ?? 250)
   const client = new S3Client({
     region: options.region,
     ...(endpoint !== undefined && {endpoint}),
     ...(profile !== undefined && {profile}),
     forcePathStyle: options.forcePathStyle ?? isLocalEndpoint(endpointOf(options)),
     ...checksumSettings(options),
-    retryStrategy: new PatientRetry(options.maxAttempts ?? 8, options.retryDelayMs ?? 250),
+    retryStrategy,
     // No requestTimeout: it counts from the first byte, would kill slow links, and stretches the wait for «100 Continue».
     requestHandler: {connectionTimeout: Math.min(10_000, idleTimeoutMs), socketTimeout: idleTimeoutMs},
     ...options.clientConfig,
   })
-  return reusePayloadHash(client)
+  reusePayloadHash(client)
+  return {
+    client,
+    close() {
+      retryStrategy.stop()
+      client.destroy()
+    },
+  }
 }
 
 /** As far as it is known before the SDK reads profiles. */
@@ -81,7 +95,7 @@ export function rememberPayloadHash(body: Buffer, sha256: string): Buffer {
   return body
 }
 
-function reusePayloadHash(client: S3Client): S3Client {
+function reusePayloadHash(client: S3Client): void {
   client.middlewareStack.add(
     (next) => async (args) => {
       const {body, headers} = args.request as {body?: unknown; headers: Record<string, string>}
@@ -91,5 +105,4 @@ function reusePayloadHash(client: S3Client): S3Client {
     },
     {name: 'reusePayloadHash', step: 'build', priority: 'low'},
   )
-  return client
 }

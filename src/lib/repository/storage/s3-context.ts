@@ -1,11 +1,11 @@
 import type {S3Client} from '@aws-sdk/client-s3'
 import type {BufferPool} from './buffer-pool.ts'
 import {abortReason} from './failures.ts'
+import type {OpenClient} from './s3-client.ts'
 import {s3Error, type S3Place} from './s3-errors.ts'
 
 /** What the parts of the S3 driver share. */
-export interface S3Context {
-  readonly client: S3Client
+export interface S3Context extends Readonly<OpenClient> {
   readonly place: S3Place
   /** Prefix of every key in the bucket: empty, or ends with a slash. */
   readonly root: string

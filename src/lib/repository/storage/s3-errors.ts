@@ -42,6 +42,8 @@ export function s3Error(error: unknown, place: S3Place, action: string, key?: st
 
 /** The code that the store (or the connection) gave, kept on the translated error's cause. */
 export const storeCode = (error: unknown): string => causeOf(error)?.storeCode ?? ''
+/** Of the store's answer; undefined when there was none. */
+export const statusOf = (error: unknown): number | undefined => causeOf(error)?.status
 /** How often the request was sent. */
 export const attemptsOf = (error: unknown): number => causeOf(error)?.attempts ?? 1
 

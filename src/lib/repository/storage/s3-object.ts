@@ -1,7 +1,7 @@
 import {DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command, type HeadObjectCommandOutput, type ListObjectsV2CommandOutput} from '@aws-sdk/client-s3'
 import {randomUUID} from 'node:crypto'
 import {DrError} from '../../errors.ts'
-import {storeCode} from './s3-errors.ts'
+import {statusOf, storeCode} from './s3-errors.ts'
 import {pathOf, request, toHex, type S3Context} from './s3-context.ts'
 import type {StoredObject} from './storage.ts'
 
@@ -18,17 +18,16 @@ export async function head(context: S3Context, key: string, signal: Signal): Pro
       client.send(new HeadObjectCommand({...pathOf(context, key), ...(context.sendsChecksums && {ChecksumMode: 'ENABLED'})}), options),
     )
   } catch (error) {
-    const code = error instanceof DrError ? error.code : ''
-    if (code === 'storage.not-found' && context.bucketSeen) return undefined
-    if (code !== 'storage.not-found' && code !== 'storage.denied') throw error
-    await sayWhy(context, signal)
-    if (code === 'storage.not-found') return undefined
+    const missing = error instanceof DrError && error.code === 'storage.not-found'
+    if (!missing || !context.bucketSeen) await sayWhy(context, statusOf(error), signal)
+    if (missing) return undefined
     throw error
   }
 }
 
-/** Throws what a listing says beyond «not allowed»: a HEAD is answered without a reason. */
-async function sayWhy(context: S3Context, signal: Signal): Promise<void> {
+/** A HEAD is refused without a reason: throws what a listing says beyond «not allowed». */
+async function sayWhy(context: S3Context, status: number | undefined, signal: Signal): Promise<void> {
+  if (status === undefined || status >= 500) return
   try {
     await firstPage(context, '', signal, 1)
   } catch (error) {

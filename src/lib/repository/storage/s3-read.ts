@@ -148,7 +148,7 @@ class ResumingStream extends Readable {
     if (this.#cuts > MAX_CUTS) throw unreachable(`Reading ${what} broke off at ${this.#position} of ${this.#size} bytes, again and again.`, {cause, hints: ['Check the network between this machine and the store, then try again.']})
     await sleep(this.#context.retryDelayMs * this.#cuts, undefined, {signal: this.#closing.signal})
     const next = await get(this.#context, this.#key, {from: this.#position, etag: this.#etag, signal: this.#closing.signal}).catch((error: unknown) => {
-      throw storeCode(error) === 'PreconditionFailed' ? corrupt(`${what} was replaced while it was read.`) : error
+      throw ['PreconditionFailed', 'InvalidRange', 'NoSuchKey'].includes(storeCode(error)) ? corrupt(`${what} was replaced or removed while it was read.`) : error
     })
     if (next.size !== this.#size) throw corrupt(`${what} changed its size while it was read.`)
     this.#attach(next.body)

@@ -17,6 +17,7 @@ const ALSO_TEMPORARY = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzC
 export class PatientRetry implements RetryStrategy {
   readonly #maxAttempts: number
   readonly #delay: number
+  readonly #stopping = new AbortController()
   #answered = false
 
   constructor(maxAttempts: number, delay: number) {
@@ -34,8 +35,13 @@ export class PatientRetry implements RetryStrategy {
     const most = this.#answered ? this.#maxAttempts : Math.min(this.#maxAttempts, ATTEMPTS_BEFORE_FIRST_ANSWER)
     const count = last.getRetryCount() + 1
     if (!isTemporary(info) || count >= most) throw new Error('No attempt is left.')
-    await sleep(this.#wait(count, info))
+    await sleep(this.#wait(count, info), undefined, {signal: this.#stopping.signal})
     return token(count)
+  }
+
+  /** No attempt follows any more: a wait must not keep the process alive. */
+  stop(): void {
+    this.#stopping.abort()
   }
 
   recordSuccess(): void {

@@ -105,7 +105,7 @@ export class S3Storage implements Storage {
   }
 
   close(): Promise<void> {
-    this.#context.client.destroy()
+    this.#context.close()
     return Promise.resolve()
   }
 }
@@ -114,7 +114,7 @@ function contextOf(options: S3StorageOptions, root: string): S3Context {
   const {partBytes = 16 * MIB, concurrency = 3, checksums = 'auto', retryDelayMs = 250} = options
   const endpoint = endpointOf(options)
   return {
-    client: createClient(options),
+    ...createClient(options),
     place: {bucket: options.bucket, root, region: options.region, endpoint, profile: options.profile},
     root,
     partBytes,

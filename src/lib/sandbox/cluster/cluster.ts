@@ -61,16 +61,21 @@ export async function runningCluster(directory: string): Promise<Cluster | undef
   return {
     ...running,
     directory,
-    major: Number.parseInt(await readFile(join(data, 'PG_VERSION'), 'utf8'), 10),
+    major: (await clusterMajor(directory)) ?? 0,
     url: (database, role) => urlOf(running.port, password, database, role),
     stop: (mode = 'fast') => endProcess(running.pid, {signal: SIGNALS[mode], timeoutMs: 60_000}),
   }
 }
 
+/** The major of the cluster that a folder holds; undefined when there is none. */
+export async function clusterMajor(directory: string): Promise<number | undefined> {
+  const text = await readFile(join(directory, 'data', 'PG_VERSION'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : Number.parseInt(text, 10)
+}
+
 /** An existing cluster needs the server of its own major. */
 async function binariesFor({directory, major}: ClusterOptions): Promise<ServerBinaries> {
-  const existing = await readFile(join(directory, 'data', 'PG_VERSION'), 'utf8').catch(() => undefined)
-  return requireServerBinaries({major: existing === undefined ? major : Number.parseInt(existing, 10)})
+  return requireServerBinaries({major: (await clusterMajor(directory)) ?? major})
 }
 
 /** Makes password and data folder unless complete ones are there. */

@@ -1,10 +1,12 @@
+import {once} from 'node:events'
 import {appendFile, chown, readFile, rm, writeFile} from 'node:fs/promises'
 import {createServer} from 'node:net'
 import type {AddressInfo} from 'node:net'
 import {join} from 'node:path'
 import {setTimeout as pause} from 'node:timers/promises'
 import {DrError, messageOf, unreachableError} from '../../errors.ts'
-import {connect} from '../../postgres/connection.ts'
+import {withClient} from '../../postgres/connection.ts'
+import {codeOf} from '../../postgres/errors.ts'
 import {runService, type Account} from '../../system/service.ts'
 import {toolEnvironment} from '../../system/tool.ts'
 import type {ServerBinaries} from './binaries.ts'
@@ -74,26 +76,24 @@ async function server({binaries, account, directory}: Place, program: string, ar
 
 /** Waits until a query is answered; gives up when the server is gone (`alive` says false) or the deadline passes. */
 export async function accepts(url: string, alive: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + START_DEADLINE_MS; ; await pause(50)) {
-    try {
-      const client = await connect(url)
-      await client.query('SELECT 1').finally(() => client.end())
-      return
-    } catch (error) {
-      // 57P03: the server is starting up, or shutting down.
-      const starting = ['57P03', 'ECONNREFUSED'].includes(String(((error as Error).cause as {code?: unknown} | undefined)?.code))
-      if (!starting || Date.now() > end || !(await alive())) throw unreachableError('sandbox.cluster', `The sandbox server does not answer: ${messageOf(error)}`, {cause: error})
-    }
+  const end = Date.now() + START_DEADLINE_MS
+  for (;;) {
+    const failure = await answer(url)
+    if (failure === undefined) return
+    // 57P03: the server is starting up, or shutting down.
+    const starting = ['57P03', 'ECONNREFUSED'].includes(codeOf((failure as Error).cause) ?? '')
+    if (!starting || Date.now() > end || !(await alive())) throw unreachableError('sandbox.cluster', `The sandbox server does not answer: ${messageOf(failure)}`, {cause: failure})
+    await pause(50)
   }
 }
+
+const answer = (url: string): Promise<unknown> => withClient(url, {}, (client) => client.query('SELECT 1')).then(() => undefined, (error: unknown) => error)
 
 /** A port of 127.0.0.1 that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
   const probe = createServer()
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', reject).listen(0, '127.0.0.1', resolve)
-  })
+  await once(probe.listen(0, '127.0.0.1'), 'listening')
   const {port} = probe.address() as AddressInfo
-  await new Promise<void>((resolve) => { probe.close(() => { resolve() }) })
+  await once(probe.close(), 'close')
   return port
 }

@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
-import {createWriteStream} from 'node:fs'
+import {createWriteStream, type WriteStream} from 'node:fs'
 import {rm} from 'node:fs/promises'
 import {finished} from 'node:stream/promises'
 import type {Bucket} from './bucket.ts'
@@ -136,13 +136,14 @@ export async function receiveFile(exchange: Exchange, bucket: Bucket, compute: r
   const path = bucket.incomingPath()
   const file = createWriteStream(path, {highWaterMark: writeBufferBytes})
   file.on('error', () => undefined)
+  file.cork()
   let corrupt = exchange.line.fault !== undefined && 'corrupt' in exchange.line.fault
   try {
     const received = await receive(exchange, async (chunk) => {
       if (corrupt) flipByte(chunk)
       corrupt = false
       if (file.errored) throw file.errored
-      if (!file.write(chunk)) await once(file, 'drain', {signal: exchange.line.signal})
+      if (!file.write(chunk)) await flush(file, exchange.line.signal)
     }, compute)
     file.end()
     await finished(file)
@@ -152,6 +153,13 @@ export async function receiveFile(exchange: Exchange, bucket: Bucket, compute: r
     await rm(path, {force: true})
     throw error
   }
+}
+
+/** Writes what has gathered, in one call of the system. */
+async function flush(file: WriteStream, signal: AbortSignal): Promise<void> {
+  file.uncork()
+  await once(file, 'drain', {signal})
+  file.cork()
 }
 
 /** Receives a small document. */

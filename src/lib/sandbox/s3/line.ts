@@ -5,6 +5,9 @@ import type {Link} from './link.ts'
 /** The connection is to be destroyed: there is nobody to answer. */
 export class CutConnection extends Error {}
 
+/** Made once: an error with its stack for each request would cost more than the rest of it. */
+const closed = new CutConnection('The connection closed.')
+
 /** The connection of one request: how fast it is, and what goes wrong on it. */
 export class Line {
   readonly response: ServerResponse
@@ -17,7 +20,7 @@ export class Line {
   constructor(response: ServerResponse, link: Link) {
     const controller = new AbortController()
     response.once('close', () => {
-      controller.abort()
+      controller.abort(closed)
     })
     this.response = response
     this.link = link

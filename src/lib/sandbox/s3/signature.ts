@@ -46,13 +46,22 @@ export function authenticate(request: IncomingMessage, target: SignedTarget, cre
   const date = checkDate(request.headers['x-amz-date'], scope)
   const payload = checkPayload(request.headers['x-amz-content-sha256'])
   checkSignedHeaders(request, signedHeaders)
-  const signingKey = scope.reduce<string | Buffer>((key, part) => hmac(key, part), `AWS4${credentials.secretAccessKey}`)
+  const signingKey = signingKeyFor(credentials.secretAccessKey, scope)
   const canonical = canonicalRequest(request, target, signedHeaders, payload)
   const expected = hmac(signingKey, [scheme, date, scope.join('/'), sha256Hex(canonical)].join('\n')).toString('hex')
   if (!sameText(expected, signature)) {
     throw s3Error('SignatureDoesNotMatch', 'The request signature we calculated does not match the signature you provided. Check your key and signing method.')
   }
-  return {date, scope: scope.join('/'), signingKey: signingKey as Buffer, signature, payload}
+  return {date, scope: scope.join('/'), signingKey, signature, payload}
+}
+
+let latestKey: {id: string; key: Buffer} | undefined
+
+/** The key of a day and region; the latest one is remembered. */
+function signingKeyFor(secret: string, scope: readonly string[]): Buffer {
+  const id = [secret, ...scope].join('/')
+  if (latestKey?.id !== id) latestKey = {id, key: scope.reduce<Buffer>((key, part) => hmac(key, part), Buffer.from(`AWS4${secret}`))}
+  return latestKey.key
 }
 
 function parseAuthorization(header: string | undefined) {

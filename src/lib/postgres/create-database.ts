@@ -1,0 +1,138 @@
+import {createHash} from 'node:crypto'
+import {lockedError} from '../errors.ts'
+import {rowOf, rowsOf, type Client} from './connection.ts'
+import {codeOf} from './errors.ts'
+import {quoteIdent, quoteLiteral} from './quote.ts'
+
+/** Any number will do, as long as every `dr` uses the same; the second half of the lock is the run. */
+const RESTORE_LOCK = 7_266_002
+const PROVISIONAL = 'dr_unfinished_'
+const MARK = /^dr restore (\S+) of (\S+), unfinished$/
+const NAME_BYTES = 63
+
+export interface Collation {
+  /** `libc`, `icu` or `builtin`. */
+  provider: string
+  collate: string
+  ctype: string
+  locale?: string | undefined
+}
+
+export interface NewDatabase {
+  name: string
+  encoding: string
+  collation: Collation
+}
+
+/** Who makes a database, and from what: stands in the database's comment until it is finished. */
+export interface RestoreMark {
+  run: string
+  label: string
+}
+
+export function createDatabaseSql({name, encoding, collation}: NewDatabase, serverMajor: number): string {
+  const {provider, collate, ctype, locale} = collation
+  const special = provider === 'icu' ? ` LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(locale ?? 'und')}` : provider === 'builtin' ? ` LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(locale ?? 'C')}` : serverMajor >= 15 ? ' LOCALE_PROVIDER libc' : ''
+  return `CREATE DATABASE ${quoteIdent(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}${special}`
+}
+
+export const dropDatabaseSql = (name: string): string => `DROP DATABASE IF EXISTS ${quoteIdent(name)} WITH (FORCE)`
+export const commentSql = (name: string, text: string | undefined): string => `COMMENT ON DATABASE ${quoteIdent(name)} IS ${text === undefined ? 'NULL' : quoteLiteral(text)}`
+export const markText = ({run, label}: RestoreMark): string => `dr restore ${run} of ${label}, unfinished`
+
+/** `crm_restore_20261122020000`; a long name of a database is cut, never the time. */
+export function restoreName(database: string, at: Date): string {
+  const tail = `_restore_${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
+  return `${cutToBytes(database, NAME_BYTES - tail.length)}${tail}`
+}
+
+/** What every name that `restoreName` makes of this database begins with. */
+export const restoreNamePrefix = (database: string): string => `${cutToBytes(database, NAME_BYTES - '_restore_'.length - 14)}_restore_`
+
+/** Why this cannot be the name of a database, or undefined. PostgreSQL would cut a longer one without a word. */
+export function databaseNameTrouble(name: string): string | undefined {
+  if (name === '') return 'it is empty'
+  if (Buffer.byteLength(name) > NAME_BYTES) return `it is longer than ${NAME_BYTES} bytes`
+  if (/\p{Cc}/u.test(name)) return 'it holds a control character'
+  return undefined
+}
+
+function cutToBytes(text: string, bytes: number): string {
+  let cut = text
+  while (Buffer.byteLength(cut) > bytes) cut = Array.from(cut).slice(0, -1).join('')
+  return cut
+}
+
+/** A run as the second half of an advisory lock: positive, 31 bits. */
+export const runKey = (run: string): number => createHash('sha256').update(run).digest().readUInt32BE(0) >>> 1
+
+/** Held by the session as long as the run lives, so that another run knows that its database is not abandoned. */
+export async function holdRunLock(client: Client, run: string): Promise<void> {
+  const {held} = await rowOf<{held: boolean}>(client, `SELECT pg_try_advisory_lock(${RESTORE_LOCK}, ${runKey(run)}) AS held`)
+  if (!held) throw lockedError('restore.running', `The run ${run} is still at work.`)
+}
+
+/**
+ * Makes the database and marks it as unfinished. It gets its name last: a process that is killed at any statement leaves a
+ * database that the next run knows as abandoned.
+ */
+export async function createMarkedDatabase(client: Client, database: NewDatabase, mark: RestoreMark, serverMajor: number): Promise<void> {
+  const provisional = `${PROVISIONAL}${runKey(mark.run)}`
+  try {
+    await client.query(createDatabaseSql({...database, name: provisional}, serverMajor))
+    await client.query(commentSql(provisional, markText(mark)))
+    await client.query(`ALTER DATABASE ${quoteIdent(provisional)} RENAME TO ${quoteIdent(database.name)}`)
+  } catch (error) {
+    await client.query(dropDatabaseSql(provisional)).catch(() => {})
+    throw error
+  }
+}
+
+export interface AbandonedDatabase {
+  name: string
+  /** What was restored into it. */
+  label: string | undefined
+}
+
+/**
+ * Databases that killed restores have left: marked as unfinished, the lock of their run free, and their name one that
+ * `isOurs` knows (or a provisional one). Nothing else is ever named here.
+ */
+export async function abandonedDatabases(client: Client, isOurs: (name: string) => boolean): Promise<AbandonedDatabase[]> {
+  const rows = await rowsOf<{name: string; comment: string | null}>(client, `
+    SELECT datname AS name, shobj_description(oid, 'pg_database') AS comment FROM pg_database
+    WHERE NOT datistemplate AND (starts_with(datname, '${PROVISIONAL}') OR shobj_description(oid, 'pg_database') LIKE 'dr restore %, unfinished') ORDER BY 1`)
+  const held = new Set((await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)).map(({key}) => Number(key)))
+  return rows.flatMap(({name, comment}) => {
+    const [, run, label] = MARK.exec(comment ?? '') ?? []
+    const provisional = new RegExp(`^${PROVISIONAL}(\\d+)$`).exec(name)?.[1]
+    const key = provisional === undefined ? run && runKey(run) : Number(provisional)
+    if (key === undefined || key === '' || held.has(key)) return []
+    return provisional !== undefined || isOurs(name) ? [{name, label}] : []
+  })
+}
+
+/** Drops a database that a run of ours made, and nothing that has lost the mark since. */
+export async function dropMarkedDatabase(client: Client, name: string, mark: RestoreMark): Promise<boolean> {
+  const [row] = await rowsOf<{comment: string | null}>(client, "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", [name])
+  if (row?.comment !== markText(mark)) return false
+  await client.query(dropDatabaseSql(name))
+  return true
+}
+
+/** Whether the server knows this locale: tried by deed, because the names that catalogs list are not all that work. */
+export async function knowsCollation(client: Client, {provider, collate, ctype, locale}: Collation, serverMajor: number): Promise<boolean> {
+  if (provider === 'libc' && [collate, ctype].every((name) => name === 'C' || name === 'POSIX')) return true
+  if ((provider === 'icu' && serverMajor < 15) || (provider === 'builtin' && serverMajor < 17)) return false
+  const definition = provider === 'libc' ? `PROVIDER = libc, LC_COLLATE = ${quoteLiteral(collate)}, LC_CTYPE = ${quoteLiteral(ctype)}` : `PROVIDER = ${provider}, LOCALE = ${quoteLiteral(locale ?? 'und')}`
+  await client.query('BEGIN')
+  try {
+    await client.query(`CREATE COLLATION pg_temp.dr_probe (${definition})`)
+    return true
+  } catch (error) {
+    // Who may make no temporary objects here can still be allowed to create the database.
+    return codeOf(error) === '42501'
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}

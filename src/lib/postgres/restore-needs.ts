@@ -1,0 +1,77 @@
+import {rowsOf, type Client} from './connection.ts'
+import type {Archive} from './archive.ts'
+
+export interface RoleNeeds {
+  /** Own something in the archive: whoever restores must be able to give it to them. */
+  owners: string[]
+  /** Own a table with data: whoever restores must be able to write into it once it is theirs. */
+  dataOwners: string[]
+  /** All that the archive and the manifest name. */
+  named: string[]
+  memberships: {member: string; group: string}[]
+}
+
+export interface RoleTrouble {
+  missing: string[]
+  /** `member of group`, both there, but not so. */
+  missingMemberships: {member: string; group: string}[]
+  /** Owners that the connected role may not become. */
+  foreign: string[]
+}
+
+/** What a backup's manifest says of roles; more may stand in it. */
+interface ManifestRoles {
+  roles: readonly {name: string; [key: string]: unknown}[]
+  grants: readonly {grantee: string}[]
+}
+
+/** `pg_` roles come with the server: pg_database_owner cannot be anyone's membership. */
+const isSystem = (name: string) => name.startsWith('pg_')
+
+export function roleNeeds(archive: Archive, {roles, grants}: ManifestRoles): RoleNeeds {
+  const ownersOf = (entries: Archive['entries']) => unique(entries.flatMap(({owner}) => (owner === undefined || owner === '' || isSystem(owner) ? [] : [owner])))
+  const owners = ownersOf(archive.entries.filter(({section}) => section === 'pre-data' || section === 'data'))
+  return {
+    owners,
+    dataOwners: ownersOf(archive.entries.filter(({kind}) => kind === 'TABLE DATA')),
+    named: unique([...owners, ...roles.map(({name}) => name), ...grants.map(({grantee}) => grantee)].filter((name) => name !== 'public' && !isSystem(name))),
+    memberships: roles.flatMap(({name, memberOf}) => (Array.isArray(memberOf) ? memberOf : []).map((group) => ({member: name, group: String(group)}))),
+  }
+}
+
+const unique = (names: readonly string[]) => [...new Set(names)].toSorted()
+
+/** Compares what a restore needs with what the server has, before dozens of errors do. */
+export async function roleTrouble(client: Client, needs: RoleNeeds, serverMajor: number): Promise<RoleTrouble> {
+  const become = serverMajor >= 16 ? 'SET' : 'MEMBER'
+  const known = await rowsOf<{name: string; become: boolean; inherits: boolean}>(client, `
+    SELECT rolname AS name, pg_has_role(current_user, oid, '${become}') AS become, pg_has_role(current_user, oid, 'USAGE') AS inherits
+    FROM pg_roles WHERE rolname = ANY ($1::text[])`, [[...needs.named, ...needs.memberships.map(({group}) => group)]])
+  const names = new Set(known.map(({name}) => name))
+  const members = new Set((await rowsOf<{pair: string}>(client, `
+    SELECT json_build_array(m.rolname, g.rolname)::text AS pair FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid
+    WHERE m.rolname = ANY ($1::text[])`, [needs.memberships.map(({member}) => member)])).map(({pair}) => JSON.stringify(JSON.parse(pair))))
+  const cannot = new Set(known.filter(({become: may}) => !may).map(({name}) => name))
+  const cannotWrite = new Set(known.filter(({inherits}) => !inherits).map(({name}) => name))
+  return {
+    missing: unique([...needs.named, ...needs.memberships.map(({group}) => group)].filter((name) => !names.has(name))),
+    missingMemberships: needs.memberships.filter(({member, group}) => names.has(member) && names.has(group) && !members.has(JSON.stringify([member, group]))),
+    foreign: unique([...needs.owners.filter((name) => cannot.has(name)), ...needs.dataOwners.filter((name) => cannotWrite.has(name))]),
+  }
+}
+
+/** Names of extensions that the server does not offer. */
+export async function missingExtensions(client: Client, wanted: readonly {name: string}[]): Promise<string[]> {
+  const offered = new Set((await rowsOf<{name: string}>(client, 'SELECT name FROM pg_available_extensions WHERE name = ANY ($1::text[])', [wanted.map(({name}) => name)])).map(({name}) => name))
+  return wanted.map(({name}) => name).filter((name) => !offered.has(name))
+}
+
+/** May the connected role make databases? */
+export async function mayCreateDatabase(client: Client): Promise<boolean> {
+  const rows = await rowsOf(client, 'SELECT FROM pg_roles WHERE rolname = current_user AND (rolcreatedb OR rolsuper)')
+  return rows.length > 0
+}
+
+export async function databaseExists(client: Client, name: string): Promise<boolean> {
+  return (await rowsOf(client, 'SELECT FROM pg_database WHERE datname = $1', [name])).length > 0
+}

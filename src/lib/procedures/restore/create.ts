@@ -1,0 +1,56 @@
+import {messageOf} from '../../errors.ts'
+import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, dropDatabaseSql, markText} from '../../postgres/create-database.ts'
+import {codeOf, statementError} from '../../postgres/errors.ts'
+import type {Step} from '../../runbook/procedure.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import {isOurs, nameTaken, psql} from './preflight.ts'
+import type {RestoreWork} from './work.ts'
+
+/** Removes the half-restored databases of killed runs: marked by dr as unfinished, with a name of ours, their run's lock free. */
+export function sweepStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  return {
+    id: 'restore.sweep',
+    title: 'Remove what killed restores left',
+    effect: 'destroy',
+    byHand: () => [psql(options, work, "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'dr restore %, unfinished'")],
+    async run(state, io) {
+      const client = await work.maintenance()
+      for (const {name, label} of await abandonedDatabases(client, isOurs(state))) {
+        try {
+          await client.query(dropDatabaseSql(name))
+          io.notice(`Dropped ${name}, which a killed restore${label === undefined ? '' : ` of ${label}`} had left unfinished.`)
+        } catch (error) {
+          io.notice(`${name}, which a killed restore has left, cannot be dropped: ${messageOf(error)}.`)
+        }
+      }
+    },
+  }
+}
+
+export function createStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {manifest} = options.backup
+  const database = ({database: name}: RestoreState) => ({name, encoding: manifest.encoding, collation: manifest.collation})
+  const majorOf = (state: RestoreState) => state.server?.major ?? manifest.server.major
+  return {
+    id: 'restore.create',
+    title: 'Create the new database',
+    effect: 'write',
+    byHand: (state) => [psql(options, work, createDatabaseSql(database(state), majorOf(state))), psql(options, work, commentSql(state.database, markText({...work.mark, run: 'RUN'})))],
+    async run(state, io) {
+      const client = await work.maintenance()
+      state.created = true
+      // The download needs no database: it begins now.
+      work.flow(state, io.signal)
+      try {
+        await createMarkedDatabase(client, database(state), work.mark, majorOf(state))
+      } catch (error) {
+        io.signal.throwIfAborted()
+        throw codeOf(error) === '42P04' ? nameTaken(state.database) : statementError(error, `Creating ${state.database}`)
+      }
+    },
+    async undo(state) {
+      await work.drop(state.database)
+      state.created = false
+    },
+  }
+}

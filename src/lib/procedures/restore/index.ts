@@ -1,0 +1,38 @@
+import {preflightError} from '../../errors.ts'
+import {restoreName} from '../../postgres/create-database.ts'
+import {chooseForRestore} from '../../postgres/tools.ts'
+import type {Procedure} from '../../runbook/procedure.ts'
+import {analyzeStep} from './analyze.ts'
+import {createStep, sweepStep} from './create.ts'
+import {loadStep, restStep, schemaStep} from './load.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import {assertName, preflightSteps} from './preflight.ts'
+import {finishStep, integrityStep} from './prove.ts'
+import type {RestoreWork} from './work.ts'
+
+/** Restores a backup into a new database beside the live one, and compares it with the manifest. */
+export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Procedure<RestoreState> {
+  const {backup: {manifest}} = options
+  return {
+    id: 'restore',
+    title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into a new database`,
+    phases: [
+      {title: 'Check', steps: preflightSteps(options, work)},
+      {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+    ],
+  }
+}
+
+/** The first state: what can be known without a connection. Refuses a name that cannot be, and tools that cannot read the archive. */
+export function restoreState(options: RestoreOptions, now: Date): RestoreState {
+  const {target, backup: {manifest, location}, config, jobs, digest} = options
+  const database = options.into ?? restoreName(target.database, now)
+  assertName(database, target.database)
+  if (digest === true && !manifest.digests) throw preflightError('restore.no-digests', `Backup ${manifest.label} has no digests to compare.`, {hints: ['Leave out --digest: rows and tenants are counted in any case.', 'dr backup --digest takes them.']})
+  return {
+    environment: config.environment, label: manifest.label, location, live: target.database, database, jobs,
+    tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
+  }
+}

@@ -1,0 +1,63 @@
+import {DrError, preflightError} from '../../errors.ts'
+import {Repository, type BackupEntry} from '../../repository/repository.ts'
+import type {Manifest} from '../../repository/manifest.ts'
+import type {Storage} from '../../repository/storage/storage.ts'
+import {found, type FindOptions, type FoundBackup} from './source.ts'
+
+interface Looked {
+  storage: Storage
+  /** The newest that nothing speaks against. */
+  best: (BackupEntry & {manifest: Manifest}) | undefined
+  /** Newer ones that are no good. */
+  passedOver: BackupEntry[]
+}
+
+/** The newest backup that nothing speaks against, of all storages; on a tie that of the first. */
+export async function latestBackup(storages: readonly Storage[], options: FindOptions): Promise<FoundBackup> {
+  const notices: string[] = []
+  const looked: Looked[] = []
+  for (const storage of storages) {
+    try {
+      looked.push(await look(storage, options))
+    } catch (error) {
+      if (storages.length === 1 || !mayBeSkipped(error, storage)) throw error
+      if (error.code !== 'storage.no-bucket') notices.push(`${storage.location} was not looked at: ${error.message}`)
+    }
+  }
+  const newest = looked.map(({best}) => best?.label ?? '').toSorted().at(-1) ?? ''
+  const passedOver = looked.flatMap((one) => one.passedOver).filter(({label}) => label > newest)
+  notices.push(...passedOver.map((entry) => `Passed over ${entry.label} at ${entry.location}: ${whyNot(entry)}.`))
+  const chosen = looked.find(({best}) => best?.label === newest)
+  if (chosen?.best === undefined) throw noBackup(storages, passedOver, options)
+  const {storage, best} = chosen
+  return {...found(storage, new Repository(storage, options.config.environment).folder(best.label), best.location, best.manifest, false), notices}
+}
+
+async function look(storage: Storage, {config, signal}: FindOptions): Promise<Looked> {
+  const passedOver: BackupEntry[] = []
+  for await (const entry of new Repository(storage, config.environment).backups({signal}, 2)) {
+    const {manifest} = entry
+    if (manifest !== undefined && entry.level !== 'suspect') return {storage, best: {...entry, manifest}, passedOver}
+    passedOver.push(entry)
+  }
+  return {storage, best: undefined, passedOver}
+}
+
+/** In an emergency the storage that still answers must do; a local folder that was never made is no news. */
+const mayBeSkipped = (error: unknown, storage: Storage): error is DrError =>
+  error instanceof DrError && (error.code === 'storage.unreachable' || error.code === 'storage.denied' || (error.code === 'storage.no-bucket' && storage.kind === 'local'))
+
+function whyNot({error, manifest, evidence}: BackupEntry): string {
+  if (error) return error.message.replace(/\.$/, '')
+  const reasons = manifest?.suspicions ?? []
+  if (reasons.length > 0) return `it is suspect: ${reasons.join('; ')}`
+  const failed = evidence.findLast(({ok}) => !ok)
+  return failed === undefined ? 'it is suspect' : `it is suspect: a check of ${failed.at} failed`
+}
+
+function noBackup(storages: readonly Storage[], passedOver: readonly BackupEntry[], {config}: FindOptions): DrError {
+  const where = storages.map(({location}) => location).join(' and ')
+  const [first] = passedOver
+  if (first === undefined) return preflightError('restore.no-backup', `There is no backup of ${config.environment} in ${where}.`, {hints: ['Make one: dr backup', 'dr list shows the backups; --environment names another environment.']})
+  return preflightError('restore.no-good-backup', `Every backup of ${config.environment} in ${where} is suspect; the newest is ${first.label}: ${whyNot(first)}.`, {hints: [`To take it all the same, name it: dr restore ${first.label}`]})
+}

@@ -1,0 +1,104 @@
+import {startMonitor, type MonitorOptions} from '../../postgres/monitor.ts'
+import {restoreArguments, runRestore, type RestoreArguments, type RestoreRun} from '../../postgres/restore.ts'
+import {startupOptions, type RestoreSettings} from '../../postgres/restore-settings.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import {LoadProgress, RestProgress} from './progress.ts'
+import type {LoadUnit} from './units.ts'
+import type {RestoreWork} from './work.ts'
+
+export const settingsOf = (state: RestoreState): RestoreSettings => ({maintenanceWorkMemBytes: state.maintenanceWorkMemBytes, serverMajor: state.server?.major ?? 0})
+
+/** List 1: types, functions, tables, views; no data, no indexes, no privileges. */
+export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  return {
+    id: 'restore.schema',
+    title: 'Types, functions, tables',
+    effect: 'write',
+    byHand: (state) => [
+      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | sed '/ TABLE DATA /,$d' | grep -v -e ' ACL ' -e ' COMMENT - EXTENSION ' > schema.list`]},
+      byHand(options, state, 'schema.list'),
+    ],
+    run: (state, io) => work.time(state.timings, 'pre', async () => {
+      io.progress(`${work.lists.schema.length} objects`)
+      await runList(options, work, state, io, {list: await work.list('schema', work.lists.schema)})
+    }),
+  }
+}
+
+/** List 2: one table, or a batch of small ones, per process; each begins when its members are proven. */
+export function loadStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  return {
+    id: 'restore.load',
+    title: 'Load the tables',
+    effect: 'write',
+    byHand: (state) => [
+      ...(options.backup.directory === undefined ? [{argv: ['aws', 's3', 'cp', '--recursive', `${options.backup.location}/`, 'BACKUP/']}] : []),
+      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | grep ' TABLE DATA ' > data.list`]},
+      byHand(options, state, 'data.list', state.jobs),
+    ],
+    run: (state, io) => work.time(state.timings, 'load', () => loadAll(options, work, state, io)),
+  }
+}
+
+async function loadAll(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo): Promise<void> {
+  const progress = new LoadProgress(io, work.units, options.backup.manifest.tables, () => (work.members.remote ? work.members.downloadedBytes : undefined))
+  await watched(options, work, state, io, {onCopies: (copies) => { progress.copies(copies) }}, () => work.flow(state, io.signal).load(state.jobs, async (unit, signal) => {
+    await loadUnit(options, work, state, {...io, signal}, unit)
+    progress.finished(unit)
+  }))
+}
+
+async function loadUnit(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, unit: LoadUnit): Promise<void> {
+  await runList(options, work, state, io, {list: await work.list(`data-${unit.entries[0]?.dumpId ?? 0}`, unit.entries)})
+  for (const member of unit.members) await work.members.discard(member)
+}
+
+/** List 3: sequences, large objects, indexes, keys, policies, privileges, materialized views, event triggers. */
+export function restStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  return {
+    id: 'restore.rest',
+    title: 'Indexes, keys, policies, privileges',
+    effect: 'write',
+    byHand: (state) => [
+      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | grep -v -x -F -f schema.list -f data.list | grep -v ' COMMENT - EXTENSION ' > rest.list`]},
+      byHand(options, state, 'rest.list', state.jobs),
+    ],
+    run: (state, io) => work.time(state.timings, 'rest', async () => {
+      const {rest} = work.lists
+      const progress = new RestProgress(io, rest.length)
+      const list = await work.list('rest', rest)
+      await watched(options, work, state, io, {onIndexes: (indexes) => { progress.indexes(indexes) }}, () =>
+        runList(options, work, state, io, {list, jobs: state.jobs, verbose: true}, () => { progress.begun() }))
+    }),
+  }
+}
+
+const placeOf = ({backup}: RestoreOptions) => backup.directory ?? 'BACKUP'
+
+/** From the builder that `run` uses. */
+function byHand(options: RestoreOptions, state: RestoreState, list: string, jobs?: number): ManualCommand {
+  const access = {url: (database?: string) => targetUrl(options.target, database)}
+  const argv = restoreArguments(state.tools, access, {directory: placeOf(options), list, database: state.database, ...(jobs !== undefined && {jobs})})
+  return {argv: ['env', `PGOPTIONS=${startupOptions(settingsOf(state))}`, ...argv]}
+}
+
+async function runList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, what: Pick<RestoreArguments, 'list' | 'jobs' | 'verbose'>, onBegun?: () => void): Promise<void> {
+  const access = await work.access(settingsOf(state))
+  const run: RestoreRun = {archive: work.archive, tools: state.tools, serverMajor: state.server?.major ?? 0, env: access.env, signal: io.signal, ...(onBegun && {onBegun})}
+  await runRestore(restoreArguments(state.tools, access, {...what, directory: work.members.directory, database: state.database}), run)
+}
+
+/** Watches our sessions while the work goes on. The work ends them at once when it is given up. */
+async function watched(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, watch: Pick<MonitorOptions, 'onCopies' | 'onIndexes'>, run: () => Promise<void>): Promise<void> {
+  const monitor = await startMonitor(options.target, {applicationName: work.applicationName, database: state.database, ...watch})
+  const release = () => { void monitor.endSessions() }
+  io.signal.addEventListener('abort', release, {once: true})
+  try {
+    await run()
+  } finally {
+    io.signal.removeEventListener('abort', release)
+    await monitor.stop()
+  }
+}

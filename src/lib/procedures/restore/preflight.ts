@@ -1,0 +1,153 @@
+import {DrError, preflightError, verificationError} from '../../errors.ts'
+import type {Client} from '../../postgres/connection.ts'
+import {abandonedDatabases, databaseNameTrouble, knowsCollation, restoreNamePrefix} from '../../postgres/create-database.ts'
+import {quoteIdent} from '../../postgres/quote.ts'
+import {databaseExists, mayCreateDatabase, missingExtensions, roleNeeds, roleTrouble, type RoleTrouble} from '../../postgres/restore-needs.ts'
+import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
+import {assertNoPooler, readServer, type ServerFacts} from '../../postgres/server.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import {chooseForRestore} from '../../postgres/tools.ts'
+import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import type {FoundBackup} from './source.ts'
+import type {RestoreWork} from './work.ts'
+
+/** Everything that can be known to fail is known here, before anything is made. */
+export function preflightSteps(options: RestoreOptions, work: RestoreWork): Step<RestoreState>[] {
+  return [backupStep(options, work), serverStep(options, work), toolsStep(options, work), rolesStep(options, work), extensionsStep(options, work)]
+}
+
+/** The operator's way to the maintenance database. */
+export const psql = ({target}: RestoreOptions, {maintenanceDatabase}: RestoreWork, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
+
+function backupStep({backup}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {manifest, directory, location} = backup
+  return {
+    id: 'restore.backup',
+    title: `Look at the backup ${manifest.label}`,
+    effect: 'read',
+    byHand: (state) => directory === undefined ? [
+      {argv: ['aws', 's3', 'cp', `${location}/toc.dat`, 'BACKUP/toc.dat']}, {argv: [state.tools.pgRestore, '--list', 'BACKUP']},
+    ] : [{argv: [state.tools.pgRestore, '--list', directory]}],
+    async run(state, io) {
+      for (const notice of backup.notices) {
+        io.notice(notice)
+        state.findings.push({code: 'restore.choice', severity: 'warning', subject: '', message: notice.replace(/\.$/, '')})
+      }
+      const {entries} = await work.open(io)
+      const named = entries.filter(({kind}) => kind === 'TABLE DATA').length
+      if (named < manifest.tables.filter(({kind, rows}) => kind === 'table' && (rows ?? 0) > 0).length) {
+        throw verificationError('restore.tables-missing', `toc.dat of ${manifest.label} names ${named} tables with data, the manifest more.`, {hints: ['Check the backup: dr verify --level full']})
+      }
+    },
+  }
+}
+
+function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {target, backup: {manifest}} = options
+  return {
+    id: 'restore.server',
+    title: `Look at the server ${target.host}`,
+    effect: 'read',
+    byHand: (state) => [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)],
+    async run(state, io) {
+      const client = await work.maintenance()
+      await assertNoPooler(client)
+      const server = await readServer(client)
+      state.server = server
+      if (work.maintenanceDatabase === target.database) io.notice(`Database ${options.config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
+      await assertUsable(client, server, state)
+      if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
+      state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
+      warnOlder(server, manifest, state, io)
+    },
+  }
+}
+
+async function assertUsable(client: Client, server: ServerFacts, state: RestoreState): Promise<void> {
+  if (server.inRecovery) throw preflightError('restore.standby', 'The server is a standby: nothing can be restored into it.', {hints: ['Set DATABASE_URL to the primary.']})
+  if (!(await mayCreateDatabase(client))) throw preflightError('restore.createdb', `Role ${server.user} may not create databases.`, {hints: [`ALTER ROLE ${quoteIdent(server.user)} CREATEDB (needs a superuser; on RDS the master user).`]})
+  const abandoned = await abandonedDatabases(client, (name) => name === state.database)
+  if (abandoned.every(({name}) => name !== state.database) && (await databaseExists(client, state.database))) throw nameTaken(state.database)
+}
+
+export const nameTaken = (name: string): DrError => preflightError('restore.name-taken', `There is a database ${name} already; a restore never overwrites one.`, {hints: ['Choose another name with --into.', `If it is no longer needed: DROP DATABASE ${quoteIdent(name)}`]})
+
+/** Known before any connection: called when the state is made. */
+export function assertName(name: string, live: string): void {
+  const trouble = databaseNameTrouble(name)
+  if (trouble !== undefined) throw preflightError('restore.name', `${JSON.stringify(name)} cannot be the name of a database: ${trouble}.`, {hints: ['Choose another name with --into.']})
+  if (name === live) throw preflightError('restore.live', `${name} is the live database: dr restore never writes into it.`, {hints: ['Choose another name with --into, or leave it out.']})
+}
+
+function noCollation({collation: {provider, collate, ctype, locale}}: FoundBackup['manifest']): DrError {
+  return preflightError('restore.collation', `The server does not know the collation of the backup: ${provider}, ${locale ?? `${collate}, ${ctype}`}.`, {hints: [provider === 'libc' ? 'Install the locale on the server (locale -a shows what it has), or restore into a server that has it.' : 'Restore into a server of the same or a newer major that is built with it.']})
+}
+
+function warnOlder(server: ServerFacts, {server: source}: FoundBackup['manifest'], state: RestoreState, io: StepIo): void {
+  if (server.major >= source.major) return
+  const message = `the server is PostgreSQL ${server.major}, older than the source (${source.major}): what the older one does not know fails`
+  io.notice(`Note: ${message}.`)
+  state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
+}
+
+function toolsStep({tools, backup: {manifest}}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  return {
+    id: 'restore.tools',
+    title: 'Choose pg_restore',
+    effect: 'read',
+    byHand: (state) => [{argv: [state.tools.pgRestore, '--version']}],
+    run(state) {
+      const major = state.server?.major ?? manifest.server.major
+      state.tools = chooseForRestore(tools, manifest.tool.pgRestoreMajor, major)
+      work.plan(state, major)
+      return Promise.resolve()
+    },
+  }
+}
+
+function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {backup} = options
+  return {
+    id: 'restore.roles',
+    title: 'Roles and memberships',
+    effect: 'read',
+    byHand: () => [psql(options, work, String.raw`\du`), {argv: globalsCommand(options, work), note: 'creates the roles that are missing, without passwords'}],
+    async run(state) {
+      const trouble = await roleTrouble(await work.maintenance(), roleNeeds(work.archive, backup.manifest), state.server?.major ?? 0)
+      refuseRoles(trouble, state, globalsCommand(options, work).join(' '))
+    },
+  }
+}
+
+function globalsCommand({backup, target}: RestoreOptions, {maintenanceDatabase}: RestoreWork): string[] {
+  const url = targetUrl(target, maintenanceDatabase)
+  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${backup.location}/globals.sql - | psql '${url}'`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
+}
+
+function refuseRoles({missing, missingMemberships, foreign}: RoleTrouble, {server, label}: RestoreState, command: string): void {
+  const hints = [`The backup's globals.sql creates roles and memberships: ${command}`]
+  if (missing.length > 0) throw preflightError('restore.roles', `The server lacks ${missing.length === 1 ? 'a role' : 'roles'} that backup ${label} names: ${missing.join(', ')}.`, {hints})
+  if (missingMemberships.length > 0) throw preflightError('restore.memberships', `Memberships of backup ${label} are missing: ${missingMemberships.map(({member, group}) => `${member} in ${group}`).join(', ')}.`, {hints})
+  if (foreign.length === 0) return
+  const user = server?.user ?? ''
+  throw preflightError('restore.owners', `Role ${user} cannot give objects to their owners: ${foreign.join(', ')}.`, {hints: [...foreign.slice(0, 3).map((owner) => `GRANT ${quoteIdent(owner)} TO ${quoteIdent(user)}`), 'Or restore as a superuser.']})
+}
+
+function extensionsStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {extensions} = options.backup.manifest
+  return {
+    id: 'restore.extensions',
+    title: 'Extensions',
+    effect: 'read',
+    skip: () => (extensions.length === 0 ? 'the backup has none' : undefined),
+    byHand: () => [psql(options, work, 'SELECT name, default_version FROM pg_available_extensions ORDER BY 1')],
+    async run(state) {
+      const missing = await missingExtensions(await work.maintenance(), extensions)
+      if (missing.length > 0) throw preflightError('restore.extensions', `The server does not offer ${missing.length === 1 ? 'an extension' : 'extensions'} of backup ${state.label}: ${missing.join(', ')}.`, {hints: ['Install the packages on the server (postgresql-contrib and the like).']})
+    },
+  }
+}
+
+/** Names by which databases of killed restores are known as ours. */
+export const isOurs = ({live, database}: RestoreState) => (name: string): boolean => name === database || name.startsWith(restoreNamePrefix(live))

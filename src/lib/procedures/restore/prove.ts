@@ -1,0 +1,68 @@
+import {compareIntegrity} from '../../checks/integrity.ts'
+import type {Finding} from '../../checks/finding.ts'
+import {commentSql, markText} from '../../postgres/create-database.ts'
+import type {DatabaseFacts} from '../../postgres/roles.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import type {Manifest} from '../../repository/manifest.ts'
+import type {Step} from '../../runbook/procedure.ts'
+import {readRestored} from './facts.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import {psql} from './preflight.ts'
+import type {RestoreWork} from './work.ts'
+
+/** Compares the new database with the manifest. Deviations are findings, not failures: the database is kept to be looked into. */
+export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {manifest} = options.backup
+  return {
+    id: 'restore.integrity',
+    title: 'Compare with the manifest',
+    effect: 'read',
+    byHand: (state) => [
+      {argv: ['psql', targetUrl(options.target, state.database), '-c', "SELECT schemaname, relname, (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %I.%I', schemaname, relname), false, true, '')))[1] AS rows FROM pg_stat_user_tables ORDER BY 1, 2"], note: 'compare with "tables" in manifest.json'},
+    ],
+    run: (state, io) => work.time(state.timings, 'integrity', async () => {
+      const digests = manifest.digests && options.digest !== false
+      const restored = await readRestored(options, state, work.applicationName, digests, io)
+      state.tables = restored.tables.length
+      state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
+      state.findings.push(...compareIntegrity(manifest, restored))
+      const wrong = state.findings.filter(({severity}) => severity === 'error').length
+      if (wrong > 0) io.notice(`${wrong} ${wrong === 1 ? 'thing is' : 'things are'} not as in the backup; ${state.database} is kept to be looked into.`)
+    }),
+  }
+}
+
+/** The new database gets the source's comment and is ours no longer. What else belongs to a database is carried over when it takes the live one's place. */
+export function finishStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+  const {database} = options.backup.manifest as Manifest & {database?: Partial<DatabaseFacts>}
+  return {
+    id: 'restore.finish',
+    title: 'Hand it over',
+    effect: 'write',
+    byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
+    async run(state) {
+      if (database) state.findings.push(...settingsFinding(database))
+      const client = await work.maintenance()
+      await client.query(commentSql(state.database, database?.comment))
+      state.finished = true
+      state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})
+    },
+    async undo(state) {
+      if (!state.finished) return
+      const client = await work.maintenance()
+      await client.query(commentSql(state.database, markText(work.mark)))
+      state.finished = false
+    },
+  }
+}
+
+function settingsFinding({owner, settings = [], grants = [], connectionLimit = -1}: Partial<DatabaseFacts>): Finding[] {
+  const parts = [
+    ...(owner === undefined ? [] : [`owner ${owner}`]),
+    ...settings.map(({role, name, value}) => `${role === undefined ? '' : `[${role}] `}${name} = ${value}`),
+    ...grants.map(({grantee, privileges}) => `${grantee}: ${privileges.join(', ')}`),
+    ...(connectionLimit === -1 ? [] : [`connection limit ${connectionLimit}`]),
+  ]
+  if (parts.length === 0) return []
+  return [{code: 'restore.database-settings', severity: 'info', subject: '', message: `of the source's database, not set on this one (the swap carries them over): ${parts.join('; ')}`}]
+}

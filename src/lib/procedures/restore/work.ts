@@ -1,0 +1,147 @@
+import {mkdir, rm, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {readArchiveFile, type Archive} from '../../postgres/archive.ts'
+import {connect, endQuietly, type Client} from '../../postgres/connection.ts'
+import {dropMarkedDatabase, holdRunLock, type RestoreMark} from '../../postgres/create-database.ts'
+import {DrError} from '../../errors.ts'
+import {toolAccess, type ToolAccess} from '../../postgres/passfile.ts'
+import {listText, restoreLists, type RestoreLists} from '../../postgres/restore-lists.ts'
+import {startupOptions, type RestoreSettings} from '../../postgres/restore-settings.ts'
+import type {ArchiveEntry} from '../../postgres/archive.ts'
+import type {StepIo} from '../../runbook/procedure.ts'
+import {stopwatch, type Timing} from '../../system/stopwatch.ts'
+import type {RunFolder} from '../runs.ts'
+import {Flow} from './flow.ts'
+import {Members} from './members.ts'
+import type {RestoreOptions, RestoreState} from './options.ts'
+import {isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
+
+const FETCH_LANES = 3
+
+/** What one run of a restore holds while it lasts; none of it is in the journal. */
+export class RestoreWork {
+  readonly members: Members
+  readonly applicationName: string
+  readonly mark: RestoreMark
+  readonly startedAt = performance.now()
+  /** Where the maintenance connection landed. */
+  maintenanceDatabase: string
+  units: readonly LoadUnit[] = []
+  #archive: Archive | undefined
+  #lists: RestoreLists | undefined
+  #flow: Flow | undefined
+  #access: ToolAccess | undefined
+  #client: Client | undefined
+  readonly #options: RestoreOptions
+  readonly #run: RunFolder
+
+  constructor(options: RestoreOptions, run: RunFolder) {
+    this.#options = options
+    this.#run = run
+    this.members = new Members(options)
+    this.applicationName = `dr restore ${run.id}`
+    this.mark = {run: run.id, label: options.backup.manifest.label}
+    this.maintenanceDatabase = options.config.database.maintenanceDatabase
+  }
+
+  /** Makes the folders, proves toc.dat, and reads it. */
+  async open(io: StepIo): Promise<Archive> {
+    if (this.members.remote) await this.#run.owns(this.#options.stagingDirectory)
+    await this.members.open()
+    await mkdir(join(this.#options.runDirectory, 'lists'), {recursive: true, mode: 0o700})
+    const {members} = this.#options.backup.manifest
+    await this.members.assertComplete(members, io.signal)
+    for (const member of members) if (member.name === 'toc.dat') await this.members.prove(member, io.signal)
+    this.#archive = await readArchiveFile(join(this.members.directory, 'toc.dat'))
+    return this.#archive
+  }
+
+  /** Decides what is restored when, for this server. */
+  plan(state: RestoreState, serverMajor: number): void {
+    this.#lists = restoreLists(this.archive, {serverMajor})
+    this.units = loadUnits(this.#lists.data, this.#options.backup.manifest, state.jobs)
+  }
+
+  get archive(): Archive {
+    return there(this.#archive)
+  }
+
+  get lists(): RestoreLists {
+    return there(this.#lists)
+  }
+
+  /** Fetching begins with the first call. */
+  flow(state: RestoreState, signal: AbortSignal): Flow {
+    if (this.#flow) return this.#flow
+    const others = this.#options.backup.manifest.members.filter(({name}) => isLargeObjectMember(name))
+    const flow = new Flow({units: this.units, others, fetch: (member, aborted) => this.members.prove(member, aborted), lanes: FETCH_LANES, ahead: state.jobs + FETCH_LANES, signal})
+    this.#flow = flow
+    void stopwatch(state.timings).time(this.members.remote ? 'download' : 'hash', () => flow.start()).catch(() => {})
+    return flow
+  }
+
+  /** A list file for `pg_restore -L`. */
+  async list(name: string, entries: readonly ArchiveEntry[]): Promise<string> {
+    const path = join(this.#options.runDirectory, 'lists', `${name}.list`)
+    await writeFile(path, listText(entries), {mode: 0o600})
+    return path
+  }
+
+  /** Address and password for pg_restore, with the settings of a restore. */
+  async access(settings: RestoreSettings): Promise<ToolAccess> {
+    this.#access ??= await toolAccess(this.#options.target, this.#options.runDirectory, this.applicationName)
+    return {...this.#access, env: {...this.#access.env, PGOPTIONS: startupOptions(settings)}}
+  }
+
+  /** The connection that makes, marks and drops databases, and holds the run's lock. Not to the live database unless there is no other. */
+  async maintenance(): Promise<Client> {
+    this.#client ??= await this.#connect()
+    return this.#client
+  }
+
+  /** Drops the new database, over a new connection when the first is broken. */
+  async drop(name: string): Promise<void> {
+    await this.#flow?.stop()
+    const client = await this.maintenance()
+    try {
+      await dropMarkedDatabase(client, name, this.mark)
+    } catch {
+      this.#client = undefined
+      await endQuietly(client)
+      await dropMarkedDatabase(await this.maintenance(), name, this.mark)
+    }
+  }
+
+  /** Ends what the run holds, and removes its folders. */
+  async close(): Promise<void> {
+    await this.#flow?.stop()
+    await this.#access?.close()
+    if (this.#client) await endQuietly(this.#client)
+    if (this.members.remote) await rm(this.#options.stagingDirectory, {recursive: true, force: true})
+    await this.#run.remove()
+  }
+
+  time<T>(timings: Timing[], phase: string, work: () => Promise<T>): Promise<T> {
+    return stopwatch(timings).time(phase, work)
+  }
+
+  async #connect(): Promise<Client> {
+    const {target} = this.#options
+    const applicationName = `${this.applicationName} maintenance`
+    const client = await connect(target, {database: this.maintenanceDatabase, applicationName}).catch((error: unknown) => {
+      if (!(error instanceof DrError) || !['postgres.no-database', 'postgres.denied'].includes(error.code)) throw error
+      this.maintenanceDatabase = target.database
+      return connect(target, {applicationName})
+    })
+    for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) await client.query(`SET ${setting} = 0`)
+    await client.query("SELECT set_config('idle_session_timeout', '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'")
+    await client.query('SET default_transaction_read_only = off')
+    await holdRunLock(client, this.mark.run)
+    return client
+  }
+}
+
+function there<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('The archive has not been looked at.')
+  return value
+}

@@ -1,0 +1,60 @@
+import {expect} from 'chai'
+import {execFileSync} from 'node:child_process'
+import {chmod} from 'node:fs/promises'
+import {join} from 'node:path'
+import {removeSandbox, type SandboxStatus} from '../../src/lib/sandbox/sandbox.ts'
+import {readState} from '../../src/lib/sandbox/state.ts'
+import {dr} from '../support/dr.ts'
+import {temporaryFolder} from '../support/temporary.ts'
+
+describe('dr sandbox', () => {
+  const folder = temporaryFolder()
+  const former = process.env.DR_DATA_DIR
+  beforeEach(async () => {
+    await chmod(folder.path, 0o755)
+    process.env.DR_DATA_DIR = folder.path
+  })
+  afterEach(async () => {
+    if (former === undefined) delete process.env.DR_DATA_DIR
+    else process.env.DR_DATA_DIR = former
+    const directory = join(folder.path, 'sandbox')
+    if (await readState(directory)) await removeSandbox(directory)
+  })
+
+  it('starts, shows, hands out the environment, stops, resets', async () => {
+    const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3')
+    expect(started.error).to.equal(undefined)
+    expect(started.stderr).to.match(/PostgreSQL \d+ started on port \d+\.\nS3 server on port \d+, bucket dashboarduz-backups\.\nLoading 200 rows/)
+    expect(started.stdout).to.include(`Sandbox in ${join(folder.path, 'sandbox')}: running`)
+    expect(started.result?.database?.present).to.equal(true)
+
+    const status = await dr('sandbox', 'status', '--json')
+    expect(JSON.parse(status.stdout)).to.deep.equal(started.result)
+
+    const {stdout} = await dr('sandbox', 'env')
+    const shown = execFileSync('/bin/sh', ['-c', `eval "$(cat)"; printf %s "$DATABASE_URL|$DR_ENVIRONMENT|$AWS_S3_BUCKET"`], {input: stdout, encoding: 'utf8', env: {}, cwd: '/'})
+    expect(shown).to.match(/^postgresql:\/\/dashboarduz:[^|]+@127\.0\.0\.1:\d+\/dashboarduz\|development\|dashboarduz-backups$/)
+    expect((await dr('sandbox', 'env', '--shell', 'fish')).stdout).to.match(/^set -gx DATABASE_URL postgresql:/)
+    expect(JSON.parse((await dr('sandbox', 'env', '--json')).stdout)).to.include({AWS_REGION: 'us-east-1'})
+
+    const stopped = await dr<SandboxStatus>('sandbox', 'stop')
+    expect(stopped.result?.running).to.equal(false)
+    expect((await dr('sandbox', 'status')).stdout).to.match(/not running\n {2}postgres: stopped\n {2}s3: stopped\n/)
+
+    const reset = await dr<SandboxStatus>('sandbox', 'reset', '--rows', '100', '--tenants', '2', '--json')
+    expect(reset.result?.database).to.include({rows: 100, present: true})
+    expect(reset.stderr).to.equal('')
+  }).timeout(40_000)
+
+  it('says so when there is none', async () => {
+    expect((await dr('sandbox', 'status')).stdout).to.include('dr sandbox start')
+    expect((await dr('sandbox', 'stop')).stdout).to.include('There is no sandbox')
+    const {exitCode, error} = await dr('sandbox', 'env')
+    expect(exitCode).to.equal(3)
+    expect(error?.message).to.equal('The sandbox does not run.')
+  })
+
+  it('refuses a number of rows that is none', async () => {
+    expect((await dr('sandbox', 'start', '--rows', '0')).exitCode).to.equal(2)
+  })
+})

@@ -1,0 +1,147 @@
+import {expect} from 'chai'
+import {chmod, mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises'
+import {connect as connectSocket} from 'node:net'
+import {once} from 'node:events'
+import {join} from 'node:path'
+import {rowOf, withClient} from '../../../src/lib/postgres/connection.ts'
+import {clusterDirectory} from '../../../src/lib/sandbox/postgres-service.ts'
+import {removeSandbox, resetSandbox, sandboxEnvironment, sandboxStatus, startSandbox, stopSandbox, type SandboxStatus} from '../../../src/lib/sandbox/sandbox.ts'
+import {readState} from '../../../src/lib/sandbox/state.ts'
+import {endProcess, processAlive} from '../../../src/lib/system/service.ts'
+import {drErrorOf} from '../../support/rejection.ts'
+import {temporaryFolder} from '../../support/temporary.ts'
+
+const small = {rows: 200, tenants: 3}
+const pidsOf = ({services}: SandboxStatus): (number | undefined)[] => services.map(({pid}) => pid)
+const calls = async (directory: string): Promise<number> => {
+  const {DATABASE_URL = ''} = await sandboxEnvironment(directory)
+  return withClient(DATABASE_URL, {}, async (client) => Number((await rowOf<{n: string}>(client, 'SELECT count(*) AS n FROM calls')).n))
+}
+
+describe('sandbox', () => {
+  const folder = temporaryFolder()
+  let directory: string
+  beforeEach(async () => {
+    // Root's clusters belong to another account, which must be able to enter.
+    await chmod(folder.path, 0o755)
+    directory = join(folder.path, 'sandbox')
+  })
+  afterEach(async () => {
+    if (await readState(directory).catch(() => undefined)) await removeSandbox(directory)
+  })
+
+  it('starts PostgreSQL, S3 and the sample database, once', async () => {
+    const first = await startSandbox(directory, small)
+    expect(first).to.include({running: true, bucket: 'dashboarduz-backups'})
+    expect(first.database).to.deep.equal({name: 'dashboarduz', present: true, ...small})
+    expect(await calls(directory)).to.equal(75)
+    const again = await startSandbox(directory, {rows: 999})
+    expect(pidsOf(again)).to.deep.equal(pidsOf(first))
+    expect(again.database?.rows).to.equal(small.rows)
+  })
+
+  it('tells a shell how to reach it', async () => {
+    await startSandbox(directory, small)
+    const environment = await sandboxEnvironment(directory)
+    expect(Object.keys(environment)).to.deep.equal(['DATABASE_URL', 'AWS_S3_BUCKET', 'AWS_REGION', 'AWS_ENDPOINT_URL_S3', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'DR_ENVIRONMENT', 'ENCRYPTION_KEY'])
+    expect(environment.ENCRYPTION_KEY).to.have.length.greaterThan(32)
+    const socket = connectSocket(Number(new URL(environment.AWS_ENDPOINT_URL_S3 ?? '').port), '127.0.0.1')
+    socket.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    const [answer] = await once(socket, 'data') as [Buffer]
+    expect(answer.toString()).to.match(/^HTTP\/1\.1 403/)
+  })
+
+  it('keeps its secrets out of the status and in files that only their owner reads', async () => {
+    const status = await startSandbox(directory, small)
+    const environment = await sandboxEnvironment(directory)
+    const password = new URL(environment.DATABASE_URL ?? '').password
+    for (const secret of [password, environment.AWS_SECRET_ACCESS_KEY ?? '', environment.ENCRYPTION_KEY ?? '']) {
+      expect(JSON.stringify(status)).not.to.include(secret)
+      expect(await readFile(join(directory, 's3.log'), 'utf8')).not.to.include(secret)
+    }
+    expect((await stat(join(directory, 'state.json'))).mode & 0o777).to.equal(0o600)
+  })
+
+  it('recovers from a crash of everything, and keeps data and port of S3', async () => {
+    const before = await startSandbox(directory, small)
+    for (const pid of pidsOf(before)) await endProcess(pid ?? 0, {signal: 'SIGKILL'})
+    expect((await sandboxStatus(directory)).running).to.equal(false)
+    expect((await drErrorOf(sandboxEnvironment(directory))).hints).to.deep.equal(['dr sandbox start'])
+    const after = await startSandbox(directory)
+    expect(after.running).to.equal(true)
+    expect(after.services.find(({name}) => name === 's3')?.port).to.equal(before.services.find(({name}) => name === 's3')?.port)
+    expect(await calls(directory)).to.equal(75)
+  })
+
+  it('loads the sample anew when the first load was cut off', async () => {
+    const controller = new AbortController()
+    const cut = startSandbox(directory, {...small, signal: controller.signal, rowsProgress: () => { controller.abort(new Error('cut')) }})
+    expect(await cut.catch((error: unknown) => error)).to.be.an('error')
+    expect((await startSandbox(directory)).running).to.equal(true)
+    expect(await calls(directory)).to.equal(75)
+  })
+
+  it('leaves a database alone that the operator dropped', async () => {
+    await startSandbox(directory, small)
+    const {DATABASE_URL = ''} = await sandboxEnvironment(directory)
+    await withClient(DATABASE_URL, {database: 'postgres'}, (client) => client.query('DROP DATABASE dashboarduz'))
+    const status = await startSandbox(directory)
+    expect(status.running).to.equal(false)
+    expect(status.database?.present).to.equal(false)
+  })
+
+  it('stops, and starts again with the same data', async () => {
+    const pids = pidsOf(await startSandbox(directory, small))
+    const stopped = await stopSandbox(directory)
+    expect(stopped.running).to.equal(false)
+    expect(pidsOf(stopped)).to.deep.equal([undefined, undefined])
+    for (const pid of pids) expect(processAlive(pid ?? 0)).to.equal(false)
+    await startSandbox(directory)
+    expect(await calls(directory)).to.equal(75)
+  })
+
+  it('begins anew on reset', async () => {
+    const first = await startSandbox(directory, small)
+    const password = (await readState(directory))?.passwords.owner
+    const second = await resetSandbox(directory, {rows: 400, tenants: 2})
+    expect(second.database).to.include({rows: 400, tenants: 2})
+    expect((await readState(directory))?.passwords.owner).not.to.equal(password)
+    for (const pid of pidsOf(first)) expect(processAlive(pid ?? 0)).to.equal(false)
+  })
+
+  it('says which major it holds when another is asked for', async () => {
+    const {postgres = 0} = await startSandbox(directory, small)
+    const error = await drErrorOf(startSandbox(directory, {major: postgres + 1}))
+    expect(error.message).to.equal(`The sandbox holds PostgreSQL ${postgres}, not ${postgres + 1}.`)
+  })
+
+  it('touches no folder that it did not make', async () => {
+    await mkdir(directory)
+    await writeFile(join(directory, 'letter.txt'), 'dear')
+    for (const attempt of [startSandbox(directory, small), resetSandbox(directory, small), removeSandbox(directory)]) {
+      expect((await drErrorOf(attempt)).code).to.equal('sandbox.foreign-folder')
+    }
+    expect(await readFile(join(directory, 'letter.txt'), 'utf8')).to.equal('dear')
+    await rm(directory, {recursive: true})
+  })
+
+  it('lets one command work at a time', async () => {
+    const results = await Promise.allSettled([startSandbox(directory, small), startSandbox(directory, small)])
+    const failures = results.filter((result) => result.status === 'rejected').map(({reason}) => reason as unknown)
+    expect(failures).to.have.length(1)
+    expect(failures[0]).to.include({code: 'sandbox.locked', exitCode: 6})
+    expect((await sandboxStatus(directory)).running).to.equal(true)
+  })
+
+  it('is nothing where there is none', async () => {
+    expect(await sandboxStatus(directory)).to.deep.equal({directory, running: false, services: []})
+    expect(await stopSandbox(directory)).to.deep.equal({directory, running: false, services: []})
+  })
+
+  it('puts the cluster elsewhere when the account of the server cannot enter', async () => {
+    const stranger = {uid: 54_321, gid: 54_321}
+    expect(await clusterDirectory(directory, stranger)).to.equal(join(directory, 'postgres'))
+    await chmod(folder.path, 0o700)
+    expect(await clusterDirectory(directory, stranger, '/var/lib/shared')).to.match(/^\/var\/lib\/shared\/sandbox-[\da-f]{8}$/)
+  })
+})

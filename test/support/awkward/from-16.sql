@@ -1,0 +1,1 @@
+ALTER TABLE odd.every_type ALTER COLUMN c_varchar SET STORAGE DEFAULT;
