@@ -1,8 +1,9 @@
 import {expect} from 'chai'
 import {execFile, spawn} from 'node:child_process'
 import {globSync} from 'node:fs'
-import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises'
+import {mkdir, mkdtemp, readFile, rm, symlink, writeFile} from 'node:fs/promises'
 import {once} from 'node:events'
+import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {promisify} from 'node:util'
@@ -85,20 +86,40 @@ describe('dr as a process', () => {
     started.child.stdout?.destroy()
     expect((await started.ended).code).to.equal(0)
   })
+})
 
-  it('runs from a build, in which every import was rewritten', async function () {
-    this.timeout(120_000)
-    const place = join(home.path, 'built')
-    await mkdir(place)
-    await run(process.execPath, [`${root}/node_modules/typescript/bin/tsc`, '-p', `${root}/tsconfig.build.json`, '--outDir', join(place, 'dist')])
-    for (const file of globSync('**/*.js', {cwd: join(place, 'dist')})) expect(await readFile(join(place, 'dist', file), 'utf8'), file).not.to.match(/(?:from|import\() *['"][^'"]+\.ts['"]/)
+describe('the build', function () {
+  this.timeout(120_000)
+  let place: string
+
+  before(async () => {
+    place = await mkdtemp(join(tmpdir(), 'dr-test-build-'))
+    await run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}tsconfig.build.json`, '--outDir', join(place, 'dist')])
     await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
     await mkdir(join(place, 'bin'))
     for (const file of ['package.json', 'bin/run.js']) await writeFile(join(place, file), await readFile(join(root, file)))
-    const built = (...args: string[]) => run(process.execPath, [join(place, 'bin/run.js'), ...args], {env: {HOME: home.path, PATH: process.env.PATH, XDG_CACHE_HOME: '/proc'}})
+  })
+
+  after(() => rm(place, {recursive: true, force: true}))
+
+  const built = (...args: string[]) => run(process.execPath, [join(place, 'bin/run.js'), ...args], {env: {HOME: place, PATH: process.env.PATH, XDG_CACHE_HOME: '/proc'}})
+
+  it('has every import rewritten', async () => {
+    const files = globSync('**/*.js', {cwd: join(place, 'dist')})
+    expect(files.length).to.be.above(20)
+    for (const file of files) expect(await readFile(join(place, 'dist', file), 'utf8'), file).not.to.match(/(?:from|import\() *['"][^'"]+\.ts['"]/)
+  })
+
+  it('runs, with an odd cache folder too', async () => {
     expect((await built('--version')).stdout).to.match(/^dashboarduz-dr\/\d+\.\d+\.\d+ /)
     expect((await built('config', 'show')).stdout).to.match(/^environment +development +default$/m)
     expect((await built('config', 'show', '--help')).stdout).to.include('EXIT CODES')
+  })
+
+  it('has the manifest that is kept in the repository; if not: npm run build', async () => {
+    await run(process.execPath, [`${root}node_modules/oclif/bin/run.js`, 'manifest', place], {cwd: place})
+    const kept = JSON.parse(await readFile(join(root, 'oclif.manifest.json'), 'utf8')) as object
+    expect(kept).to.deep.equal(JSON.parse(await readFile(join(place, 'oclif.manifest.json'), 'utf8')))
   })
 })
 

@@ -1,31 +1,23 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
-import {chmod} from 'node:fs/promises'
-import {join} from 'node:path'
-import {removeSandbox, type SandboxStatus} from '../../src/lib/sandbox/sandbox.ts'
-import {readState} from '../../src/lib/sandbox/state.ts'
+import type {SandboxStatus} from '../../src/lib/sandbox/sandbox.ts'
 import {dr} from '../support/dr.ts'
-import {temporaryFolder} from '../support/temporary.ts'
+import {temporarySandbox} from '../support/sandbox.ts'
 
 describe('dr sandbox', () => {
-  const folder = temporaryFolder()
+  const place = temporarySandbox()
   const former = process.env.DR_DATA_DIR
-  beforeEach(async () => {
-    await chmod(folder.path, 0o755)
-    process.env.DR_DATA_DIR = folder.path
-  })
-  afterEach(async () => {
+  beforeEach(() => { process.env.DR_DATA_DIR = place.dataDir })
+  afterEach(() => {
     if (former === undefined) delete process.env.DR_DATA_DIR
     else process.env.DR_DATA_DIR = former
-    const directory = join(folder.path, 'sandbox')
-    if (await readState(directory)) await removeSandbox(directory)
   })
 
   it('starts, shows, hands out the environment, stops, resets', async () => {
     const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3')
     expect(started.error).to.equal(undefined)
     expect(started.stderr).to.match(/PostgreSQL \d+ started on port \d+\.\nS3 server on port \d+, bucket dashboarduz-backups\.\nLoading 200 rows/)
-    expect(started.stdout).to.include(`Sandbox in ${join(folder.path, 'sandbox')}: running`)
+    expect(started.stdout).to.include(`Sandbox in ${place.directory}: running`)
     expect(started.result?.database?.present).to.equal(true)
 
     const status = await dr('sandbox', 'status', '--json')

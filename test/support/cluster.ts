@@ -1,4 +1,3 @@
-import {spawn} from 'node:child_process'
 import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -7,6 +6,7 @@ import {withClient} from '../../src/lib/postgres/connection.ts'
 import {quoteIdent} from '../../src/lib/postgres/quote.ts'
 import {requireServerBinaries} from '../../src/lib/sandbox/cluster/binaries.ts'
 import {startCluster, type Cluster} from '../../src/lib/sandbox/cluster/cluster.ts'
+import {guard} from './guard.ts'
 import {systemTools} from './tools.ts'
 
 export type ServerMajor = 15 | 16 | 17 | 18
@@ -52,7 +52,7 @@ export async function privateCluster(major: ServerMajor): Promise<TestCluster> {
 async function launch(major: ServerMajor, onStop: () => void): Promise<TestCluster> {
   const binaries = await requireServerBinaries({directory: `${root}/node_modules/postgres-${major}/native/bin`, major})
   const directory = await mkdtemp(join(tmpdir(), `dr-test-postgres-${major}-`))
-  const release = guard(directory)
+  const release = guard(END, directory)
   const cluster = await startCluster({
     directory,
     binaries: {...binaries, source: 'package'},
@@ -95,15 +95,7 @@ function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop
 
 const dropping = (name: string): string => `DROP DATABASE IF EXISTS ${quoteIdent(name)} WITH (FORCE)`
 
-/** Ends the server when this process ends in whatever way, SIGKILL included: a shell waits for its end of the pipe. */
-function guard(directory: string): () => void {
-  const script = 'cat >/dev/null; lock=$1/data/postmaster.pid; if [ -e "$lock" ]; then kill -QUIT "$(head -n 1 "$lock")"; for _ in $(seq 100); do [ -e "$lock" ] && sleep 0.1; done; fi; rm -rf "$1"'
-  const child = spawn('/bin/sh', ['-c', script, 'test-cluster-guard', directory], {detached: true, stdio: ['pipe', 'ignore', 'ignore']})
-  child.unref()
-  ;(child.stdin as typeof child.stdin & {unref?: () => void}).unref?.()
-  process.once('exit', () => { child.stdin.destroy() })
-  return () => { child.stdin.end() }
-}
+const END = 'lock=$1/data/postmaster.pid; if [ -e "$lock" ]; then kill -QUIT "$(head -n 1 "$lock")"; for _ in $(seq 100); do [ -e "$lock" ] && sleep 0.1; done; fi; rm -rf "$1"'
 
 /** Ends all clusters of this process. Runs by itself after the last test. */
 export async function stopTestClusters(): Promise<void> {

@@ -2,6 +2,8 @@ import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
 import {fileURLToPath} from 'node:url'
 
+/** c8 gathers what these processes covered, too. */
+const coverage = process.env.NODE_V8_COVERAGE === undefined ? {} : {NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE}
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface Started {
@@ -24,7 +26,7 @@ export interface StartOptions {
 export function startDr(args: readonly string[], home: string, {env = {}, script = 'bin/dev.js'}: StartOptions = {}): Started {
   const child = spawn(process.execPath, [`${root}/${script}`, ...args], {
     cwd: home,
-    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, DR_CONFIG_DIR: `${home}/config`, NODE_ENV: 'production', ...env},
+    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, DR_CONFIG_DIR: `${home}/config`, NODE_ENV: 'production', ...coverage, ...env},
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = {stdout: '', stderr: ''}

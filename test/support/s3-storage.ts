@@ -1,9 +1,9 @@
-import nock from 'nock'
 import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {S3Storage, type S3StorageOptions} from '../../src/lib/repository/storage/s3.ts'
 import {startS3Server, type S3Server} from '../../src/lib/sandbox/s3/server.ts'
+import {realNetwork} from './s3.ts'
 
 export const MIB = 1024 * 1024
 export const credentials = {accessKeyId: 'AKIDOFTHETEST', secretAccessKey: 'secret/of+the+test'}
@@ -16,7 +16,7 @@ export interface S3Fixture {
 
 /** A server with an empty bucket. Attempts follow each other at once, and parts are as small as S3 allows. */
 export async function openS3(): Promise<S3Fixture & {close(): Promise<void>}> {
-  nock.enableNetConnect('127.0.0.1')
+  const blocked = realNetwork()
   const directory = await mkdtemp(join(tmpdir(), 'dr-s3-'))
   const server = await startS3Server({directory, credentials, buckets: ['backups']})
   const storages: S3Storage[] = []
@@ -31,7 +31,7 @@ export async function openS3(): Promise<S3Fixture & {close(): Promise<void>}> {
       for (const storage of storages) await storage.close()
       await server.close()
       await rm(directory, {recursive: true})
-      nock.disableNetConnect()
+      blocked()
     },
   }
 }

@@ -3,6 +3,8 @@ import {once} from 'node:events'
 import {fileURLToPath} from 'node:url'
 import {shellCommand} from '../../src/lib/ui/shell.ts'
 
+/** c8 gathers what these processes covered, too. */
+const coverage = process.env.NODE_V8_COVERAGE === undefined ? {} : {NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE}
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface Terminal {
@@ -20,7 +22,7 @@ export function trialOnTerminal(args: readonly string[], home: string, columns: 
   const dr = shellCommand([process.execPath, `${root}test/support/trial/run.ts`, 'trial', ...args])
   const child = spawn('script', ['-qec', `stty cols ${columns} rows 24; exec ${dr}`, '/dev/null'], {
     cwd: home,
-    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, TERM: 'xterm', LANG: 'C.UTF-8', NODE_ENV: 'production', SHELL: '/bin/sh'},
+    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, TERM: 'xterm', LANG: 'C.UTF-8', NODE_ENV: 'production', ...coverage, SHELL: '/bin/sh'},
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let drawn = ''

@@ -17,6 +17,9 @@ export interface Failure {
   journal?: string
 }
 
+/** What plugin-not-found exits with. */
+const UNKNOWN_COMMAND = 127
+
 const runs = new WeakMap<object, RunReference>()
 
 /** Remembers the run in which an error came up, for its report. */
@@ -47,7 +50,8 @@ const clean = (text: string) => redact(stripVTControlCharacters(text))
 async function describe(error: unknown, known: OclifError | undefined, command: string, run: RunReference | undefined): Promise<Failure> {
   if (error instanceof DrError) return {code: error.code, message: error.message, hints: [...error.hints], exitCode: error.exitCode}
   if (known?.name === 'AbortError') return {code: 'interrupted', message: 'Interrupted.', hints: [], exitCode: ExitCode.interrupted}
-  if (known?.oclif) return usageFailure(known, known.oclif.exit ?? ExitCode.usage, command)
+  const exit = known?.oclif?.exit
+  if (known && (exit === ExitCode.usage || exit === UNKNOWN_COMMAND)) return usageFailure(known, exit, command)
   return {
     code: 'unexpected',
     message: `Unexpected: ${messageOf(error)}`,
@@ -72,7 +76,7 @@ async function usageFailure(error: OclifError, exitCode: number, command: string
     }
   }
   if (error.parse) hints.push(`See ${command} --help`)
-  if (exitCode === 127) return {code: 'usage.unknown-command', message: `There is no command ${command}.`, hints: [error.message], exitCode}
+  if (exitCode === UNKNOWN_COMMAND) return {code: 'usage.unknown-command', message: `There is no command ${command}.`, hints: [error.message], exitCode}
   return {code: 'usage', message: error.message.replace(/\nSee more help with --help$/, ''), hints, exitCode}
 }
 

@@ -1,4 +1,3 @@
-import {existsSync} from 'node:fs'
 import type {Config} from '../config/config.ts'
 import type {ListedEnvironment} from '../procedures/list.ts'
 import type {ForeignPlace} from '../procedures/list-foreign.ts'
@@ -16,15 +15,10 @@ export const chosenStorages = (flags: {local?: boolean; s3?: boolean}, config: C
 
 /** To read from: a default folder that is not there yet holds no backups, while a configured one that is missing is an error. */
 export async function openToRead(context: Context, which: readonly Where[]): Promise<Storage[]> {
-  const {config, sources} = await context.loadedConfig()
-  const isAbsent = sources['local.directory']?.source === 'default' && !existsSync(config.local.directory)
-  const {LocalStorage} = await import('../repository/storage/local.ts')
-  return Promise.all(which.map(async (kind) => {
-    if (kind === 'local' && isAbsent) return new LocalStorage(config.local.directory, {create: true})
-    const [storage] = await openStorages(config, [kind])
-    if (storage === undefined) throw new Error('openStorages opened nothing.')
-    return storage
-  }))
+  const [{config, sources}, {LocalStorage}] = await Promise.all([context.loadedConfig(), import('../repository/storage/local.ts')])
+  const mustExist = sources['local.directory']?.source !== 'default'
+  const opened = which.map(async (kind) => (kind === 'local' ? [new LocalStorage(config.local.directory, {mustExist})] : openStorages(config, [kind])))
+  return (await Promise.all(opened)).flat()
 }
 
 /** What `dr list` reads for the environment of this context. */

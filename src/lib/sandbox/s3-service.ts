@@ -23,7 +23,12 @@ export async function startS3Service(directory: string, {s3, services}: SandboxS
   }
 }
 
-export const s3Running = async ({pid}: Service): Promise<boolean> => processAlive(pid) && ((await processCommand(pid))?.includes(s3ServerMain) ?? false)
+/** Whether the process is our server on that folder; one started from another installation of `dr` counts too. */
+export async function s3Running({pid, directory}: Service): Promise<boolean> {
+  if (!processAlive(pid)) return false
+  const command = (await processCommand(pid)) ?? ''
+  return /sandbox.s3.main\.[jt]s /.test(command) && command.includes(directory)
+}
 
 export async function stopS3Service(service: Service): Promise<void> {
   if (await s3Running(service)) await endProcess(service.pid)

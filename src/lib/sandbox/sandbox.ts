@@ -8,7 +8,7 @@ import {DEFAULT_SIZE, type LoadProgress} from './database/load.ts'
 import {withLock} from './lock.ts'
 import {clusterDirectory, startPostgresService} from './postgres-service.ts'
 import {s3Running, startS3Service, stopS3Service} from './s3-service.ts'
-import {claim, newState, readState, removeClaimed, writeState, type SandboxState, type Service, type ServiceName} from './state.ts'
+import {checkClaimed, claim, newState, readState, removeClaimed, writeState, type SandboxState, type Service, type ServiceName} from './state.ts'
 
 export interface SandboxOptions {
   /** Rows of the heavy tables together. Only for a new sandbox; 20,000 when absent. */
@@ -66,6 +66,7 @@ export async function resetSandbox(directory: string, options: SandboxOptions = 
 
 /** Ends every service and deletes all folders of the sandbox. */
 export async function removeSandbox(directory: string): Promise<void> {
+  checkClaimed(directory)
   const state = await readState(directory)
   if (state) {
     await withLock(join(directory, 'lock'), () => endServices(state))

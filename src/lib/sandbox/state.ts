@@ -67,10 +67,14 @@ export async function claim(directory: string): Promise<void> {
   await writeFile(join(directory, MARKER), 'dr sandbox made this folder; dr sandbox reset deletes it.\n')
 }
 
+/** Throws when the folder is there and not ours. */
+export function checkClaimed(directory: string): void {
+  if (existsSync(directory) && !existsSync(join(directory, MARKER))) throw foreign(directory)
+}
+
 /** Deletes a folder that we made, and no other. An absent one is fine. */
 export async function removeClaimed(directory: string): Promise<void> {
-  if (!existsSync(directory)) return
-  if (!existsSync(join(directory, MARKER))) throw foreign(directory)
+  checkClaimed(directory)
   await rm(directory, {recursive: true, force: true, maxRetries: 3})
 }
 

@@ -16,7 +16,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
     const {code} = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
     const parent = dirname(path)
-    if (code !== 'ENOENT' || parent === path || (await stat(parent).catch(() => undefined))?.isDirectory()) throw error
+    if (code !== 'ENOENT' || parent === path) throw error
     await ensurePrivateFolder(parent)
     await mkdir(path, {mode: 0o700}).catch((again: unknown) => {
       if ((again as NodeJS.ErrnoException).code !== 'EEXIST') throw again

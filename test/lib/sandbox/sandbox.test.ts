@@ -1,15 +1,14 @@
 import {expect} from 'chai'
 import {chmod, mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises'
-import {connect as connectSocket} from 'node:net'
-import {once} from 'node:events'
 import {join} from 'node:path'
+import nock from 'nock'
 import {rowOf, withClient} from '../../../src/lib/postgres/connection.ts'
 import {clusterDirectory} from '../../../src/lib/sandbox/postgres-service.ts'
 import {removeSandbox, resetSandbox, sandboxEnvironment, sandboxStatus, startSandbox, stopSandbox, type SandboxStatus} from '../../../src/lib/sandbox/sandbox.ts'
 import {readState} from '../../../src/lib/sandbox/state.ts'
 import {endProcess, processAlive} from '../../../src/lib/system/service.ts'
 import {drErrorOf} from '../../support/rejection.ts'
-import {temporaryFolder} from '../../support/temporary.ts'
+import {temporarySandbox} from '../../support/sandbox.ts'
 
 const small = {rows: 200, tenants: 3}
 const pidsOf = ({services}: SandboxStatus): (number | undefined)[] => services.map(({pid}) => pid)
@@ -19,16 +18,9 @@ const calls = async (directory: string): Promise<number> => {
 }
 
 describe('sandbox', () => {
-  const folder = temporaryFolder()
+  const place = temporarySandbox()
   let directory: string
-  beforeEach(async () => {
-    // Root's clusters belong to another account, which must be able to enter.
-    await chmod(folder.path, 0o755)
-    directory = join(folder.path, 'sandbox')
-  })
-  afterEach(async () => {
-    if (await readState(directory).catch(() => undefined)) await removeSandbox(directory)
-  })
+  beforeEach(() => { ({directory} = place) })
 
   it('starts PostgreSQL, S3 and the sample database, once', async () => {
     const first = await startSandbox(directory, small)
@@ -45,10 +37,14 @@ describe('sandbox', () => {
     const environment = await sandboxEnvironment(directory)
     expect(Object.keys(environment)).to.deep.equal(['DATABASE_URL', 'AWS_S3_BUCKET', 'AWS_REGION', 'AWS_ENDPOINT_URL_S3', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'DR_ENVIRONMENT', 'ENCRYPTION_KEY'])
     expect(environment.ENCRYPTION_KEY).to.have.length.greaterThan(32)
-    const socket = connectSocket(Number(new URL(environment.AWS_ENDPOINT_URL_S3 ?? '').port), '127.0.0.1')
-    socket.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-    const [answer] = await once(socket, 'data') as [Buffer]
-    expect(answer.toString()).to.match(/^HTTP\/1\.1 403/)
+    nock.enableNetConnect('127.0.0.1')
+    try {
+      const answer = await fetch(`${environment.AWS_ENDPOINT_URL_S3 ?? ''}/${environment.AWS_S3_BUCKET ?? ''}`)
+      expect(answer.status).to.equal(403)
+      expect(await answer.text()).to.include('AccessDenied')
+    } finally {
+      nock.disableNetConnect()
+    }
   })
 
   it('keeps its secrets out of the status and in files that only their owner reads', async () => {
@@ -118,8 +114,8 @@ describe('sandbox', () => {
   it('touches no folder that it did not make', async () => {
     await mkdir(directory)
     await writeFile(join(directory, 'letter.txt'), 'dear')
-    for (const attempt of [startSandbox(directory, small), resetSandbox(directory, small), removeSandbox(directory)]) {
-      expect((await drErrorOf(attempt)).code).to.equal('sandbox.foreign-folder')
+    for (const attempt of [startSandbox, resetSandbox, removeSandbox]) {
+      expect((await drErrorOf(attempt(directory, small))).code).to.equal('sandbox.foreign-folder')
     }
     expect(await readFile(join(directory, 'letter.txt'), 'utf8')).to.equal('dear')
     await rm(directory, {recursive: true})
@@ -141,7 +137,7 @@ describe('sandbox', () => {
   it('puts the cluster elsewhere when the account of the server cannot enter', async () => {
     const stranger = {uid: 54_321, gid: 54_321}
     expect(await clusterDirectory(directory, stranger)).to.equal(join(directory, 'postgres'))
-    await chmod(folder.path, 0o700)
+    await chmod(place.dataDir, 0o700)
     expect(await clusterDirectory(directory, stranger, '/var/lib/shared')).to.match(/^\/var\/lib\/shared\/sandbox-[\da-f]{8}$/)
   })
 })

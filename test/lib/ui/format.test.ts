@@ -72,6 +72,7 @@ describe('progress', () => {
       for (const line of lines) expect(textWidth(line), line).to.be.at.most(width)
       if (width >= 12) expect(lines[0]).to.include('35 %')
       if (width >= 30) expect(lines[0]).to.include('14 s left')
+      if (width >= 52) expect(lines[0]).to.match(/^[█#]+[░.]+ /)
     })
   }
 

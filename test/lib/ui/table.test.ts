@@ -41,6 +41,15 @@ describe('table', () => {
     expect(at(25)[1]).to.equal('20261122T020000Z-7f3a')
   })
 
+  it('gives a column that was cut the room that another one leaves', () => {
+    const both: Column<Row>[] = [
+      {header: 'LABEL', value: ({name}) => name, min: 5, priority: 1},
+      {header: 'WHERE', value: ({where}) => where, min: 20, priority: 2},
+    ]
+    expect([...tableLines(rows, both, {width: 25})][1]).to.equal('20261122T020000Z-7f3a')
+    expect([...tableLines(rows, both, {width: 35})][1]).to.equal('20261122T02…  s3://a-bucket-with-a…')
+  })
+
   it('never is wider than the terminal while something may yield', () => {
     for (let width = 21; width < 90; width += 1) for (const line of at(width)) expect(textWidth(line)).to.be.at.most(width)
   })

@@ -41,6 +41,7 @@ export class BackupWork {
       for (const {label, lease} of await repository.unfinished({signal: io.signal})) {
         if (lease?.host !== hostname() || isAlive(lease.pid)) continue
         await repository.remove(label, {signal: io.signal})
+        await abortUploads(repository.storage, repository.folder(label), io.signal)
         io.notice(`Removed the unfinished backup ${label} at ${repository.storage.location}: its run was killed.`)
       }
     }
@@ -123,5 +124,12 @@ export class BackupWork {
   async #releaseLeases(): Promise<void> {
     for (const lease of this.#leases) await lease.release().catch(() => {})
     this.#leases = []
+  }
+}
+
+/** Parts that a killed upload left: no listing shows them, and they are paid for. */
+async function abortUploads(storage: Storage, folder: string, signal: AbortSignal): Promise<void> {
+  for (const upload of (await storage.abandonedUploads?.(0, {signal})) ?? []) {
+    if (upload.key.startsWith(folder)) await storage.abortUpload?.(upload, {signal})
   }
 }

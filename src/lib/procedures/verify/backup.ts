@@ -45,8 +45,7 @@ async function readManifest(place: BackupPlace, found: ReadonlyMap<string, Store
   const content = await contentOf(place, MANIFEST, signal)
   const text = content.toString('utf8')
   const seal = sealOf(text)
-  // A seal cannot speak for itself when it is what was damaged: the word alone makes a difference.
-  const findings = seal === 'whole' ? [] : seal === 'none' && !text.includes('"seal"') ? [unsealed] : [wrong('is damaged: it is not the text that was sealed when the backup was made')]
+  const findings = seal === 'whole' ? [] : seal === 'none' ? [unsealed] : [wrong('is damaged: it is not the text that was sealed when the backup was made')]
   try {
     const manifest = parseManifest(text)
     findings.push(...nameFindings(manifest, place).map(wrong))

@@ -39,9 +39,9 @@ const makers: Partial<Record<Compression, () => Decompressor>> = {
 
 async function take(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
   for (;;) {
-    const {done, value} = await chunks.next()
-    if (done === true) return undefined
-    if (value.length > 0) return value
+    const next = await chunks.next()
+    if (next.done === true) return undefined
+    if (next.value.length > 0) return next.value
   }
 }
 

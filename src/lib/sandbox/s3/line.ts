@@ -22,6 +22,7 @@ export class Line {
     response.once('close', () => {
       controller.abort(closed)
     })
+    response.on('error', () => undefined)
     this.response = response
     this.link = link
     this.signal = controller.signal

@@ -53,7 +53,8 @@ const keepAliveMs = 75_000
 export async function startS3Server(options: S3ServerOptions): Promise<S3Server> {
   const environment = environmentOf(options)
   const requests: RequestRecord[] = []
-  const server = httpServer(environment, requests)
+  const running = new Set<Promise<void>>()
+  const server = httpServer(environment, requests, running)
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const {port} = server.address() as AddressInfo
@@ -69,7 +70,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()
-      await closed
+      await Promise.all([closed, ...running])
     },
   }
 }
@@ -83,13 +84,14 @@ function environmentOf({directory, credentials, region = 'us-east-1', buckets = 
   return {store, credentials, region, link: new Link(bytesPerSecond), faults: new Faults()}
 }
 
-function httpServer(environment: Environment, requests: RequestRecord[]): Server {
+function httpServer(environment: Environment, requests: RequestRecord[], running: Set<Promise<void>>): Server {
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     response.once('close', () => {
       if (requests.length === mostRecords) requests.shift()
       requests.push({method: request.method ?? '', path: request.url ?? '', status: response.headersSent ? response.statusCode : 0})
     })
-    void handle(environment, request, response)
+    const work = handle(environment, request, response).finally(() => running.delete(work))
+    running.add(work)
   }
   const server = createServer({keepAliveTimeout: keepAliveMs, requestTimeout: 0, highWaterMark: 1024 ** 2, noDelay: true}, answer)
   return server.on('checkContinue', answer)

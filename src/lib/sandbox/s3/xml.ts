@@ -76,5 +76,5 @@ export const childrenOf = (element: XmlElement, name: string) => element.childre
 /** The text of the child, or of the child's child and so on. */
 export function textOf(element: XmlElement | undefined, ...path: string[]): string | undefined {
   const found = path.reduce<XmlElement | undefined>((at, name) => at?.children.find((child) => child.name === name), element)
-  return found?.text.trim()
+  return found?.text
 }

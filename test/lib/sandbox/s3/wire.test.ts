@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
 import {connect} from 'node:net'
 import {crc32} from 'node:zlib'
-import {GetObjectCommand, HeadObjectCommand} from '@aws-sdk/client-s3'
+import {AbortMultipartUploadCommand, CreateMultipartUploadCommand, GetObjectCommand, HeadObjectCommand} from '@aws-sdk/client-s3'
 import {expect} from 'chai'
 import {s3ForTests, type S3ForTests} from '../../../support/s3.ts'
 import {bytesOf} from './contract/world.ts'
@@ -116,6 +116,18 @@ describe('the S3 server on the wire', () => {
     }
     expect(await expecting('expect-bad', 'wrong')).to.deep.equal({status: 403, asked: false})
     expect(await expecting('expect-good', s3.credentials.secretAccessKey)).to.deep.equal({status: 200, asked: true})
+  })
+
+  it('refuses a part whose upload was aborted while its bytes came in', async () => {
+    const object = {Bucket: s3.bucket, Key: 'late'}
+    const {UploadId = ''} = await s3.client.send(new CreateMultipartUploadCommand(object))
+    const spec = signing({path: `/${s3.bucket}/late?partNumber=1&uploadId=${UploadId}`})
+    const headers = {...sign(spec).headers, 'content-length': '5', expect: '100-continue'}
+    const answer = await send(s3.endpoint, {method: 'PUT', path: spec.path, headers}, (sent) => {
+      sent.on('continue', () => void s3.client.send(new AbortMultipartUploadCommand({...object, UploadId})).then(() => sent.end('bytes')))
+      sent.flushHeaders()
+    })
+    expect([answer.status, codeOf(answer)]).to.deep.equal([404, 'NoSuchUpload'])
   })
 
   it('stores nothing when the connection breaks in the middle of a body', async () => {

@@ -63,12 +63,17 @@ export class SamplePlan {
     return index >= this.#pattern.length ? index - this.#pattern.length : undefined
   }
 
-  #count({name, perTenant}: Table): number {
-    const {rows, tenants} = this.size
-    if (name === 'tenants') return tenants
-    const part = HEAVY[name]
-    if (part !== undefined) return Math.max(Math.round((rows * part) / HEAVY_TOTAL), this.#pattern.length)
-    return Math.ceil((perTenant * tenants) / this.#pattern.length) * this.#pattern.length
+  #count({name, perTenant, key, columns}: Table): number {
+    if (name === 'tenants') return this.size.tenants
+    if (HEAVY[name] !== undefined) return this.#heavyCount(name)
+    const count = Math.ceil((perTenant * this.size.tenants) / this.#pattern.length) * this.#pattern.length
+    // A link table has one row for each row that its key begins with.
+    const linked = key.length > 1 ? columns.find((column) => column.name === key[0])?.references?.table : undefined
+    return linked !== undefined && HEAVY[linked] !== undefined ? Math.min(count, this.#heavyCount(linked)) : count
+  }
+
+  #heavyCount(name: string): number {
+    return Math.max(Math.round((this.size.rows * (HEAVY[name] ?? 0)) / HEAVY_TOTAL), this.#pattern.length)
   }
 }
 

@@ -1,0 +1,123 @@
+import {rm} from 'node:fs/promises'
+import {join} from 'node:path'
+import type {Finding} from '../../checks/finding.ts'
+import {preflightError} from '../../errors.ts'
+import type {ClientTools} from '../../postgres/tools.ts'
+import {readHead, sniff, type DumpKind, type Sniffed} from '../../repository/foreign.ts'
+import {runTool} from '../../system/tool.ts'
+import {decompress, StreamTrouble} from './decompress.ts'
+import {verifyDirectory} from './foreign-directory.ts'
+import type {Meter} from './meter.ts'
+import type {Verified, VerifyOptions} from './options.ts'
+import type {ForeignPlaceOf} from './places.ts'
+import {spool} from './spool.ts'
+
+export interface ForeignIo {
+  options: VerifyOptions
+  meter: Meter
+  signal: AbortSignal
+}
+
+const names: Readonly<Record<DumpKind, string>> = {
+  custom: 'custom archive of pg_dump', tar: 'tar archive of pg_dump', directory: 'directory archive of pg_dump', plain: 'plain SQL dump of one database', cluster: 'SQL dump of a whole cluster', unknown: 'unknown',
+}
+
+export const wrong = (code: string, message: string, subject = ''): Finding => ({code, severity: 'error', subject, message})
+
+/** Verifies a dump that dr did not make as far as its kind allows, and says in `result.extent` how far that was. */
+export async function verifyForeign(place: ForeignPlaceOf, result: Verified, io: ForeignIo): Promise<void> {
+  if (place.key.endsWith('/')) {
+    await verifyDirectory(place, result, io)
+    return
+  }
+  const found = await sniff(await readHead(place.storage, place.key, {signal: io.signal}))
+  const size = (await place.storage.stat(place.key, {signal: io.signal}))?.bytes ?? 0
+  result.members = 1
+  result.extent = `by its first bytes a ${names[found.kind]}${found.compression === 'none' ? '' : `, ${found.compression}`}`
+  if (found.kind === 'unknown') result.findings.push(wrong('verify.kind', `is no dump that dr knows${found.compression === 'none' ? '' : ` (it begins as ${found.compression})`}: its first bytes are something else`))
+  else if (found.kind === 'directory') result.findings.push(wrong('verify.kind', 'is only the table of contents of a directory archive: name its folder'))
+  else if (io.options.level === 'quick') result.extent += '; nothing else was read'
+  else if (found.compression === 'lz4') result.findings.push({code: 'verify.compression', severity: 'warning', subject: '', message: 'lz4 cannot be read by dr: nothing but the first bytes was looked at', hint: 'Unpack it with lz4 -d, and verify what comes out.'})
+  else await (found.kind === 'plain' || found.kind === 'cluster' ? verifySql : verifyArchive)({...place, size}, found, result, io)
+}
+
+interface SizedPlace extends ForeignPlaceOf {
+  size: number
+}
+
+const through = ({compression}: Sniffed) => (compression === 'none' ? 'read to its end' : `${compression} decompressed to its end`)
+
+async function verifySql(place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo): Promise<void> {
+  let tail = Buffer.alloc(0)
+  const keep = (chunk: Buffer) => { tail = Buffer.concat([tail, chunk.subarray(-TAIL)]).subarray(-TAIL) }
+  if (!(await read(place, found, result, io, keep))) return
+  result.extent = `${names[found.kind]}: ${through(found)}, and it ends as pg_dump ends one; nothing was executed, and there is no manifest to compare with`
+  const what = found.kind === 'cluster' ? 'PostgreSQL database cluster dump complete' : 'PostgreSQL database dump complete'
+  if (!endsWith(tail.toString('latin1'), what)) result.findings.push(wrong('verify.end', `does not end with the line «-- ${what}»: it is cut off, or something follows it`))
+}
+
+const TAIL = 4096
+
+/** Newer minors write `\unrestrict` after it. */
+const endsWith = (text: string, what: string) => new RegExp(String.raw`(^|\n)-- ${what}\n--\s*(\\unrestrict \w+\s*)?$`).test(text.replaceAll('\r', ''))
+
+/** Whether the stream was whole. */
+async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, result: Verified, {meter, signal}: ForeignIo, sink: (chunk: Buffer) => void | Promise<void>): Promise<boolean> {
+  meter.expect(size)
+  const item = meter.begin(result.label, size)
+  const source = async function* () {
+    for await (const chunk of (await storage.read(key, {signal})) as AsyncIterable<Buffer>) {
+      result.bytes += chunk.length
+      meter.at(item, result.bytes)
+      yield chunk
+    }
+  }
+  try {
+    await decompress(source(), compression, sink)
+    return true
+  } catch (error) {
+    if (!(error instanceof StreamTrouble)) throw error
+    result.findings.push(wrong('verify.compression', `${error.message} (${compression})`))
+    return false
+  } finally {
+    meter.end(item)
+  }
+}
+
+/** pg_restore needs a file; a local one that is not compressed once more is used where it lies. */
+async function verifyArchive(place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo): Promise<void> {
+  const tools = toolsOf(io.options)
+  if (place.storage.kind === 'local' && found.compression === 'none') {
+    await readThrough(join(place.storage.location, place.key), tools, found, result, io)
+    result.bytes = place.size
+    return
+  }
+  const file = join(io.options.spoolDirectory, 'dump')
+  try {
+    const whole = await spool(file, io.options.spoolDirectory, (sink) => read(place, found, result, io, sink))
+    if (whole) await readThrough(file, tools, found, result, io)
+  } finally {
+    await rm(file, {force: true})
+  }
+}
+
+export function toolsOf({tools, toolsMissing}: VerifyOptions): ClientTools {
+  const [newest] = tools ?? []
+  if (newest !== undefined) return newest
+  throw preflightError('tools.missing', `pg_restore is needed to verify this dump: ${toolsMissing ?? 'it was not found'}`, {hints: ['Install the PostgreSQL client tools (apt-get install postgresql-client), or set tools.directory (DR_PG_BIN).']})
+}
+
+/** Written as SQL into nothing: pg_restore reads and decompresses every block of data. */
+async function readThrough(file: string, tools: ClientTools, found: Sniffed, result: Verified, {meter, signal}: ForeignIo): Promise<void> {
+  const format = found.kind === 'tar' ? '--format=tar' : '--format=custom'
+  for (const argv of [[format, '--list'], [format, '--file=/dev/null']]) {
+    meter.say(`pg_restore ${argv[1] ?? ''}`)
+    const {code, stderr} = await runTool([tools.pgRestore, ...argv, file], {signal})
+    if (code === 0) continue
+    const said = stderr.map((line) => line.replace(/^pg_restore: (error: )?/, '').replaceAll(file, result.label)).slice(0, 3).join('; ')
+    if (/unsupported version/.test(said)) throw preflightError('tools.too-old', `pg_restore ${tools.version} cannot read this archive: ${said}`, {hints: ['Install newer client tools (postgresql-client-18), or set tools.directory (DR_PG_BIN).']})
+    result.findings.push(wrong('verify.pg-restore', `pg_restore ${tools.version} cannot read it: ${said}`))
+    return
+  }
+  result.extent = `${names[found.kind]}: ${found.compression === 'none' ? '' : `${through(found)}, `}every block of data read by pg_restore ${tools.version}; nothing was loaded, and there is no manifest to compare the rows with`
+}

@@ -1,0 +1,101 @@
+import {CreateMultipartUploadCommand, S3Client} from '@aws-sdk/client-s3'
+import {expect} from 'chai'
+import {spawnSync} from 'node:child_process'
+import {hostname} from 'node:os'
+import {connect, endQuietly} from '../../../../src/lib/postgres/connection.ts'
+import {Repository} from '../../../../src/lib/repository/repository.ts'
+import {keysOf, localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
+import {testCluster} from '../../../support/cluster.ts'
+import {credentials, s3Fixture} from '../../../support/s3-storage.ts'
+
+describe('dr backup to S3', function () {
+  this.timeout(60_000)
+  const s3 = s3Fixture()
+  let url = ''
+  let directory = ''
+
+  before(async () => {
+    url = await (await testCluster({major: 18})).createDatabase('backup_s3_test')
+    const client = await connect(url)
+    // Incompressible, so that the member takes several parts.
+    await client.query(`CREATE TABLE big AS SELECT i, encode(sha512(i::text::bytea), 'base64') AS noise FROM generate_series(1, 150000) i;
+      CREATE TABLE small AS SELECT i FROM generate_series(1, 10) i; CREATE TABLE other AS SELECT i FROM generate_series(1, 10) i`)
+    await endQuietly(client)
+  })
+  beforeEach(async () => { directory = await temporaryFolder('backup-s3') })
+  afterEach(() => removeFolder(directory))
+
+  it('stores every member with a proof from the store, the large one in parts', async () => {
+    const storage = s3.storage()
+    const {state, error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.equal(undefined)
+    const {manifest} = await new Repository(storage, 'development').open(state.label ?? '')
+    expect(manifest.proofs).to.deep.equal([{destination: 's3://backups/team/dr', proof: 'store-sha256'}])
+    expect(Math.max(...manifest.members.map(({bytes}) => bytes))).to.be.greaterThan(5 * 1024 * 1024)
+    for (const {name, bytes} of manifest.members) expect((await storage.stat(`development/${manifest.label}/${name}`))?.bytes, name).to.equal(bytes)
+    expect(await keysOf(storage)).to.have.length(manifest.members.length + 1)
+  })
+
+  it('stores in both places in one run, the same bytes', async () => {
+    const [local, storage] = [localRepository(directory), s3.storage()]
+    const {state, error} = await runBackup({url, directory, storages: [local, storage]})
+    expect(error).to.equal(undefined)
+    expect(await keysOf(storage)).to.deep.equal(await keysOf(local))
+    expect(state.proofs?.map(({proof}) => proof)).to.deep.equal(['reread', 'store-sha256'])
+  })
+
+  it('waits out throttling and a connection that is cut', async () => {
+    s3.server.faults.add(
+      {match: {operation: 'PutObject'}, times: 3, action: {status: 503, code: 'SlowDown'}},
+      {match: {operation: 'UploadPart'}, times: 2, action: {cutAfterBytes: 1_000_000}},
+    )
+    const storage = s3.storage()
+    const {state, error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.equal(undefined)
+    expect(await keysOf(storage, `development/${state.label ?? ''}/manifest.json`)).to.have.length(1)
+    expect(s3.server.faults.rules.every(({times}) => times === 0), 'every fault was met').to.equal(true)
+  })
+
+  it('says what fails for good, and leaves no object and no part', async () => {
+    s3.server.faults.add({match: {operation: 'UploadPart'}, times: 1000, action: {status: 403, code: 'AccessDenied'}})
+    const storage = s3.storage()
+    const {error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.include({code: 'storage.denied', exitCode: 5})
+    expect(await keysOf(storage)).to.deep.equal([])
+    expect(await storage.abandonedUploads(0)).to.deep.equal([])
+  })
+
+  it('is no success when the store kept another byte than was sent', async () => {
+    s3.server.faults.add({match: {operation: 'UploadPart'}, times: 1, action: {corrupt: 'flip-byte'}})
+    const storage = s3.storage({checksums: 'when-required'})
+    const {error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.include({code: 'storage.corrupt', exitCode: 4})
+    expect(await keysOf(storage)).to.deep.equal([])
+  })
+
+  it('clears away what a killed run of this host left, parts included, and nothing of others', async () => {
+    const storage = s3.storage()
+    const lease = (pid: number, host: string) => JSON.stringify({run: 'r', host, pid, renewedAt: new Date().toISOString(), expiresAt: new Date(Date.now() + 600_000).toISOString()})
+    const dead = spawnSync('true').pid
+    const at = (label: string) => `development/${label}/`
+    await storage.put(`${at('20260101T000000Z-dead')}lease.json`, lease(dead, hostname()))
+    await storage.put(`${at('20260101T000000Z-dead')}toc.dat`, 'begun')
+    await storage.put(`${at('20260101T000001Z-a11e')}lease.json`, lease(process.pid, hostname()))
+    await storage.put(`${at('20260101T000002Z-07e2')}lease.json`, lease(dead, 'another.host'))
+    const client = new S3Client({region: 'us-east-1', endpoint: s3.server.endpoint, forcePathStyle: true, credentials})
+    for (const label of ['20260101T000000Z-dead', '20260101T000002Z-07e2']) await client.send(new CreateMultipartUploadCommand({Bucket: 'backups', Key: `team/dr/${at(label)}1.dat.zst`}))
+    client.destroy()
+    const {notices, error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.equal(undefined)
+    expect(notices.some((text) => text.includes('20260101T000000Z-dead'))).to.equal(true)
+    expect((await new Repository(storage, 'development').unfinished()).map(({label}) => label)).to.deep.equal(['20260101T000002Z-07e2', '20260101T000001Z-a11e'])
+    expect((await storage.abandonedUploads(0)).map(({key}) => key)).to.deep.equal(['development/20260101T000002Z-07e2/1.dat.zst'])
+  })
+
+  it('names a bucket that is not there before anything is dumped', async () => {
+    const steps: string[] = []
+    const {error} = await runBackup({url, directory, storages: [s3.storage({bucket: 'nowhere'})], onStep: (id) => steps.push(id)})
+    expect(error).to.include({code: 'storage.no-bucket'})
+    expect(steps).not.to.include('backup.copy')
+  })
+})
