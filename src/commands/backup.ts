@@ -1,11 +1,21 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../lib/cli/base-command.ts'
 import {procedureFlags} from '../lib/cli/flags.ts'
-import {isRun, type ProcedureResult} from '../lib/cli/run-procedure.ts'
+import {isRun, type RunResult} from '../lib/cli/run-procedure.ts'
 import {ExitCode} from '../lib/errors.ts'
 import type {BackupState} from '../lib/procedures/backup/options.ts'
+import type {Plan} from '../lib/runbook/plan.ts'
 
-export type BackupResult = ProcedureResult<BackupState>
+/** `timings` are milliseconds; of the phases snapshot, count, dump and ship, the second and third run side by side. */
+export interface BackupResult extends Omit<BackupState, 'tools' | 'server' | 'label'> {
+  label: string
+  serverVersion: string
+  pgDump: string
+  /** Of the whole run, preflight included. */
+  totalMs: number
+  run: string
+  journal: string
+}
 
 export default class Backup extends BaseCommand {
   static override summary = 'Back up the database, and prove the backup at its destination'
@@ -26,26 +36,27 @@ export default class Backup extends BaseCommand {
     plan: procedureFlags.plan,
   }
 
-  async run(): Promise<BackupResult> {
+  async run(): Promise<BackupResult | Plan> {
     const {flags} = await this.parse(Backup)
     const chosen = [...(flags.s3 ? ['s3'] : []), ...(flags.local ? ['local'] : [])]
     const context = this.context(flags, {
       'backup.destinations': chosen.length > 0 ? chosen : undefined, 'backup.jobs': flags.jobs, 'backup.compress': flags.compress, 'backup.digest': flags.digest,
     })
     const {composeBackup} = await import('../lib/cli/backup.ts')
-    const {procedure, state, close} = await composeBackup(context, this.config.version, flags.plan)
+    const backup = await composeBackup(context, this.config.version, flags.plan)
     try {
-      const result = await this.runProcedure(procedure, state, flags, context)
-      if (isRun(result)) this.report(result.state)
-      return result
+      const result = await this.runProcedure(backup.procedure, backup.state, flags, context)
+      return isRun(result) ? this.report(result) : result
     } finally {
-      await close()
+      await backup.close()
     }
   }
 
   /** The label alone on stdout; what went wrong beside it has been said on stderr. */
-  private report({label, failures}: BackupState): void {
+  private report({state, run, journal, timings: {totalMs}}: RunResult<BackupState>): BackupResult {
+    const {tools, server, label = '', ...rest} = state
     this.log(label)
-    if (failures.length > 0) process.exitCode = ExitCode.incomplete
+    if (rest.failures.length > 0) process.exitCode = ExitCode.incomplete
+    return {label, ...rest, serverVersion: server?.version ?? '', pgDump: tools.version, totalMs, run, journal}
   }
 }

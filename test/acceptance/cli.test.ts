@@ -18,7 +18,7 @@ describe('dr as a process', () => {
   const home = temporaryFolder()
 
   it('exits with 2 for a wrong flag, names it and what was meant, and does not repeat what may be a secret', async () => {
-    const {code, stdout, stderr} = await finishDr(['config', 'show', '--enviroment', 'x', '--password', 'hunter22'], home.path)
+    const {code, stdout, stderr} = await finishDr(['config', 'show', '--enviroment', 'x', '--secret=hunter22'], home.path)
     expect(code).to.equal(2)
     expect(stdout).to.equal('')
     expect(stderr).to.include('--enviroment').and.include('Did you mean --environment?').and.include('dr config show --help')
@@ -36,7 +36,7 @@ describe('dr as a process', () => {
   it('exits with 127 for an unknown command', async () => {
     const {code, stderr} = await finishDr(['confg', 'show'], home.path)
     expect(code).to.equal(127)
-    expect(stderr).to.include('There is no command dr confg show.')
+    expect(stderr).to.include('Not a command, or not one that takes arguments: dr confg show')
   })
 
   it('exits with 3 for a wrong configuration', async () => {

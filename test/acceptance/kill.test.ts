@@ -62,7 +62,7 @@ describe('kill -9', function () {
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
     child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
-    const killer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+    const killer = killAfterMs === undefined ? undefined : setTimeout(() => { child.kill('SIGKILL') }, killAfterMs)
     return new Promise((resolve) => {
       child.on('exit', (code, signal) => {
         clearTimeout(killer)
@@ -85,9 +85,10 @@ describe('kill -9', function () {
 
   async function eventuallyEmpty(what: string, look: () => Promise<string[]> | string[]): Promise<void> {
     let left: string[] = []
-    for (const end = Date.now() + 15_000; Date.now() < end; await wait(50)) {
+    for (const end = Date.now() + 15_000; Date.now() < end;) {
       left = await look()
       if (left.length === 0) return
+      await wait(50)
     }
     expect(left, what).to.deep.equal([])
   }
@@ -127,7 +128,7 @@ describe('kill -9', function () {
       expect(await new Repository(storage, 'development').unfinished()).to.deep.equal([])
       expect((await keysOf(storage)).filter((key) => key.endsWith('lease.json') && !key.includes(last.stdout.trim()))).to.deep.equal([])
     }
-    expect(await storages[1]?.abandonedUploads?.(0) ?? []).to.deep.equal([])
+    expect(await storages[1]?.abandonedUploads(0)).to.deep.equal([])
     expect(readdirSync(join(directory, 'run'))).to.deep.equal([])
     expect(readdirSync(join(directory, 'backups', '.staging'))).to.deep.equal([])
     const {locks} = await rowOf<{locks: number}>(client, "SELECT count(*)::int AS locks FROM pg_locks WHERE locktype = 'advisory'")

@@ -79,6 +79,18 @@ describe('on a terminal', () => {
     expect(cursorIsShown(run)).to.equal(true)
   })
 
+  it('draws in colours, but not with NO_COLOR or --no-color', async () => {
+    const coloured = async (env: NodeJS.ProcessEnv, ...args: string[]) => {
+      const run = trialOnTerminal(['--yes', '--log', join(home.path, 'log'), ...args], home.path, 80, env)
+      expect(await run.ended).to.equal(0)
+      // eslint-disable-next-line no-control-regex
+      return /\u001B\[[\d;]*m/.test(run.drawn)
+    }
+    expect(await coloured({})).to.equal(true)
+    expect(await coloured({NO_COLOR: '1'})).to.equal(false)
+    expect(await coloured({FORCE_COLOR: '1'}, '--no-color')).to.equal(false)
+  })
+
   for (const flag of ['--no-input', '--json']) {
     it(`does not ask with ${flag}`, async () => {
       expect(await start(80, flag).ended).to.equal(2)

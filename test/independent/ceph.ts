@@ -1,7 +1,8 @@
 import {execFile, spawn, type ChildProcess} from 'node:child_process'
 import {randomBytes, randomUUID} from 'node:crypto'
 import {once} from 'node:events'
-import {mkdir, readFile, rm, writeFile} from 'node:fs/promises'
+import {existsSync} from 'node:fs'
+import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {createServer, type AddressInfo} from 'node:net'
 import {homedir} from 'node:os'
 import {join} from 'node:path'
@@ -23,13 +24,22 @@ export interface Ceph extends S3Connection {
 
 /** Installs what is missing (about a minute, root only) and starts a cluster of its own. */
 export async function startCeph(): Promise<Ceph> {
-  await run(here('install-ceph.sh'), [root], {env: {...process.env, LC_ALL: 'C'}, maxBuffer: 64 * 1024 ** 2})
+  await run('bash', [here('install-ceph.sh'), root], {env: {...process.env, LC_ALL: 'C'}, maxBuffer: 64 * 1024 ** 2})
+  await removeLeftovers()
   const cluster = new Cluster(`/srv/independent-${process.pid}-${randomBytes(4).toString('hex')}`)
   try {
     return await cluster.start()
   } catch (error) {
     await cluster.stop()
     throw error
+  }
+}
+
+/** Folders of clusters whose test run was killed. */
+async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(join(root, 'srv'))) {
+    const pid = /^independent-(\d+)-/.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(root, 'srv', name), {recursive: true, force: true})
   }
 }
 

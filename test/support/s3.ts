@@ -12,6 +12,8 @@ export {s3ServerContract, type ContractOptions, type S3Connection} from '../lib/
 export interface S3ForTests {
   server: S3Server
   endpoint: string
+  /** Where the server keeps its objects. */
+  directory: string
   region: string
   credentials: Credentials
   /** Made already. */
@@ -19,7 +21,7 @@ export interface S3ForTests {
   /** One try for each request, so that a test sees the first answer. */
   client: S3Client
   clientWith: (config: Partial<S3ClientConfig>) => S3Client
-  /** Ends the server and the clients, and removes the folder. */
+  /** Ends the server and the clients, and removes the folder unless it was given. */
   close: () => Promise<void>
 }
 
@@ -28,9 +30,9 @@ const bucket = 'backups'
 
 /** The sandbox's S3 server on a folder of its own. */
 export async function s3ForTests(options: Partial<S3ServerOptions> = {}): Promise<S3ForTests> {
-  const directory = await mkdtemp(join(tmpdir(), 'dr-s3-'))
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'dr-s3-')))
   const credentials = {accessKeyId: 'AKIASANDBOXSANDBOX00', secretAccessKey: 'a-secret-that-only-tests-know/0123456789'}
-  const server = await startS3Server({directory, credentials, region, buckets: [bucket], ...options})
+  const server = await startS3Server({credentials, region, buckets: [bucket], ...options, directory})
   const blocked = realNetwork()
   const clients: S3Client[] = []
   const clientWith = (config: Partial<S3ClientConfig>) => {
@@ -41,6 +43,7 @@ export async function s3ForTests(options: Partial<S3ServerOptions> = {}): Promis
   return {
     server,
     endpoint: server.endpoint,
+    directory,
     region: options.region ?? region,
     credentials: options.credentials ?? credentials,
     bucket,
@@ -50,7 +53,7 @@ export async function s3ForTests(options: Partial<S3ServerOptions> = {}): Promis
       for (const client of clients) client.destroy()
       await server.close()
       blocked()
-      await rm(directory, {recursive: true, force: true})
+      if (options.directory === undefined) await rm(directory, {recursive: true, force: true})
     },
   }
 }

@@ -18,11 +18,11 @@ export interface Terminal {
 }
 
 /** The trial command on a pseudo-terminal of so many columns, made by script(1). */
-export function trialOnTerminal(args: readonly string[], home: string, columns: number): Terminal {
+export function trialOnTerminal(args: readonly string[], home: string, columns: number, env: NodeJS.ProcessEnv = {}): Terminal {
   const dr = shellCommand([process.execPath, `${root}test/support/trial/run.ts`, 'trial', ...args])
   const child = spawn('script', ['-qec', `stty cols ${columns} rows 24; exec ${dr}`, '/dev/null'], {
     cwd: home,
-    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, TERM: 'xterm', LANG: 'C.UTF-8', NODE_ENV: 'production', ...coverage, SHELL: '/bin/sh'},
+    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, TERM: 'xterm', LANG: 'C.UTF-8', NODE_ENV: 'production', ...coverage, ...env, SHELL: '/bin/sh'},
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let drawn = ''

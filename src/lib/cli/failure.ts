@@ -1,6 +1,6 @@
 import {stripVTControlCharacters} from 'node:util'
 import {DrError, ExitCode, messageOf} from '../errors.ts'
-import {redact, registerSecret} from '../system/redact.ts'
+import {redact} from '../system/redact.ts'
 
 /** Which run a failure belongs to. */
 export interface RunReference {
@@ -30,28 +30,27 @@ export function attachRun(error: unknown, run: RunReference): void {
 interface OclifError extends Error {
   code?: string
   oclif?: {exit?: number}
-  suggestions?: string[]
   flags?: string[]
-  parse?: {input?: {argv?: string[]; flags?: Record<string, unknown>}}
+  parse?: {input?: {flags?: Record<string, unknown>}}
 }
 
 /** What is said about an error, free of secrets; undefined when nothing is to be said (`this.exit(n)`). */
-export async function failureOf(error: unknown, command: string): Promise<Failure | undefined> {
+export async function failureOf(error: unknown, argv: readonly string[]): Promise<Failure | undefined> {
   const known = error instanceof Error ? (error as OclifError) : undefined
   if (known?.code === 'EEXIT') return undefined
   const run = typeof error === 'object' && error !== null ? runs.get(error) : undefined
-  const failure = await describe(error, known, command, run)
+  const failure = await describe(error, known, argv, run)
   return {...failure, message: clean(failure.message), hints: failure.hints.map(clean), ...run}
 }
 
 /** Without secrets, and without the colours that oclif's plugins bring along. */
 const clean = (text: string) => redact(stripVTControlCharacters(text))
 
-async function describe(error: unknown, known: OclifError | undefined, command: string, run: RunReference | undefined): Promise<Failure> {
+async function describe(error: unknown, known: OclifError | undefined, argv: readonly string[], run: RunReference | undefined): Promise<Failure> {
   if (error instanceof DrError) return {code: error.code, message: error.message, hints: [...error.hints], exitCode: error.exitCode}
   if (known?.name === 'AbortError') return {code: 'interrupted', message: 'Interrupted.', hints: [], exitCode: ExitCode.interrupted}
   const exit = known?.oclif?.exit
-  if (known && (exit === ExitCode.usage || exit === UNKNOWN_COMMAND)) return usageFailure(known, exit, command)
+  if (known && (exit === ExitCode.usage || exit === UNKNOWN_COMMAND)) return usageFailure(known, exit, argv)
   return {
     code: 'unexpected',
     message: `Unexpected: ${messageOf(error)}`,
@@ -63,29 +62,38 @@ async function describe(error: unknown, known: OclifError | undefined, command: 
   }
 }
 
-/** An error of oclif's parser. What follows an unknown flag may be a secret: dr takes none in flags, but people try. */
-async function usageFailure(error: OclifError, exitCode: number, command: string): Promise<Failure> {
-  for (const value of secretArguments(error.parse?.input?.argv ?? process.argv)) registerSecret(value)
-  const hints = [...(error.suggestions ?? [])]
-  const known = Object.keys(error.parse?.input?.flags ?? {})
-  if (error.flags && known.length > 0) {
-    const {closest} = await import('../config/problem.ts')
-    for (const flag of error.flags) {
-      const near = closest(flag.replace(/^-+/, ''), known)
-      if (near !== undefined) hints.push(`Did you mean --${near}?`)
-    }
+/** An error of oclif's parser, or an unknown command. */
+async function usageFailure(error: OclifError, exitCode: number, argv: readonly string[]): Promise<Failure> {
+  if (exitCode === UNKNOWN_COMMAND) {
+    return {code: 'usage.unknown-command', message: `Not a command, or not one that takes arguments: ${typed(argv)}`, hints: [error.message], exitCode}
   }
-  if (error.parse) hints.push(`See ${command} --help`)
-  if (exitCode === UNKNOWN_COMMAND) return {code: 'usage.unknown-command', message: `There is no command ${command}.`, hints: [error.message], exitCode}
-  return {code: 'usage', message: error.message.replace(/\nSee more help with --help$/, ''), hints, exitCode}
+  const hints = error.flags ? await nearFlags(error.flags, Object.keys(error.parse?.input?.flags ?? {})) : []
+  return {code: 'usage', message: messageWithoutValues(error), hints: [...hints, `See ${commandOf(argv)} --help`], exitCode}
 }
 
-function secretArguments(argv: readonly string[]): string[] {
-  return argv.flatMap((word, index) => {
-    const match = /^--?[\w-]*(?:pass|secret|token|key|credential|url)[\w-]*(?:=(.*))?$/is.exec(word)
-    const value = match && (match[1] ?? argv[index + 1])
-    return value === undefined || value === null ? [] : [value]
+/** oclif repeats an unknown flag with its value, and that may be a secret: `dr` takes none in flags, but people try. */
+function messageWithoutValues({message, flags}: OclifError): string {
+  if (!flags) return message.replace(/\nSee more help with --help$/, '').replaceAll(/\s*\n\s*/g, ' ')
+  const names = flags.map((flag) => flag.replace(/=.*/s, ''))
+  return `Nonexistent flag${names.length === 1 ? '' : 's'}: ${names.join(', ')}`
+}
+
+async function nearFlags(flags: readonly string[], known: readonly string[]): Promise<string[]> {
+  const {closest} = await import('../config/problem.ts')
+  return flags.flatMap((flag) => {
+    const near = closest(flag.replace(/^-+/, '').replace(/=.*/s, ''), known)
+    return near === undefined ? [] : [`Did you mean --${near}?`]
   })
+}
+
+const typed = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(argv, /^-/))].join(' ')
+
+/** `dr config show` of `dr config show --bad`. */
+const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(argv, /[^a-z:-]|^-/))].join(' ')
+
+function firstIndex(argv: readonly string[], pattern: RegExp): number {
+  const index = argv.findIndex((word) => pattern.test(word))
+  return index === -1 ? argv.length : index
 }
 
 /** For the terminal. */

@@ -180,21 +180,26 @@ MEMBERS
 `
 }
 
-/** LOCALE_PROVIDER is known from 15 on; before, everything is libc. */
-function createSql({encoding, collation}: RecoveryKit): string {
+/** The target's name is quoted already. LOCALE_PROVIDER is known from 15 on; before, everything is libc. */
+export function createDatabaseSql({encoding, collation}: Pick<RecoveryKit, 'encoding' | 'collation'>, target: string, knowsProviders: boolean): string {
   const {provider, collate, ctype, locale} = collation
-  const base = `CREATE DATABASE :"target" TEMPLATE template0 ENCODING ${literal(encoding)} LC_COLLATE ${literal(collate)} LC_CTYPE ${literal(ctype)}`
-  const named = locale === undefined ? '' : ` ${provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} ${literal(locale)}`
+  const base = `CREATE DATABASE ${target} TEMPLATE template0 ENCODING ${literal(encoding)} LC_COLLATE ${literal(collate)} LC_CTYPE ${literal(ctype)}`
+  if (!knowsProviders) return `${base};`
+  const named = provider === 'libc' || locale === undefined ? '' : ` ${provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} ${literal(locale)}`
+  return `${base} LOCALE_PROVIDER ${provider}${named};`
+}
+
+function createSql(kit: RecoveryKit): string {
   return `
 # create_sql SERVER_VERSION_NUM
 create_sql() {
   if [ "$1" -ge 150000 ]; then
     cat <<'SQL'
-${base} LOCALE_PROVIDER ${provider}${provider === 'libc' ? '' : named};
+${createDatabaseSql(kit, ':"target"', true)}
 SQL
   else
     cat <<'SQL'
-${base};
+${createDatabaseSql(kit, ':"target"', false)}
 SQL
   fi
 }

@@ -1,4 +1,4 @@
-import {recoverScript} from './recover-script.ts'
+import {createDatabaseSql, recoverScript} from './recover-script.ts'
 
 export interface RecoveryKit {
   label: string
@@ -72,11 +72,10 @@ With a pg_restore of 17 or newer and a server of 16 or older, one error per conn
 `
 }
 
-function byHand({database, encoding, collation, jobs}: RecoveryKit, fresh: string): string {
-  const provider = collation.provider === 'libc' ? '' : ` --locale-provider=${collation.provider}`
-  const locale = collation.locale === undefined ? '' : collation.provider === 'icu' ? ` --icu-locale=${word(collation.locale)}` : ` --builtin-locale=${word(collation.locale)}`
+function byHand({database, jobs, ...kit}: RecoveryKit, fresh: string): string {
+  const create = createDatabaseSql(kit, `"${fresh.replaceAll('"', '""')}"`, kit.serverMajor >= 15)
   return `    psql -X -d postgres -f globals.sql
-    createdb -T template0 -E ${encoding}${provider}${locale} --lc-collate=${word(collation.collate)} --lc-ctype=${word(collation.ctype)} ${word(fresh)}
+    psql -X -d postgres -c "${inQuotes(create)}"
     pg_restore -j ${jobs} -d ${word(fresh)} .
     psql -X -d ${word(fresh)} -v target=${word(fresh)} -f globals.sql
     psql -X -d ${word(fresh)} -c ANALYZE
@@ -85,6 +84,8 @@ The database was called \`${database}\`.
 
 `
 }
+
+const inQuotes = (text: string) => text.replaceAll(/["$\\`]/g, String.raw`\$&`)
 
 /** One word for sh. */
 const word = (text: string) => (/^[\w.@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`)

@@ -62,8 +62,9 @@ export async function writeState(directory: string, state: SandboxState): Promis
 /** Makes a folder ours. One that holds something we did not put there is refused. */
 export async function claim(directory: string): Promise<void> {
   await mkdir(directory, {recursive: true})
-  if (existsSync(join(directory, MARKER))) return
-  if ((await readdir(directory)).length > 0) throw foreign(directory)
+  const found = await readdir(directory)
+  if (found.includes(MARKER)) return
+  if (found.length > 0) throw foreign(directory)
   await writeFile(join(directory, MARKER), 'dr sandbox made this folder; dr sandbox reset deletes it.\n')
 }
 

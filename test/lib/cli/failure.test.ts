@@ -7,7 +7,7 @@ describe('failureOf', () => {
   afterEach(forgetSecrets)
 
   const of = async (error: unknown) => {
-    const failure = await failureOf(error, 'dr backup')
+    const failure = await failureOf(error, ['backup'])
     if (!failure) throw new Error('no failure')
     return failure
   }
@@ -46,6 +46,6 @@ describe('failureOf', () => {
   })
 
   it('is silent about this.exit(n)', async () => {
-    expect(await failureOf(Object.assign(new Error('EEXIT: 7'), {code: 'EEXIT', oclif: {exit: 7}}), 'dr')).to.equal(undefined)
+    expect(await failureOf(Object.assign(new Error('EEXIT: 7'), {code: 'EEXIT', oclif: {exit: 7}}), [])).to.equal(undefined)
   })
 })

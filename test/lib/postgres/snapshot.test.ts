@@ -33,15 +33,14 @@ describe('the leader of a backup', () => {
   for (const [name, change] of Object.entries(CHANGES)) {
     for (const moment of MOMENTS) {
       it(`is right or waits when ${name} comes before ${moment}`, async () => {
-        let blocked = false
-        let changed = false
+        const met = {blocked: false, changed: false}
         const beforeStatement = async (statement: string) => {
-          if (changed || !statement.startsWith(moment)) return
-          changed = true
+          if (met.changed || !statement.startsWith(moment)) return
+          met.changed = true
           await other.query("SET lock_timeout = '200ms'")
           await other.query(change.sql).catch(async (error: unknown) => {
             expect(error).to.have.property('code', '55P03')
-            blocked = true
+            met.blocked = true
             await other.query('ROLLBACK')
           })
         }
@@ -61,11 +60,11 @@ describe('the leader of a backup', () => {
           expect(seen.rows).to.equal(counts?.rows)
           expect(leader.tables.map((one) => one.name)).to.deep.equal(names.map((one) => one.name))
           // A count of the changed table must be the changed one, not an emptied one with the old catalog.
-          const changedBefore = !blocked
+          const changedBefore = !met.blocked
           if (name === 'TRUNCATE') expect(counts?.rows).to.equal(changedBefore ? 0 : 1000)
           if (name === 'DROP INDEX') expect(index.length).to.equal(changedBefore ? 0 : 1)
           const lateMoment = moment === 'snapshot' || moment === 'list again'
-          if (lateMoment && name !== 'CREATE TABLE') expect(blocked, 'the locks hold it off').to.equal(true)
+          if (lateMoment && name !== 'CREATE TABLE') expect(met.blocked, 'the locks hold it off').to.equal(true)
         } finally {
           await leader.end()
         }

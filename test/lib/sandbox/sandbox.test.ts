@@ -17,7 +17,8 @@ const calls = async (directory: string): Promise<number> => {
   return withClient(DATABASE_URL, {}, async (client) => Number((await rowOf<{n: string}>(client, 'SELECT count(*) AS n FROM calls')).n))
 }
 
-describe('sandbox', () => {
+describe('sandbox', function () {
+  this.timeout(60_000)
   const place = temporarySandbox()
   let directory: string
   beforeEach(() => { ({directory} = place) })
@@ -27,13 +28,16 @@ describe('sandbox', () => {
     expect(first).to.include({running: true, bucket: 'dashboarduz-backups'})
     expect(first.database).to.deep.equal({name: 'dashboarduz', present: true, ...small})
     expect(await calls(directory)).to.equal(75)
+    await checkEnvironment()
+    await checkSecrets(first)
     const again = await startSandbox(directory, {rows: 999})
     expect(pidsOf(again)).to.deep.equal(pidsOf(first))
     expect(again.database?.rows).to.equal(small.rows)
+    const other = (first.postgres ?? 0) + 1
+    expect((await drErrorOf(startSandbox(directory, {major: other}))).message).to.equal(`The sandbox holds PostgreSQL ${other - 1}, not ${other}.`)
   })
 
-  it('tells a shell how to reach it', async () => {
-    await startSandbox(directory, small)
+  async function checkEnvironment(): Promise<void> {
     const environment = await sandboxEnvironment(directory)
     expect(Object.keys(environment)).to.deep.equal(['DATABASE_URL', 'AWS_S3_BUCKET', 'AWS_REGION', 'AWS_ENDPOINT_URL_S3', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'DR_ENVIRONMENT', 'ENCRYPTION_KEY'])
     expect(environment.ENCRYPTION_KEY).to.have.length.greaterThan(32)
@@ -45,18 +49,18 @@ describe('sandbox', () => {
     } finally {
       nock.disableNetConnect()
     }
-  })
+  }
 
-  it('keeps its secrets out of the status and in files that only their owner reads', async () => {
-    const status = await startSandbox(directory, small)
+  /** Not in the status, and in files that only their owner reads. */
+  async function checkSecrets(status: SandboxStatus): Promise<void> {
     const environment = await sandboxEnvironment(directory)
-    const password = new URL(environment.DATABASE_URL ?? '').password
+    const {password} = new URL(environment.DATABASE_URL ?? '')
     for (const secret of [password, environment.AWS_SECRET_ACCESS_KEY ?? '', environment.ENCRYPTION_KEY ?? '']) {
       expect(JSON.stringify(status)).not.to.include(secret)
       expect(await readFile(join(directory, 's3.log'), 'utf8')).not.to.include(secret)
     }
     expect((await stat(join(directory, 'state.json'))).mode & 0o777).to.equal(0o600)
-  })
+  }
 
   it('recovers from a crash of everything, and keeps data and port of S3', async () => {
     const before = await startSandbox(directory, small)
@@ -103,12 +107,6 @@ describe('sandbox', () => {
     expect(second.database).to.include({rows: 400, tenants: 2})
     expect((await readState(directory))?.passwords.owner).not.to.equal(password)
     for (const pid of pidsOf(first)) expect(processAlive(pid ?? 0)).to.equal(false)
-  })
-
-  it('says which major it holds when another is asked for', async () => {
-    const {postgres = 0} = await startSandbox(directory, small)
-    const error = await drErrorOf(startSandbox(directory, {major: postgres + 1}))
-    expect(error.message).to.equal(`The sandbox holds PostgreSQL ${postgres}, not ${postgres + 1}.`)
   })
 
   it('touches no folder that it did not make', async () => {

@@ -47,7 +47,7 @@ describe('table', () => {
       {header: 'WHERE', value: ({where}) => where, min: 20, priority: 2},
     ]
     expect([...tableLines(rows, both, {width: 25})][1]).to.equal('20261122T020000Z-7f3a')
-    expect([...tableLines(rows, both, {width: 35})][1]).to.equal('20261122T02…  s3://a-bucket-with-a…')
+    expect([...tableLines(rows, both, {width: 35})][1]).to.equal('20261122T020…  s3://a-bucket-with-…')
   })
 
   it('never is wider than the terminal while something may yield', () => {

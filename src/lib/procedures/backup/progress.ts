@@ -46,6 +46,8 @@ export class DumpProgress {
   }
 
   copies(copies: readonly CopyInFlight[]): void {
+    // What was in flight and is no more is out of the server; pg_dump says so a little later.
+    for (const {oid} of this.#inFlight) if (!copies.some((copy) => copy.oid === oid)) this.#finished.add(oid)
     this.#inFlight = copies
     this.#show()
   }

@@ -37,7 +37,7 @@ export class Shipper {
   readonly #queue: string[] = []
   readonly #taken = new Set<string>()
   #running = 0
-  #error: unknown
+  #error: Error | undefined
   #idle = Promise.withResolvers<undefined>()
 
   constructor(options: ShipperOptions) {
@@ -79,7 +79,7 @@ export class Shipper {
   }
 
   /** What is wrong now, so that a dump need not run to its end for nothing. */
-  get error(): unknown {
+  get error(): Error | undefined {
     return this.#error
   }
 
@@ -100,7 +100,7 @@ export class Shipper {
   }
 
   #fail(error: unknown): void {
-    this.#error ??= error
+    this.#error ??= error instanceof Error ? error : new Error(String(error))
     this.#queue.length = 0
   }
 

@@ -129,7 +129,7 @@ export class BackupWork {
 
 /** Parts that a killed upload left: no listing shows them, and they are paid for. */
 async function abortUploads(storage: Storage, folder: string, signal: AbortSignal): Promise<void> {
-  for (const upload of (await storage.abandonedUploads?.(0, {signal})) ?? []) {
-    if (upload.key.startsWith(folder)) await storage.abortUpload?.(upload, {signal})
+  for (const upload of await storage.abandonedUploads(0, {signal})) {
+    if (upload.key.startsWith(folder)) await storage.abortUpload(upload, {signal})
   }
 }

@@ -38,9 +38,12 @@ export async function handOver(account: Account | undefined, folder: string): Pr
   await chown(folder, account.uid, account.gid)
 }
 
-/** Binaries from a package in a private folder (root's home) are copied into `folder`; others stay where they are. */
+/** Binaries from a package in a private folder (root's home) are copied into `folder`; others must be open. */
 export async function reachableBinaries(account: Account | undefined, binaries: ServerBinaries, folder: string): Promise<ServerBinaries> {
-  if (binaries.source !== 'package' || (await reachableBy(account, binaries.bin))) return binaries
+  if (await reachableBy(account, binaries.bin)) return binaries
+  if (binaries.source !== 'package') {
+    throw preflightError('sandbox.unreachable', `PostgreSQL does not run as root, and the account postgres cannot enter ${binaries.bin}.`, {hints: ['run as an ordinary user', 'set DR_POSTGRES_BIN to a folder that every user may enter']})
+  }
   const copy = join(folder, `software-${binaries.version}`)
   await cp(dirname(binaries.bin), copy, {recursive: true, verbatimSymlinks: true, force: false})
   return {...binaries, bin: join(copy, 'bin')}

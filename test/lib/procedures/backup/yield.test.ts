@@ -30,9 +30,10 @@ describe('a migration during a backup', function () {
 
   /** Resolves when the dump's COPY of the big table runs. */
   const dumping = async () => {
-    for (const end = Date.now() + 20_000; Date.now() < end; await wait(20)) {
+    for (const end = Date.now() + 20_000; Date.now() < end;) {
       const {n} = await rowOf<{n: number}>(client, "SELECT count(*)::int AS n FROM pg_stat_progress_copy WHERE relid = 'big'::regclass")
       if (n > 0) return
+      await wait(20)
     }
     throw new Error('The dump never reached the big table.')
   }

@@ -80,6 +80,7 @@ describe('server binaries', () => {
     const copied = await reachableBinaries(stranger, binaries, join(folder.path, 'cluster'))
     expect(copied.bin).to.equal(join(folder.path, 'cluster', 'software-17.1', 'bin'))
     expect(await runService(['cat', join(copied.bin, 'postgres')])).to.include({stdout: 'program'})
+    expect((await drErrorOf(reachableBinaries(stranger, {...binaries, source: 'explicit'}, folder.path))).code).to.equal('sandbox.unreachable')
   })
 
   /** A program called npm, first on the PATH. */

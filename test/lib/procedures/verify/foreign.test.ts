@@ -1,0 +1,155 @@
+import {expect} from 'chai'
+import {execFileSync} from 'node:child_process'
+import {mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {gzipSync, zstdCompressSync} from 'node:zlib'
+import {LocalStorage} from '../../../../src/lib/repository/storage/local.ts'
+import type {Storage} from '../../../../src/lib/repository/storage/storage.ts'
+import {removeFolder, temporaryFolder} from '../../../support/backup.ts'
+import {drErrorOf} from '../../../support/rejection.ts'
+import {openS3} from '../../../support/s3-storage.ts'
+import {clientTools} from '../../../support/tools.ts'
+import {errorsOf, seeded, smallDatabase, verify} from './verifying.ts'
+
+const SEED = 7
+
+describe('dr verify of a dump that dr did not make', () => {
+  let home = ''
+  let directory = ''
+  let bin = ''
+  const dumps = new Map<string, Buffer>()
+  let archive = ''
+
+  before(async function () {
+    this.timeout(60_000)
+    home = await temporaryFolder('verify-foreign')
+    directory = join(home, 'dumps')
+    await mkdir(directory)
+    bin = await clientTools(18)
+    const url = await smallDatabase('verify_foreign_test')
+    const dump = (...args: string[]) => execFileSync(join(bin, 'pg_dump'), [...args, url], {maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore']})
+    for (const [name, flag] of [['custom', '-Fc'], ['tar', '-Ft'], ['plain', '-Fp']] as const) dumps.set(name, dump(flag))
+    dumps.set('cluster', execFileSync(join(bin, 'pg_dumpall'), ['--globals-only', '-d', url], {stdio: ['ignore', 'pipe', 'ignore']}))
+    archive = join(home, 'archive')
+    dump('-Fd', '-Z', 'gzip:1', '-f', archive)
+  })
+  after(() => removeFolder(home))
+
+  const check = async (name: string, level: 'quick' | 'full' = 'full', storage: Storage = new LocalStorage(directory)) =>
+    verify({wanted: {kind: 'place', storage, key: name}, directory: home, level})
+
+  const pack = {none: (bytes: Buffer) => bytes, gzip: (bytes: Buffer) => gzipSync(bytes), zstd: (bytes: Buffer) => zstdCompressSync(bytes)}
+
+  for (const kind of ['custom', 'tar', 'plain', 'cluster'] as const) {
+    for (const compression of ['none', 'gzip', 'zstd'] as const) {
+      it(`passes ${kind}, ${compression}, says how far it went, and finds it cut off`, async () => {
+        const whole = pack[compression](dumps.get(kind) ?? Buffer.alloc(0))
+        // The old scripts named everything so.
+        await writeFile(join(directory, 'production.sql.gz'), whole)
+        const {verified: [good]} = await check('production.sql.gz')
+        expect(good?.findings).to.deep.equal([])
+        expect(good).to.include({ok: true, kind: 'foreign', label: 'production.sql.gz', evidence: null, bytes: whole.length})
+        expect(good?.extent).to.match(kind === 'custom' || kind === 'tar' ? /every block of data read by pg_restore 18.*no manifest to compare the rows with/ : /nothing was executed, and there is no manifest/)
+        expect(good?.extent).to.match(compression === 'none' ? /^(?!.*decompressed)/ : new RegExp(`${compression} decompressed to its end`))
+        for (const cut of [1, Math.floor(whole.length / 3)]) {
+          // The last byte of plain SQL is an empty line, and pg_restore does not look at the end of a tar.
+          if (compression === 'none' && cut === 1 && kind !== 'custom') continue
+          await writeFile(join(directory, 'production.sql.gz'), whole.subarray(0, whole.length - cut))
+          const state = await check('production.sql.gz')
+          expect(state.verified[0]?.ok, `cut by ${cut}`).to.equal(false)
+          expect(errorsOf(state), `cut by ${cut}`).to.have.length(1)
+        }
+        expect(await readdir(join(home, 'run')), 'nothing is left unpacked').to.deep.equal([])
+      })
+    }
+  }
+
+  it('finds a flipped bit in a compressed custom archive', async () => {
+    const random = seeded(SEED)
+    const whole = gzipSync(dumps.get('custom') ?? Buffer.alloc(0))
+    for (let round = 0; round < 10; round += 1) {
+      const damaged = Buffer.from(whole)
+      // Past the header, whose time stamp and name mean nothing.
+      const at = 10 + Math.floor(random() * (whole.length - 10))
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << Math.floor(random() * 8))
+      await writeFile(join(directory, 'flipped'), damaged)
+      expect((await check('flipped')).verified[0]?.ok, `byte ${at}, seed ${SEED}`).to.equal(false)
+    }
+  })
+
+  it('finds what follows the end of a dump', async () => {
+    await writeFile(join(directory, 'more.sql'), Buffer.concat([dumps.get('plain') ?? Buffer.alloc(0), Buffer.from('DROP TABLE leads;\n')]))
+    expect(errorsOf(await check('more.sql'))).to.deep.equal(['verify.end'])
+    await writeFile(join(directory, 'more.zst'), Buffer.concat([zstdCompressSync(dumps.get('plain') ?? Buffer.alloc(0)), Buffer.from('more')]))
+    expect(errorsOf(await check('more.zst'))).to.deep.equal(['verify.compression'])
+  })
+
+  it('reads only the first bytes when quick, and says so', async () => {
+    await writeFile(join(directory, 'quick'), gzipSync(dumps.get('custom') ?? Buffer.alloc(0)).subarray(0, 5000))
+    const {verified: [result]} = await check('quick', 'quick')
+    expect(result).to.include({ok: true, bytes: 0, extent: 'by its first bytes a custom archive of pg_dump, gzip; nothing else was read'})
+  })
+
+  it('does not pass what is no dump', async () => {
+    for (const bytes of ['hello world, this is no dump', '\u001F\u008B\u0008 broken']) {
+      await writeFile(join(directory, 'other'), bytes, 'latin1')
+      expect(errorsOf(await check('other'))).to.deep.equal(['verify.kind'])
+    }
+    expect(await drErrorOf(check('nothing'))).to.include({code: 'storage.not-found'})
+  })
+
+  it('claims nothing of lz4 but its first bytes', async () => {
+    const plain = Buffer.from('-- \n-- PostgreSQL database dump\n--\nSET a = 1;\n')
+    const frame = Buffer.concat([Buffer.from('04224d18604082', 'hex'), Buffer.from([plain.length, 0, 0, 0x80]), plain, Buffer.alloc(4)])
+    await writeFile(join(directory, 'dump.lz4'), frame)
+    const {verified: [result]} = await check('dump.lz4')
+    expect(result).to.include({ok: true, extent: 'by its first bytes a plain SQL dump of one database, lz4'})
+    expect(result?.findings).to.have.length(1)
+    expect(result?.findings[0]).to.include({severity: 'warning', code: 'verify.compression'})
+  })
+
+  it('verifies a directory archive, and names what is missing, cut off or damaged', async () => {
+    const storage = new LocalStorage(home)
+    const good = await check('archive', 'full', storage)
+    expect(good.verified[0]).to.include({ok: true, kind: 'foreign', label: 'archive'})
+    expect(good.verified[0]?.extent).to.match(/read to its end.*no manifest/)
+    expect(good.verified[0]?.findings).to.deep.equal([])
+    for (const name of (await readdir(archive)).filter((one) => one !== 'toc.dat')) {
+      const bare = name.replace(/\.gz$/, '')
+      await rename(join(archive, name), join(home, 'aside'))
+      expect(errorsOf(await check('archive', 'full', storage))).to.deep.equal([`${bare} verify.missing`])
+      await rename(join(home, 'aside'), join(archive, name))
+      const whole = await readFile(join(archive, name))
+      if (!name.endsWith('.gz')) continue
+      await writeFile(join(archive, name), whole.subarray(0, -1))
+      expect(errorsOf(await check('archive', 'full', storage))).to.deep.equal([`${name} verify.compression`])
+      await writeFile(join(archive, name), whole)
+    }
+    const data = (await readdir(archive)).find((name) => /^\d+\.dat\.gz$/.test(name)) ?? ''
+    await writeFile(join(archive, data), gzipSync('1\ta\n'))
+    expect(errorsOf(await check('archive', 'full', storage))).to.deep.equal([`${data} verify.copy-end`])
+    await rm(join(archive, data))
+    await writeFile(join(archive, 'toc.dat'), 'PGDMP')
+    expect(errorsOf(await check('archive', 'full', storage))).to.deep.equal(['toc.dat verify.toc'])
+  })
+
+  it('verifies a dump in a bucket, and leaves nothing of it on the disk', async () => {
+    const s3 = await openS3()
+    try {
+      const storage = s3.storage({prefix: ''})
+      await storage.put('backups/production_20250101.sql.gz', gzipSync(dumps.get('custom') ?? Buffer.alloc(0)))
+      const {verified: [result]} = await check('backups/production_20250101.sql.gz', 'full', storage)
+      expect(result).to.include({ok: true, kind: 'foreign', storage: 's3', location: 's3://backups/backups/production_20250101.sql.gz'})
+      expect(result?.extent).to.match(/gzip decompressed to its end, every block of data read by pg_restore/)
+      expect(await readdir(join(home, 'run'))).to.deep.equal([])
+    } finally {
+      await s3.close()
+    }
+  })
+
+  it('says what is needed when there is no pg_restore', async () => {
+    await writeFile(join(directory, 'custom'), dumps.get('custom') ?? '')
+    const error = await drErrorOf(verify({wanted: {kind: 'place', storage: new LocalStorage(directory), key: 'custom'}, directory: home, tools: undefined}))
+    expect(error).to.include({code: 'tools.missing', exitCode: 3})
+  })
+})
