@@ -83,7 +83,6 @@ describe('on a terminal', () => {
     const coloured = async (env: NodeJS.ProcessEnv, ...args: string[]) => {
       const run = trialOnTerminal(['--yes', '--log', join(home.path, 'log'), ...args], home.path, 80, env)
       expect(await run.ended).to.equal(0)
-      // eslint-disable-next-line no-control-regex
       return /\u001B\[[\d;]*m/.test(run.drawn)
     }
     expect(await coloured({})).to.equal(true)

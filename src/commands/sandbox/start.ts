@@ -1,5 +1,6 @@
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {sandboxFlags, sandboxOptions, statusLines} from '../../lib/cli/sandbox.ts'
+import {ExitCode} from '../../lib/errors.ts'
 import type {SandboxStatus} from '../../lib/sandbox/sandbox.ts'
 
 export type SandboxStartResult = SandboxStatus
@@ -7,6 +8,7 @@ export type SandboxStartResult = SandboxStatus
 export default class SandboxStart extends BaseCommand {
   static override summary = 'Start a local PostgreSQL and S3 with sample data, to practise on'
   static override description = 'Everything listens on 127.0.0.1 and lies in one folder. Starting a running sandbox changes nothing.'
+  static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.locked]
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     {command: '<%= config.bin %> <%= command.id %> --rows 3200000', description: 'As large as production: 2.4 GB'},

@@ -1,10 +1,12 @@
 import {BaseCommand} from '../../lib/cli/base-command.ts'
+import {ExitCode} from '../../lib/errors.ts'
 import type {SandboxStatus} from '../../lib/sandbox/sandbox.ts'
 
 export type SandboxStopResult = SandboxStatus
 
 export default class SandboxStop extends BaseCommand {
   static override summary = 'Stop the sandbox; its data stays'
+  static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.locked]
   static override examples = ['<%= config.bin %> <%= command.id %>']
 
   async run(): Promise<SandboxStopResult> {

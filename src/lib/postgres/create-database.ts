@@ -97,18 +97,28 @@ export interface AbandonedDatabase {
 /**
  * Databases that killed restores have left: marked as unfinished, the lock of their run free, and their name one that
  * `isOurs` knows (or a provisional one). Nothing else is ever named here.
+ *
+ * A run holds its lock from before its database is there until after the mark is gone. So one that is marked, then unlocked,
+ * then still marked belongs to a dead run; in another order a run that begins or ends meanwhile would look dead.
  */
 export async function abandonedDatabases(client: Client, isOurs: (name: string) => boolean): Promise<AbandonedDatabase[]> {
+  const before = (await markedDatabases(client)).filter(({name}) => isOurs(name) || name.startsWith(PROVISIONAL))
+  const held = await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)
+  const free = before.filter(({key}) => held.every((lock) => Number(lock.key) !== key))
+  if (free.length === 0) return []
+  const after = await markedDatabases(client)
+  return free.filter(({name, key}) => after.some((still) => still.name === name && still.key === key)).map(({name, label}) => ({name, label}))
+}
+
+async function markedDatabases(client: Client): Promise<(AbandonedDatabase & {key: number})[]> {
   const rows = await rowsOf<{name: string; comment: string | null}>(client, `
     SELECT datname AS name, shobj_description(oid, 'pg_database') AS comment FROM pg_database
     WHERE NOT datistemplate AND (starts_with(datname, '${PROVISIONAL}') OR shobj_description(oid, 'pg_database') LIKE 'dr restore %, unfinished') ORDER BY 1`)
-  const held = new Set((await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)).map(({key}) => Number(key)))
   return rows.flatMap(({name, comment}) => {
     const [, run, label] = MARK.exec(comment ?? '') ?? []
     const provisional = new RegExp(`^${PROVISIONAL}(\\d+)$`).exec(name)?.[1]
-    const key = provisional === undefined ? run && runKey(run) : Number(provisional)
-    if (key === undefined || key === '' || held.has(key)) return []
-    return provisional !== undefined || isOurs(name) ? [{name, label}] : []
+    if (provisional !== undefined) return [{name, label, key: Number(provisional)}]
+    return run === undefined ? [] : [{name, label, key: runKey(run)}]
   })
 }
 

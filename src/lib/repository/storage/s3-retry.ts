@@ -6,13 +6,13 @@ type RetryToken = Awaited<ReturnType<RetryStrategy['acquireInitialRetryToken']>>
 type RetryErrorInfo = Parameters<RetryStrategy['refreshRetryTokenForRetry']>[1]
 
 const MAX_DELAY = 20_000
-const ATTEMPTS_BEFORE_FIRST_ANSWER = 3
+const ATTEMPTS_BEFORE_FIRST_ANSWER = 5
 /** Damage on the way, and losers of a race between writers: the SDK takes these for final. */
 const ALSO_TEMPORARY = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody', 'ConditionalRequestConflict', 'OperationAborted'])
 
 /**
  * Waits longer than the SDK's own strategy (8 attempts of which last some 3 s): a nightly backup rides out an outage of about half a minute.
- * But a store that has never answered, such as a mistyped endpoint, is given up after a few attempts.
+ * But a store that has never answered, such as a mistyped endpoint, is given up after some 3 s.
  */
 export class PatientRetry implements RetryStrategy {
   readonly #maxAttempts: number

@@ -12,8 +12,9 @@ const page = (keys: string[], more = '') =>
 /** Answers that no server of ours gives. */
 describe('S3Storage meets other answers', () => {
   const endpoint = 'https://s3.example.com'
+  const bucket = /^\/b\/?$/
   const open = (options = {}) => new S3Storage({bucket: 'b', region: 'us-east-1', endpoint, forcePathStyle: true, retryDelayMs: 1, maxAttempts: 2, clientConfig: {credentials, expectContinueHeader: false}, ...options})
-  const list = () => nock(endpoint).get(/^\/b\/?$/).query(true)
+  const list = () => nock(endpoint).get(bucket).query(true)
 
   afterEach(() => {
     expect(nock.pendingMocks()).to.deep.equal([])
@@ -21,8 +22,8 @@ describe('S3Storage meets other answers', () => {
   })
 
   it('goes through all pages, and leaves out what consoles make for folders', async () => {
-    nock(endpoint).get(/^\/b\/?$/).query(({'continuation-token': token}) => token === undefined).reply(200, page(['p/', 'p/a', 'p/b'], '<IsTruncated>true</IsTruncated><NextContinuationToken>here &amp; on</NextContinuationToken>'))
-    nock(endpoint).get(/^\/b\/?$/).query(({'continuation-token': token}) => token === 'here & on').reply(200, page(['p/c'], '<IsTruncated>false</IsTruncated>'))
+    nock(endpoint).get(bucket).query(({'continuation-token': token}) => token === undefined).reply(200, page(['p/', 'p/a', 'p/b'], '<IsTruncated>true</IsTruncated><NextContinuationToken>here &amp; on</NextContinuationToken>'))
+    nock(endpoint).get(bucket).query(({'continuation-token': token}) => token === 'here & on').reply(200, page(['p/c'], '<IsTruncated>false</IsTruncated>'))
     expect(await keysOf(open({prefix: 'p'}))).to.deep.equal(['a', 'b', 'c'])
   })
 
@@ -70,8 +71,8 @@ describe('S3Storage meets other answers', () => {
   it('follows abandoned uploads over pages', async () => {
     const upload = (key: string) => `<Upload><Key>${key}</Key><UploadId>id-${key}</UploadId><Initiated>2026-11-01T00:00:00.000Z</Initiated></Upload>`
     const uploads = (body: string) => xml(`<ListMultipartUploadsResult>${body}</ListMultipartUploadsResult>`)
-    nock(endpoint).get(/^\/b\/?$/).query(({'key-marker': marker}) => marker === undefined).reply(200, uploads(`<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>${upload('a')}`))
-    nock(endpoint).get(/^\/b\/?$/).query(({'key-marker': key, 'upload-id-marker': id}) => key === 'a' && id === '1').reply(200, uploads(`<IsTruncated>false</IsTruncated>${upload('b')}`))
+    nock(endpoint).get(bucket).query(({'key-marker': marker}) => marker === undefined).reply(200, uploads(`<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>${upload('a')}`))
+    nock(endpoint).get(bucket).query(({'key-marker': key, 'upload-id-marker': id}) => key === 'a' && id === '1').reply(200, uploads(`<IsTruncated>false</IsTruncated>${upload('b')}`))
     expect((await open().abandonedUploads(0)).map(({key}) => key)).to.deep.equal(['a', 'b'])
   })
 
@@ -101,7 +102,7 @@ describe('S3Storage meets other answers', () => {
   })
 
   it('says that the endpoint has no address', async () => {
-    nock('https://no-such-host.example').get(/^\/b\/?$/).query(true).times(2).replyWithError(Object.assign(new Error('getaddrinfo ENOTFOUND no-such-host.example'), {code: 'ENOTFOUND'}))
+    nock('https://no-such-host.example').get(bucket).query(true).times(2).replyWithError(Object.assign(new Error('getaddrinfo ENOTFOUND no-such-host.example'), {code: 'ENOTFOUND'}))
     const error = await drErrorOf(open({endpoint: 'https://no-such-host.example'}).check())
     expect(error.code).to.equal('storage.unreachable')
     expect(error.message).to.contain('has no address (DNS)')

@@ -241,7 +241,7 @@ describe('S3Storage meets faults', () => {
     })
 
     it('says that nobody listens', async () => {
-      await expectEach(() => s3.storage({endpoint: 'http://127.0.0.1:9'}), 'storage.unreachable', /127\.0\.0\.1:9 refused the connection \(3 attempts\)/, /AWS_ENDPOINT_URL_S3/)
+      await expectEach(() => s3.storage({endpoint: 'http://127.0.0.1:9'}), 'storage.unreachable', /127\.0\.0\.1:9 refused the connection \(5 attempts\)/, /AWS_ENDPOINT_URL_S3/)
     })
 
     const answers: [string, number, string, RegExp][] = [

@@ -1,0 +1,54 @@
+import {availableParallelism} from 'node:os'
+import {fileURLToPath} from 'node:url'
+import {parseArgs} from 'node:util'
+
+export type Part = 'backup' | 'restore' | 'startup'
+export const PARTS: readonly Part[] = ['backup', 'restore', 'startup']
+
+export interface BenchOptions {
+  /** Of the five heavy tables together. */
+  rows: number
+  rounds: number
+  jobs: number
+  /** Of the link to S3 in the restores. */
+  linkBytesPerSecond: number
+  parts: readonly Part[]
+  /** Undefined: the report is only printed. */
+  output: string | undefined
+  /** Where data and archives lie while it runs. */
+  directory: string | undefined
+}
+
+export const USAGE = `npm run bench -- [--rows N] [--rounds N] [--jobs N] [--link MB_PER_SECOND] [--only backup|restore|startup]… [--directory DIR] [--output FILE]`
+
+const LATEST = fileURLToPath(new URL('results/latest.md', import.meta.url))
+
+/** A run of some parts only does not replace the report of a whole one unless told where to write. */
+export function benchOptions(argv: readonly string[]): BenchOptions {
+  const {values} = parseArgs({
+    args: [...argv],
+    options: {
+      rows: {type: 'string', default: '1000000'}, rounds: {type: 'string', default: '3'}, jobs: {type: 'string', default: String(Math.max(2, availableParallelism()))},
+      link: {type: 'string', default: '40'}, only: {type: 'string', multiple: true}, directory: {type: 'string'}, output: {type: 'string'},
+    },
+  })
+  const parts = (values.only ?? []).map(partOf)
+  return {
+    rows: positive('rows', values.rows), rounds: positive('rounds', values.rounds), jobs: Math.max(2, positive('jobs', values.jobs)), linkBytesPerSecond: positive('link', values.link) * 1e6,
+    parts: parts.length === 0 ? PARTS : parts,
+    output: values.output ?? (parts.length === 0 ? LATEST : undefined),
+    directory: values.directory,
+  }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}.\n${USAGE}`)
+  return value
+}
+
+function partOf(text: string): Part {
+  const part = PARTS.find((one) => one === text)
+  if (!part) throw new Error(`--only takes ${PARTS.join(', ')}, not ${text}.\n${USAGE}`)
+  return part
+}
