@@ -25,6 +25,8 @@ export function trialOnTerminal(args: readonly string[], home: string, columns: 
     env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, TERM: 'xterm', LANG: 'C.UTF-8', NODE_ENV: 'production', ...coverage, ...env, SHELL: '/bin/sh'},
     stdio: ['pipe', 'pipe', 'inherit'],
   })
+  // What is typed after the end goes nowhere.
+  child.stdin.on('error', () => undefined)
   let drawn = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { drawn += text })
   const ended = once(child, 'close').then(([code]) => code as number | null)

@@ -22,6 +22,8 @@ export interface NewDatabase {
   name: string
   encoding: string
   collation: Collation
+  /** Else whoever makes it. */
+  owner?: string | undefined
 }
 
 /** Who makes a database, and from what: stands in the database's comment until it is finished. */
@@ -30,10 +32,10 @@ export interface RestoreMark {
   label: string
 }
 
-export function createDatabaseSql({name, encoding, collation}: NewDatabase, serverMajor: number): string {
+export function createDatabaseSql({name, encoding, collation, owner}: NewDatabase, serverMajor: number): string {
   const {provider, collate, ctype, locale} = collation
   const special = provider === 'icu' ? ` LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(locale ?? 'und')}` : provider === 'builtin' ? ` LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(locale ?? 'C')}` : serverMajor >= 15 ? ' LOCALE_PROVIDER libc' : ''
-  return `CREATE DATABASE ${quoteIdent(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}${special}`
+  return `CREATE DATABASE ${quoteIdent(name)}${owner === undefined ? '' : ` OWNER ${quoteIdent(owner)}`} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)} LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}${special}`
 }
 
 export const dropDatabaseSql = (name: string): string => `DROP DATABASE IF EXISTS ${quoteIdent(name)} WITH (FORCE)`

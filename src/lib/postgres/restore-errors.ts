@@ -1,11 +1,12 @@
 import {DrError, preflightError, unreachableError, verificationError} from '../errors.ts'
-import type {Archive} from './archive.ts'
+import type {Archive, ArchiveEntry} from './archive.ts'
 import {entryName} from './restore-lists.ts'
 
 /** One complaint of pg_restore's. */
 export interface RestoreProblem {
   /** The entry that it speaks of: `INDEX public.leads_pkey`; undefined when pg_restore names none. */
   entry: string | undefined
+  dumpId: number | undefined
   /** In the words of the server or of pg_restore, without data of the rows. */
   message: string
   /** The statement that failed. */
@@ -20,12 +21,12 @@ const MOST_PROBLEMS = 200
  */
 export class RestoreComplaints {
   readonly problems: RestoreProblem[] = []
-  readonly #names: ReadonlyMap<number, string>
-  #entry: string | undefined
+  readonly #archive: Archive
+  #entry: ArchiveEntry | undefined
   #open: RestoreProblem | undefined
 
   constructor(archive: Archive) {
-    this.#names = new Map(archive.entries.map((entry) => [entry.dumpId, entryName(entry)]))
+    this.#archive = archive
   }
 
   line(line: string): void {
@@ -36,21 +37,28 @@ export class RestoreComplaints {
 
   #begin(text: string): void {
     this.#open = undefined
-    const entry = /^from TOC entry (\d+); (.*)$/.exec(text)
-    if (entry) this.#entry = this.#names.get(Number(entry[1])) ?? entry[2]
+    const dumpId = /^from TOC entry (\d+); /.exec(text)?.[1]
+    if (dumpId !== undefined) this.#entry = this.#archive.entries.find((entry) => entry.dumpId === Number(dumpId))
     else if (text.startsWith('while INITIALIZING')) this.#entry = undefined
     const error = /^(?:error|fatal): (.*)$/.exec(text)?.[1]
     if (error === undefined || this.problems.length >= MOST_PROBLEMS) return
-    this.#open = {entry: this.#entry, message: error, command: undefined}
+    this.#open = {message: error, command: undefined, ...named(this.#entry)}
     this.problems.push(this.#open)
   }
 
   /** DETAIL and CONTEXT quote the rows' data: they stay out. */
   #continue(line: string): void {
     const command = /^Command was: (.*)$/.exec(line)?.[1]
-    if (this.#open && command !== undefined) this.#open.command = command
+    if (!this.#open || command === undefined) return
+    this.#open.command = command
+    // Lines of several workers mix: the statement says better whose it is.
+    if (command === '' || this.#entry?.definition.includes(command)) return
+    const owners = this.#archive.entries.filter(({definition}) => definition.includes(command))
+    if (owners.length === 1) Object.assign(this.#open, named(owners[0]))
   }
 }
+
+const named = (entry: ArchiveEntry | undefined) => ({entry: entry && entryName(entry), dumpId: entry?.dumpId})
 
 /** pg_restore from 17 on sets transaction_timeout, which servers before 17 do not know: once per connection, without harm. */
 export const isHarmless = ({message, command}: RestoreProblem, {clientMajor, serverMajor}: {clientMajor: number; serverMajor: number}): boolean =>

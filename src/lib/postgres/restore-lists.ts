@@ -30,8 +30,10 @@ export function restoreLists(archive: Archive, {serverMajor}: {serverMajor: numb
 
 const isTableData = ({kind, file}: ArchiveEntry) => kind === 'TABLE DATA' && file !== undefined
 
-/** CREATE EXTENSION writes its comment itself, and only the extension's owner may change it; statistics can be set from 18 on. */
-const isDropped = ({kind, tag}: ArchiveEntry, serverMajor: number) => (kind === 'COMMENT' && tag.startsWith('EXTENSION ')) || (kind === 'STATISTICS DATA' && serverMajor < 18)
+/** Only an extension's owner may comment on it, and CREATE EXTENSION has done so already; statistics can be set from 18 on. */
+const isDropped = (entry: ArchiveEntry, serverMajor: number) => isExtensionComment(entry) || (entry.kind === 'STATISTICS DATA' && serverMajor < 18)
+
+export const isExtensionComment = ({kind, tag}: Pick<ArchiveEntry, 'kind' | 'tag'>): boolean => kind === 'COMMENT' && tag.startsWith('EXTENSION ')
 
 /** Whether the archive brings the planner's statistics along, so that ANALYZE is not needed. */
 export const carriesStatistics = (lists: RestoreLists): boolean => lists.rest.some(({kind}) => kind === 'STATISTICS DATA')

@@ -43,9 +43,8 @@ const unique = (names: readonly string[]) => [...new Set(names)].toSorted()
 
 /** Compares what a restore needs with what the server has, before dozens of errors do. */
 export async function roleTrouble(client: Client, needs: RoleNeeds, serverMajor: number): Promise<RoleTrouble> {
-  const become = serverMajor >= 16 ? 'SET' : 'MEMBER'
   const known = await rowsOf<{name: string; become: boolean; inherits: boolean}>(client, `
-    SELECT rolname AS name, pg_has_role(current_user, oid, '${become}') AS become, pg_has_role(current_user, oid, 'USAGE') AS inherits
+    SELECT rolname AS name, pg_has_role(current_user, oid, '${becoming(serverMajor)}') AS become, pg_has_role(current_user, oid, 'USAGE') AS inherits
     FROM pg_roles WHERE rolname = ANY ($1::text[])`, [[...needs.named, ...needs.memberships.map(({group}) => group)]])
   const names = new Set(known.map(({name}) => name))
   const members = new Set((await rowsOf<{pair: string}>(client, `
@@ -59,6 +58,14 @@ export async function roleTrouble(client: Client, needs: RoleNeeds, serverMajor:
     foreign: unique([...needs.owners.filter((name) => cannot.has(name)), ...needs.dataOwners.filter((name) => cannotWrite.has(name))]),
   }
 }
+
+/** Whether the connected role may make a database that belongs to this role, and still mark and drop it. */
+export async function mayOwn(client: Client, owner: string, serverMajor: number): Promise<boolean> {
+  const rows = await rowsOf(client, `SELECT FROM pg_roles WHERE rolname = $1 AND pg_has_role(current_user, oid, '${becoming(serverMajor)}') AND pg_has_role(current_user, oid, 'USAGE')`, [owner])
+  return rows.length > 0
+}
+
+const becoming = (serverMajor: number) => (serverMajor >= 16 ? 'SET' : 'MEMBER')
 
 /** Names of extensions that the server does not offer. */
 export async function missingExtensions(client: Client, wanted: readonly {name: string}[]): Promise<string[]> {

@@ -1,6 +1,7 @@
 import type {ToolOptions} from '../system/tool.ts'
 import {runTool} from '../system/tool.ts'
-import type {Archive} from './archive.ts'
+import type {DrError} from '../errors.ts'
+import type {Archive, ArchiveEntry} from './archive.ts'
 import type {ToolAccess} from './passfile.ts'
 import {isHarmless, RestoreComplaints, restoreError, type RestoreProblem} from './restore-errors.ts'
 import type {ClientTools} from './tools.ts'
@@ -33,8 +34,16 @@ export interface RestoreRun {
   onBegun?: () => void
 }
 
-/** Runs one pg_restore. Returns what it complained of without harm; anything else throws, by the object's name and in the server's words. */
-export async function runRestore(argv: [string, ...string[]], run: RestoreRun): Promise<RestoreProblem[]> {
+/** How one pg_restore ended. */
+export interface RestoreEnd {
+  /** What it complained of, save what is known to be without harm. */
+  problems: RestoreProblem[]
+  /** By the first of them; undefined when all went well. */
+  error: DrError | undefined
+}
+
+/** Runs one pg_restore and says how it ended: it goes on past an error, so there may be several. */
+export async function tryRestore(argv: [string, ...string[]], run: RestoreRun): Promise<RestoreEnd> {
   const complaints = new RestoreComplaints(run.archive)
   const onStderrLine: ToolOptions['onStderrLine'] = (line) => {
     complaints.line(line)
@@ -42,7 +51,17 @@ export async function runRestore(argv: [string, ...string[]], run: RestoreRun): 
   }
   const {code, stderr} = await runTool(argv, {env: run.env, signal: run.signal, onStderrLine})
   const majors = {clientMajor: run.tools.major, serverMajor: run.serverMajor}
-  const harmful = complaints.problems.filter((problem) => !isHarmless(problem, majors))
-  if (harmful.length > 0 || (code !== 0 && complaints.problems.length === 0)) throw restoreError(harmful, code, stderr.slice(-3))
-  return complaints.problems
+  const problems = complaints.problems.filter((problem) => !isHarmless(problem, majors))
+  const failed = problems.length > 0 || (code !== 0 && complaints.problems.length === 0)
+  return {problems, error: failed ? restoreError(problems, code, stderr.slice(-3)) : undefined}
+}
+
+/**
+ * What may come right when it is restored again, alone: workers of a parallel pg_restore get into each other's way (deadlocks
+ * over the indexes of nested partitions, a privilege passed on before its schema's). Undefined when something else is wrong.
+ */
+export function entriesToRepeat(archive: Archive, {problems, error}: RestoreEnd): ArchiveEntry[] | undefined {
+  if (error?.code !== 'restore.failed' || problems.some(({dumpId}) => dumpId === undefined)) return undefined
+  const failed = new Set(problems.map(({dumpId}) => dumpId))
+  return archive.entries.filter(({dumpId}) => failed.has(dumpId))
 }

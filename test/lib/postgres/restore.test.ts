@@ -1,6 +1,7 @@
 import {expect} from 'chai'
 import type {Archive, ArchiveEntry} from '../../../src/lib/postgres/archive.ts'
 import {isHarmless, RestoreComplaints, restoreError, type RestoreProblem} from '../../../src/lib/postgres/restore-errors.ts'
+import {entriesToRepeat} from '../../../src/lib/postgres/restore.ts'
 import {carriesStatistics, listText, restoreLists} from '../../../src/lib/postgres/restore-lists.ts'
 import {maintenanceWorkMem, startupOptions} from '../../../src/lib/postgres/restore-settings.ts'
 
@@ -83,6 +84,23 @@ describe('what pg_restore complains of', () => {
     expect(restoreError(problems.slice(3), 1, []).message).not.to.contain('someone@example.com')
   })
 
+  it('is attributed by its statement where lines of workers mix', () => {
+    const archive = archiveOf([entry(1, 'INDEX', 'post-data', 'a', {definition: 'CREATE INDEX a ON t (a);'}), entry(2, 'INDEX', 'post-data', 'b', {definition: 'CREATE INDEX b\n ON t (b);'})])
+    const complaints = new RestoreComplaints(archive)
+    for (const line of ['pg_restore: from TOC entry 1; 1 2 INDEX a o', 'pg_restore: error: could not execute query: ERROR:  deadlock detected', 'Command was: CREATE INDEX b']) complaints.line(line)
+    expect(complaints.problems).to.deep.equal([{entry: 'INDEX public.b', dumpId: 2, message: 'could not execute query: ERROR:  deadlock detected', command: 'CREATE INDEX b'}])
+  })
+
+  it('may come right at a second try only when the server refused known entries', () => {
+    const problem = (dumpId: number | undefined, message: string): RestoreProblem => ({entry: dumpId === undefined ? undefined : 'x', dumpId, message, command: ''})
+    const repeat = (...problems: RestoreProblem[]) => entriesToRepeat(sample, {problems, error: restoreError(problems, 1, [])})?.map(({dumpId}) => dumpId)
+    expect(repeat(problem(12, 'ERROR:  deadlock detected'), problem(6, 'ERROR:  permission denied for schema odd'), problem(12, 'x'))).to.deep.equal([6, 12])
+    expect(repeat(problem(12, 'ERROR:  deadlock detected'), problem(undefined, 'ERROR:  x'))).to.equal(undefined)
+    expect(repeat(problem(12, 'server closed the connection unexpectedly'))).to.equal(undefined)
+    expect(repeat(problem(12, 'could not read input file'))).to.equal(undefined)
+    expect(repeat()).to.equal(undefined)
+  })
+
   it('is harmless only for the one setting, with a new client on an old server', () => {
     const problems = complaintsOf(stderr)
     const harmless = (clientMajor: number, serverMajor: number) => problems.map((problem) => isHarmless(problem, {clientMajor, serverMajor}))
@@ -103,7 +121,7 @@ describe('what pg_restore complains of', () => {
   ]
   for (const [message, code, exitCode] of cases) {
     it(`becomes ${code} (${exitCode}) for: ${message}`, () => {
-      const error = restoreError([{entry: 'TABLE DATA public.t', message, command: undefined}, {entry: undefined, message: 'x', command: undefined}], 1, [])
+      const error = restoreError([{entry: 'TABLE DATA public.t', dumpId: 1, message, command: undefined}, {entry: undefined, dumpId: undefined, message: 'x', command: undefined}], 1, [])
       expect(error).to.include({code, exitCode})
       expect(error.hints).not.to.be.empty
     })

@@ -29,7 +29,7 @@ export function sweepStep(options: RestoreOptions, work: RestoreWork): Step<Rest
 
 export function createStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   const {manifest} = options.backup
-  const database = ({database: name}: RestoreState) => ({name, encoding: manifest.encoding, collation: manifest.collation})
+  const database = ({database: name, owner}: RestoreState) => ({name, owner, encoding: manifest.encoding, collation: manifest.collation})
   const majorOf = (state: RestoreState) => state.server?.major ?? manifest.server.major
   return {
     id: 'restore.create',

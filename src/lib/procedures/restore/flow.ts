@@ -28,6 +28,8 @@ export class Flow {
   #left: number
   #changed = Promise.withResolvers<undefined>()
   #fetching: Promise<void> | undefined
+  /** What began to fail: the rest are its consequences. */
+  #first: {error: unknown} | undefined
 
   constructor(options: FlowOptions) {
     this.#options = options
@@ -109,12 +111,11 @@ export class Flow {
 
   /** Waits for all, so that nothing is at work when the first failure is told. */
   async #settle(parts: readonly Promise<void>[]): Promise<void> {
-    let first: {error: unknown} | undefined
     await Promise.all(parts.map((part) => part.catch((error: unknown) => {
-      first ??= {error}
+      this.#first ??= {error}
       this.#failing.abort(error)
     })))
     if (this.#options.signal.aborted) throw this.#options.signal.reason
-    if (first) throw first.error
+    if (this.#first) throw this.#first.error
   }
 }

@@ -1,5 +1,9 @@
+import {messageOf} from '../../errors.ts'
+import {withClient} from '../../postgres/connection.ts'
+import {codeOf, statementError} from '../../postgres/errors.ts'
+import {isExtensionComment} from '../../postgres/restore-lists.ts'
 import {startMonitor, type MonitorOptions} from '../../postgres/monitor.ts'
-import {restoreArguments, runRestore, type RestoreArguments, type RestoreRun} from '../../postgres/restore.ts'
+import {entriesToRepeat, restoreArguments, tryRestore, type RestoreArguments, type RestoreEnd, type RestoreRun} from '../../postgres/restore.ts'
 import {startupOptions, type RestoreSettings} from '../../postgres/restore-settings.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
@@ -22,7 +26,7 @@ export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<Res
     ],
     run: (state, io) => work.time(state.timings, 'pre', async () => {
       io.progress(`${work.lists.schema.length} objects`)
-      await runList(options, work, state, io, {list: await work.list('schema', work.lists.schema)})
+      await runList(options, work, state, io, await work.list('schema', work.lists.schema))
     }),
   }
 }
@@ -51,7 +55,7 @@ async function loadAll(options: RestoreOptions, work: RestoreWork, state: Restor
 }
 
 async function loadUnit(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, unit: LoadUnit): Promise<void> {
-  await runList(options, work, state, io, {list: await work.list(`data-${unit.entries[0]?.dumpId ?? 0}`, unit.entries)})
+  await runList(options, work, state, io, await work.list(`data-${unit.entries[0]?.dumpId ?? 0}`, unit.entries))
   for (const member of unit.members) await work.members.discard(member)
 }
 
@@ -70,9 +74,33 @@ export function restStep(options: RestoreOptions, work: RestoreWork): Step<Resto
       const progress = new RestProgress(io, rest.length)
       const list = await work.list('rest', rest)
       await watched(options, work, state, io, {onIndexes: (indexes) => { progress.indexes(indexes) }}, () =>
-        runList(options, work, state, io, {list, jobs: state.jobs, verbose: true}, () => { progress.begun() }))
+        restAtOnce(options, work, state, io, list, () => { progress.begun() }))
+      await commentOnExtensions(options, work, state)
     }),
   }
+}
+
+async function restAtOnce(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, list: string, onBegun: () => void): Promise<void> {
+  const end = await tryList(options, work, state, io, {list, jobs: state.jobs, verbose: true}, onBegun)
+  if (end.error === undefined) return
+  const again = state.jobs > 1 ? entriesToRepeat(work.archive, end) : undefined
+  if (again === undefined) throw end.error
+  io.notice(`Workers of pg_restore got into each other's way; what failed is restored again, one after the other: ${end.error.message}`)
+  await runList(options, work, state, io, await work.list('again', again))
+}
+
+/** Where the role may not, the comment that CREATE EXTENSION wrote stays. */
+async function commentOnExtensions({target}: RestoreOptions, work: RestoreWork, state: RestoreState): Promise<void> {
+  const comments = work.lists.dropped.filter(isExtensionComment)
+  if (comments.length === 0) return
+  await withClient(target, {database: state.database, applicationName: work.applicationName}, async (client) => {
+    for (const {tag, definition} of comments) {
+      await client.query(definition).catch((error: unknown) => {
+        if (codeOf(error) !== '42501') throw statementError(error, `The comment on ${tag}`)
+        state.findings.push({code: 'restore.extension-comment', severity: 'info', subject: tag, message: `the comment stays as the server wrote it: ${messageOf(error)}`})
+      })
+    }
+  })
 }
 
 const placeOf = ({backup}: RestoreOptions) => backup.directory ?? 'BACKUP'
@@ -84,10 +112,15 @@ function byHand(options: RestoreOptions, state: RestoreState, list: string, jobs
   return {argv: ['env', `PGOPTIONS=${startupOptions(settingsOf(state))}`, ...argv]}
 }
 
-async function runList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, what: Pick<RestoreArguments, 'list' | 'jobs' | 'verbose'>, onBegun?: () => void): Promise<void> {
+async function tryList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, what: Pick<RestoreArguments, 'list' | 'jobs' | 'verbose'>, onBegun?: () => void): Promise<RestoreEnd> {
   const access = await work.access(settingsOf(state))
   const run: RestoreRun = {archive: work.archive, tools: state.tools, serverMajor: state.server?.major ?? 0, env: access.env, signal: io.signal, ...(onBegun && {onBegun})}
-  await runRestore(restoreArguments(state.tools, access, {...what, directory: work.members.directory, database: state.database}), run)
+  return tryRestore(restoreArguments(state.tools, access, {...what, directory: work.members.directory, database: state.database}), run)
+}
+
+async function runList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, list: string): Promise<void> {
+  const {error} = await tryList(options, work, state, io, {list})
+  if (error) throw error
 }
 
 /** Watches our sessions while the work goes on. The work ends them at once when it is given up. */

@@ -39,6 +39,8 @@ export interface RestoreState {
   jobs: number
   maintenanceWorkMemBytes: number
   server?: ServerFacts
+  /** Of the new database, when it can be the source's; else whoever restores. */
+  owner?: string
   /** Its name is taken by this run. */
   created?: boolean
   /** Finished: no longer marked as ours. */

@@ -2,14 +2,14 @@ import {DrError, preflightError, verificationError} from '../../errors.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {abandonedDatabases, databaseNameTrouble, knowsCollation, restoreNamePrefix} from '../../postgres/create-database.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
-import {databaseExists, mayCreateDatabase, missingExtensions, roleNeeds, roleTrouble, type RoleTrouble} from '../../postgres/restore-needs.ts'
+import {databaseExists, mayCreateDatabase, mayOwn, missingExtensions, roleNeeds, roleTrouble, type RoleTrouble} from '../../postgres/restore-needs.ts'
 import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
 import {assertNoPooler, readServer, type ServerFacts} from '../../postgres/server.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
-import type {FoundBackup} from './source.ts'
+import {databaseOf, type FoundBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Everything that can be known to fail is known here, before anything is made. */
@@ -114,8 +114,11 @@ function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreStat
     effect: 'read',
     byHand: () => [psql(options, work, String.raw`\du`), {argv: globalsCommand(options, work), note: 'creates the roles that are missing, without passwords'}],
     async run(state) {
-      const trouble = await roleTrouble(await work.maintenance(), roleNeeds(work.archive, backup.manifest), state.server?.major ?? 0)
-      refuseRoles(trouble, state, globalsCommand(options, work).join(' '))
+      const [client, major] = [await work.maintenance(), state.server?.major ?? 0]
+      refuseRoles(await roleTrouble(client, roleNeeds(work.archive, backup.manifest), major), state, globalsCommand(options, work).join(' '))
+      // The owner's right to make objects in schema public comes with owning the database.
+      const owner = databaseOf(backup.manifest)?.owner
+      if (owner !== undefined && (await mayOwn(client, owner, major))) state.owner = owner
     },
   }
 }

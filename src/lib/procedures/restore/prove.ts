@@ -3,11 +3,11 @@ import type {Finding} from '../../checks/finding.ts'
 import {commentSql, markText} from '../../postgres/create-database.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {targetUrl} from '../../postgres/target.ts'
-import type {Manifest} from '../../repository/manifest.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {readRestored} from './facts.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {psql} from './preflight.ts'
+import {databaseOf} from './source.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Compares the new database with the manifest. Deviations are findings, not failures: the database is kept to be looked into. */
@@ -34,14 +34,14 @@ export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<
 
 /** The new database gets the source's comment and is ours no longer. What else belongs to a database is carried over when it takes the live one's place. */
 export function finishStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
-  const {database} = options.backup.manifest as Manifest & {database?: Partial<DatabaseFacts>}
+  const database = databaseOf(options.backup.manifest)
   return {
     id: 'restore.finish',
     title: 'Hand it over',
     effect: 'write',
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
-      if (database) state.findings.push(...settingsFinding(database))
+      if (database) state.findings.push(...settingsFinding(database, state))
       const client = await work.maintenance()
       await client.query(commentSql(state.database, database?.comment))
       state.finished = true
@@ -56,9 +56,9 @@ export function finishStep(options: RestoreOptions, work: RestoreWork): Step<Res
   }
 }
 
-function settingsFinding({owner, settings = [], grants = [], connectionLimit = -1}: Partial<DatabaseFacts>): Finding[] {
+function settingsFinding({owner, settings = [], grants = [], connectionLimit = -1}: Partial<DatabaseFacts>, state: RestoreState): Finding[] {
   const parts = [
-    ...(owner === undefined ? [] : [`owner ${owner}`]),
+    ...(owner === undefined || owner === state.owner ? [] : [`owner ${owner}`]),
     ...settings.map(({role, name, value}) => `${role === undefined ? '' : `[${role}] `}${name} = ${value}`),
     ...grants.map(({grantee, privileges}) => `${grantee}: ${privileges.join(', ')}`),
     ...(connectionLimit === -1 ? [] : [`connection limit ${connectionLimit}`]),

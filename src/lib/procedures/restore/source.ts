@@ -2,6 +2,7 @@ import {stat} from 'node:fs/promises'
 import {basename, dirname, join, resolve} from 'node:path'
 import {DrError, preflightError, usageError} from '../../errors.ts'
 import type {Config} from '../../config/config.ts'
+import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {isLabel} from '../../repository/label.ts'
 import {MANIFEST, parseManifest, type Manifest} from '../../repository/manifest.ts'
 import {Repository} from '../../repository/repository.ts'
@@ -24,6 +25,9 @@ export interface FoundBackup {
   /** What the operator must know about the choice. */
   notices: string[]
 }
+
+/** What belongs to the source's database itself; absent where an older dr made the backup. */
+export const databaseOf = (manifest: Manifest): Partial<DatabaseFacts> | undefined => (manifest as Manifest & {database?: Partial<DatabaseFacts>}).database
 
 export interface WantedBackup {
   /** A label, `latest`, a path or `s3://bucket/key`. */

@@ -7,6 +7,7 @@ import {readHead, sniff, type DumpKind, type Sniffed} from '../../repository/for
 import {runTool} from '../../system/tool.ts'
 import {decompress, StreamTrouble} from './decompress.ts'
 import {verifyDirectory} from './foreign-directory.ts'
+import {TarArchive} from './foreign-tar.ts'
 import type {Meter} from './meter.ts'
 import type {Verified, VerifyOptions} from './options.ts'
 import type {ForeignPlaceOf} from './places.ts'
@@ -38,12 +39,14 @@ export async function verifyForeign(place: ForeignPlaceOf, result: Verified, io:
   else if (found.kind === 'directory') result.findings.push(wrong('verify.kind', 'is only the table of contents of a directory archive: name its folder'))
   else if (io.options.level === 'quick') result.extent += '; nothing else was read'
   else if (found.compression === 'lz4') result.findings.push({code: 'verify.compression', severity: 'warning', subject: '', message: 'lz4 cannot be read by dr: nothing but the first bytes was looked at', hint: 'Unpack it with lz4 -d, and verify what comes out.'})
-  else await (found.kind === 'plain' || found.kind === 'cluster' ? verifySql : verifyArchive)({...place, size}, found, result, io)
+  else await verifiers[found.kind]({...place, size}, found, result, io)
 }
 
 interface SizedPlace extends ForeignPlaceOf {
   size: number
 }
+
+type Verifier = (place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo) => Promise<void>
 
 const through = ({compression}: Sniffed) => (compression === 'none' ? 'read to its end' : `${compression} decompressed to its end`)
 
@@ -62,7 +65,7 @@ const TAIL = 4096
 const endsWith = (text: string, what: string) => new RegExp(String.raw`(^|\n)-- ${what}\n--\s*(\\unrestrict \w+\s*)?$`).test(text.replaceAll('\r', ''))
 
 /** Whether the stream was whole. */
-async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, result: Verified, {meter, signal}: ForeignIo, sink: (chunk: Buffer) => void | Promise<void>): Promise<boolean> {
+async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, result: Verified, {meter, signal}: ForeignIo, sink: (chunk: Buffer) => void | Promise<void>, atEnd?: () => void): Promise<boolean> {
   meter.expect(size)
   const item = meter.begin(result.label, size)
   const source = async function* () {
@@ -74,14 +77,21 @@ async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, re
   }
   try {
     await decompress(source(), compression, sink)
+    atEnd?.()
     return true
   } catch (error) {
     if (!(error instanceof StreamTrouble)) throw error
-    result.findings.push(wrong('verify.compression', `${error.message} (${compression})`))
+    result.findings.push(wrong('verify.compression', compression === 'none' ? error.message : `${error.message} (${compression})`))
     return false
   } finally {
     meter.end(item)
   }
+}
+
+async function verifyTar(place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo): Promise<void> {
+  const archive = new TarArchive()
+  if (!(await read(place, found, result, io, (chunk) => { archive.add(chunk) }, () => { result.findings.push(...archive.end()) }))) return
+  result.extent = `${names.tar}: ${through(found)}, every file that its table of contents names is there, and the data of every table has its end; nothing was loaded, and there is no manifest to compare the rows with`
 }
 
 /** pg_restore needs a file; a local one that is not compressed once more is used where it lies. */
@@ -109,10 +119,9 @@ export function toolsOf({tools, toolsMissing}: VerifyOptions): ClientTools {
 
 /** Written as SQL into nothing: pg_restore reads and decompresses every block of data. */
 async function readThrough(file: string, tools: ClientTools, found: Sniffed, result: Verified, {meter, signal}: ForeignIo): Promise<void> {
-  const format = found.kind === 'tar' ? '--format=tar' : '--format=custom'
-  for (const argv of [[format, '--list'], [format, '--file=/dev/null']]) {
-    meter.say(`pg_restore ${argv[1] ?? ''}`)
-    const {code, stderr} = await runTool([tools.pgRestore, ...argv, file], {signal})
+  for (const argument of ['--list', '--file=/dev/null']) {
+    meter.say(`pg_restore ${argument}`)
+    const {code, stderr} = await runTool([tools.pgRestore, '--format=custom', argument, file], {signal})
     if (code === 0) continue
     const said = stderr.map((line) => line.replace(/^pg_restore: (error: )?/, '').replaceAll(file, result.label)).slice(0, 3).join('; ')
     if (/unsupported version/.test(said)) throw preflightError('tools.too-old', `pg_restore ${tools.version} cannot read this archive: ${said}`, {hints: ['Install newer client tools (postgresql-client-18), or set tools.directory (DR_PG_BIN).']})
@@ -121,3 +130,5 @@ async function readThrough(file: string, tools: ClientTools, found: Sniffed, res
   }
   result.extent = `${names[found.kind]}: ${found.compression === 'none' ? '' : `${through(found)}, `}every block of data read by pg_restore ${tools.version}; nothing was loaded, and there is no manifest to compare the rows with`
 }
+
+const verifiers: Readonly<Record<Exclude<DumpKind, 'unknown' | 'directory'>, Verifier>> = {custom: verifyArchive, tar: verifyTar, plain: verifySql, cluster: verifySql}

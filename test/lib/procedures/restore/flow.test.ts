@@ -23,7 +23,7 @@ function gated() {
       open.set(name, known)
       return known
     },
-    fetch(this: void, {name}: {name: string}, signal: AbortSignal): Promise<void> {
+    fetch: ({name}: {name: string}, signal: AbortSignal): Promise<void> => {
       begun.push(name)
       const gate = open.get(name) ?? Promise.withResolvers<undefined>()
       open.set(name, gate)
