@@ -69,7 +69,7 @@ describe('dr restore', function () {
     const plan = JSON.parse(stdout) as Plan
     const lines = plan.phases.flatMap(({steps}) => steps).flatMap(({commands}) => commands).map(({argv}) => argv.join(' '))
     expect(plan.phases.flatMap(({steps}) => steps).every(({commands, skipped}) => commands.length > 0 || skipped !== undefined)).to.equal(true)
-    expect(lines.join('\n')).to.match(/CREATE DATABASE "commanded_restore_\d{14}" .*TEMPLATE template0 ENCODING 'UTF8'/).and.match(/pg_restore --format=directory --use-list=rest\.list --jobs=\d+ --dbname=postgresql:\/\/commander@127/)
+    expect(lines.join('\n')).to.match(/CREATE DATABASE "commanded_restore_\d{14}" .*TEMPLATE template0 ENCODING 'UTF8'/).and.match(/pg_restore --format=directory --use-list=rest\.list --jobs=\d+ --dbname=postgresql:\/\/\S+@127/)
     expect(stdout).not.to.contain(PASSWORD).and.not.contain(encodeURIComponent(PASSWORD))
     expect(await databases()).to.deep.equal(before)
     expect(await readdir(`${home}/data/run`).catch(() => [])).to.deep.equal([])

@@ -29,6 +29,7 @@ export function rowFindings(manifest: Manifest, restored: RestoredFacts): Findin
 
 export function tenantFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
   const counted = pairs(manifest, restored).both.filter(([{tenants}]) => tenants !== undefined)
+  if (counted.length === 0) return []
   const tenants = new Set(counted.flatMap(([{tenants: counts = {}}]) => Object.keys(counts)))
   tenants.delete('')
   const deviations = counted.flatMap(([one, other]) => (other.trouble === undefined ? tenantDeviations(one, other) : []))

@@ -15,13 +15,15 @@ async function openLocal({local}: Config): Promise<Storage> {
 }
 
 async function openS3({s3}: Config): Promise<Storage> {
-  const [{S3Storage}, {preflightError}] = await Promise.all([import('../repository/storage/s3.ts'), import('../errors.ts')])
+  const [{S3Storage, profileRegion}, {preflightError}] = await Promise.all([import('../repository/storage/s3.ts'), import('../errors.ts')])
   const {bucket, prefix, region, endpoint, profile, forcePathStyle, checksums} = s3
   if (bucket === undefined) {
     throw preflightError('config.s3-bucket', 'No bucket is configured.', {hints: ['Set AWS_S3_BUCKET, or s3.bucket in dr.config.yaml.', 'dr config init']})
   }
+  // The SDK looks for a profile's endpoint_url under this name alone, whatever profile the client is given.
+  if (profile !== undefined) process.env.AWS_PROFILE = profile
   return new S3Storage({
-    bucket, prefix, region, checksums,
+    bucket, prefix, region: region ?? (await profileRegion(profile)) ?? 'us-east-1', checksums,
     ...(endpoint !== undefined && {endpoint}), ...(profile !== undefined && {profile}), ...(forcePathStyle !== undefined && {forcePathStyle}),
   })
 }

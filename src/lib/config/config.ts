@@ -22,7 +22,8 @@ export interface Config {
   }
   s3: {
     bucket?: string
-    region: string
+    /** Undefined: the one of the AWS profile, else us-east-1. */
+    region?: string
     endpoint?: string
     profile?: string
     /** Without slashes at its ends; empty for the whole bucket. */

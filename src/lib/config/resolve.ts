@@ -47,11 +47,10 @@ function databaseOf(values: Resolved, need: Need): Config['database'] {
 
 function s3Of(values: Resolved, need: Need): Config['s3'] {
   return {
-    region: need('s3.region'),
     prefix: need('s3.prefix').replaceAll(/^\/+|\/+$/g, ''),
     legacyPrefix: need('s3.legacyPrefix'),
     checksums: need('s3.checksums'),
-    ...present({bucket: values['s3.bucket'], endpoint: values['s3.endpoint'], profile: values['s3.profile'], forcePathStyle: values['s3.forcePathStyle']}),
+    ...present({bucket: values['s3.bucket'], region: values['s3.region'], endpoint: values['s3.endpoint'], profile: values['s3.profile'], forcePathStyle: values['s3.forcePathStyle']}),
   }
 }
 

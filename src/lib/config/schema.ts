@@ -41,7 +41,7 @@ export const settings = {
   'database.migrationLock': {...describe('Advisory lock that the migration tool takes (Prisma: 72707369); null: none', {schema: z.int().nullable(), kind: 'number', allowed: 'a whole number, or null for none'}), default: 72_707_369, nullable: true},
   'local.directory': describe('Folder for local backups; default: backups in the data folder', folder),
   's3.bucket': {...describe('Bucket for backups', matching(/^([A-Za-z\d][\w.-]{1,253}|arn:\S+)$/, 'the name of a bucket, without s3://')), env: ['AWS_S3_BUCKET']},
-  's3.region': {...describe('Region of the bucket', matching(/^[a-z\d-]+$/, 'a region such as us-east-1')), env: ['AWS_REGION', 'AWS_DEFAULT_REGION'], default: 'us-east-1'},
+  's3.region': {...describe('Region of the bucket; else that of the AWS profile, else us-east-1', matching(/^[a-z\d-]+$/, 'a region such as us-east-1')), env: ['AWS_REGION', 'AWS_DEFAULT_REGION']},
   's3.endpoint': {...describe('Endpoint of an S3-compatible store; default: AWS', matching(/^https?:\/\/\S+$/, 'a URL such as https://s3.example.com')), env: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']},
   's3.profile': {...describe('Profile of the AWS configuration files', matching(/./, 'the name of a profile')), env: ['AWS_PROFILE']},
   's3.prefix': {schema: z.string().regex(/^[^\s]*$/).describe('Folder in the bucket under which backups stand'), kind: 'text', allowed: 'a key prefix', default: 'dr'},

@@ -36,7 +36,7 @@ local:
 s3:
   # Also AWS_S3_BUCKET, AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3.
   # bucket: my-backups
-  # region: us-east-1
+  # region: us-east-1 # else the one of the AWS profile
   # endpoint: https://s3.example.com
   # prefix: dr
 

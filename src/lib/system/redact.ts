@@ -42,9 +42,12 @@ export function redact(text: string): string {
   let clean = text
   for (const secret of [...secrets].sort((a, b) => b.length - a.length)) clean = clean.replaceAll(secret, MASK)
   return clean
-    .replaceAll(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/?#'"@:]*(?::(?!\d+\/)[^\s'"]*)?@/gi, `$1${MASK}@`)
+    .replaceAll(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/?#'"@:]*((?::(?!\d+\/)[^\s'"]*)?)@/gi, maskedAuthority)
     .replaceAll(/\b((?:ssl)?password|passwd|secret_access_key)(\s*=\s*|"\s*:\s*)('[^']*'|"[^"]*"|[^\s&'"]+)/gi, `$1$2${MASK}`)
 }
+
+/** A database's user without a password is part of a command that can be typed; elsewhere it may be a token. */
+const maskedAuthority = (whole: string, scheme: string, password: string): string => (password === '' && /^postgres(ql)?:/i.test(scheme) ? whole : `${scheme}${MASK}@`)
 
 /** The same for every string inside a JSON-like value; the value itself stays as it is. */
 export function redactValue<T>(value: T): T {

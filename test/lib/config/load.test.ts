@@ -25,7 +25,7 @@ describe('loadConfig', () => {
       protected: false,
       database: {maintenanceDatabase: 'postgres', tenantColumn: 'tenantId', excludeSchemas: ['dr_stage_*'], migrationLock: 72_707_369},
       local: {directory: join(folder.path, 'data', 'backups')},
-      s3: {region: 'us-east-1', prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
+      s3: {prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
       backup: {destinations: ['local'], digest: false, blockedLimitMs: 500, lockTimeoutMs: 2000, attempts: 3, shrinkLimit: 0.5},
       restore: {},
       tools: {},
@@ -92,9 +92,9 @@ describe('loadConfig', () => {
 
   it('counts an empty variable as not set', async () => {
     const {config, sources} = await load({env: {AWS_REGION: '', DR_ENVIRONMENT: '', DATABASE_URL: '', DR_CONFIG: ''}})
-    expect(config.s3.region).to.equal('us-east-1')
+    expect(config.s3).not.to.have.property('region')
     expect(config.database).not.to.have.property('url')
-    expect(sources['s3.region']).to.deep.equal({source: 'default'})
+    expect(sources).not.to.have.property('s3.region')
   })
 
   it('backs up to s3 once a bucket is configured, and where it is told', async () => {

@@ -68,6 +68,18 @@ export function endpointOf({endpoint}: Pick<S3StorageOptions, 'endpoint'>): stri
   return ignore === 'true' ? undefined : own || general || undefined
 }
 
+/** The region of an AWS profile (else of AWS_PROFILE, else of the default one), as the SDK finds it. */
+export async function profileRegion(profile?: string): Promise<string | undefined> {
+  const client = new S3Client(profile === undefined ? {} : {profile})
+  try {
+    return await client.config.region()
+  } catch {
+    return undefined
+  } finally {
+    client.destroy()
+  }
+}
+
 export const isAws = (endpoint: string | undefined) => endpoint === undefined || /\.amazonaws\.com(\.cn)?$/.test(hostOf(endpoint))
 
 const isLocalEndpoint = (endpoint: string | undefined) =>

@@ -12,7 +12,7 @@ import {readObject} from './s3-read.ts'
 import type {AbandonedUpload, PutOptions, PutResult, ReadOptions, Storage, StoredObject} from './storage.ts'
 import {abortUpload, uploadPages} from './s3-uploads.ts'
 
-export type {S3StorageOptions} from './s3-client.ts'
+export {profileRegion, type S3StorageOptions} from './s3-client.ts'
 
 const MIB = 1024 * 1024
 const LARGEST_POOL = 64 * MIB
