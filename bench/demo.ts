@@ -1,4 +1,4 @@
-import {spawn} from 'node:child_process'
+import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
 import {chmod, mkdir, mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
@@ -30,6 +30,7 @@ class StepFailed extends Error {
 }
 
 let interrupted = false
+let running: ChildProcess | undefined
 const say = (line = ''): void => { process.stdout.write(`${line}\n`) }
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
@@ -55,7 +56,7 @@ class Demo {
     const command = shellCommand(['dr', ...args])
     say(`\n# ${title}\n$ ${command}`)
     const from = performance.now()
-    const child = spawn(process.execPath, [this.#script, ...args], {cwd: this.folder, env: this.#environment, stdio: ['ignore', 'inherit', 'inherit']})
+    const child = running = spawn(process.execPath, [this.#script, ...args], {cwd: this.folder, env: this.#environment, stdio: ['ignore', 'inherit', 'inherit']})
     const [code] = (await once(child, 'close')) as [number | null]
     this.timed.push({command, ms: performance.now() - from})
     if (code !== 0) throw new StepFailed(command, code ?? 130)
@@ -122,6 +123,10 @@ async function main(): Promise<void> {
 
 // Ctrl-C reaches the running command too, which cleans up and fails; then the demo cleans up after itself.
 process.on('SIGINT', () => { interrupted = true })
+process.on('SIGTERM', () => {
+  interrupted = true
+  running?.kill('SIGTERM')
+})
 main().catch((error: unknown) => {
   process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = error instanceof StepFailed ? error.exitCode : 1

@@ -50,8 +50,8 @@ function inRounds(title: string, variants: Parameters<typeof interleave>[0], {ro
 }
 
 // Ctrl-C reaches the command that is measured, too: it fails, and the laboratory is cleared away. A second one ends at once.
-process.once('SIGINT', () => { stop.abort(new Error('Interrupted.')) })
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => { stop.abort(new Error('Interrupted.')) })
 main(process.argv.slice(2)).catch((error: unknown) => {
-  say(error instanceof Error ? error.message : String(error))
+  say(!signal.aborted && error instanceof Error ? error.message : String(signal.reason ?? error))
   process.exitCode = 1
 })

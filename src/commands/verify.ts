@@ -47,10 +47,10 @@ export default class Verify extends BaseCommand {
   }
 
   private async report({state, run, journal}: RunResult<VerifyState>): Promise<VerifyResult> {
-    const [{verificationLines}, {redact}] = await Promise.all([import('../lib/ui/verification.ts'), import('../lib/system/redact.ts')])
+    const [{verificationLines}, {columnsOf}, {redact}] = await Promise.all([import('../lib/ui/verification.ts'), import('../lib/ui/text.ts'), import('../lib/system/redact.ts')])
     const {verified, unreachable, level} = state
-    const several = new Set(verified.map(({storage}) => storage)).size > 1
-    for (const one of verified) for (const line of verificationLines(one, several)) this.log('%s', redact(line))
+    const how = {several: new Set(verified.map(({storage}) => storage)).size > 1, width: process.stdout.isTTY ? columnsOf(process.stdout) : undefined}
+    for (const one of verified) for (const line of verificationLines(one, how)) this.log('%s', redact(line))
     for (const {location, message} of unreachable) this.logToStderr('%s', redact(`Error: ${location} was not looked at: ${message}`))
     const ok = verified.every((one) => one.ok === true)
     if (!ok) process.exitCode = ExitCode.verification

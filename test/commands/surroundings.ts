@@ -39,7 +39,7 @@ export function surroundings(): Surroundings {
     get path() { return path },
     get s3() { return current() },
     withBucket(on) {
-      const bucket = {AWS_S3_BUCKET: 'backups', AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL_S3: current().server.endpoint, AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey, AWS_MAX_ATTEMPTS: '1'}
+      const bucket = {AWS_S3_BUCKET: 'backups', AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL_S3: current().server.endpoint, AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey}
       if (on) Object.assign(process.env, bucket)
       else for (const name of Object.keys(bucket)) Reflect.deleteProperty(process.env, name)
     },

@@ -33,7 +33,7 @@ describe('the command dr verify', () => {
   it('verifies the newest backup wherever it lies, and prints a verdict for each copy', async () => {
     const {stdout, stderr, exitCode, result} = await dr<Verified>('verify')
     expect(exitCode, stderr).to.equal(0)
-    expect(stdout).to.match(new RegExp(`^${label} \\(local\\) verified: full, \\d+ members, \\d+ kB, \\d+\\.\\d s\\n${label} \\(s3\\) verified: full, \\d+ members, \\d+ kB, \\d+\\.\\d s\\n$`))
+    expect(stdout).to.match(new RegExp(`^${label} \\(local\\) verified: full, \\d+ members, [\\d.]+ kB, \\d+\\.\\d s\\n${label} \\(s3\\) verified: full, \\d+ members, [\\d.]+ kB, \\d+\\.\\d s\\n$`))
     expect(stderr).to.include('Read and compare every byte')
     expect(result?.verified.map(({ok, location}) => [ok, location])).to.deep.equal([[true, folder()], [true, `s3://backups/dr/development/${label}`]])
     expect((await dr('list')).stdout).to.match(new RegExp(`^${label} .* verified +local, s3$`, 'm'))
@@ -41,7 +41,7 @@ describe('the command dr verify', () => {
 
   it('says no more than one line when there is one copy, and says which level', async () => {
     const {stdout} = await dr('verify', label, '--local', '--level', 'quick')
-    expect(stdout).to.match(new RegExp(`^${label} verified: quick, \\d+ members, \\d+ kB, \\d+\\.\\d s\\n$`))
+    expect(stdout).to.match(new RegExp(`^${label} verified: quick, \\d+ members, [\\d.]+ kB, \\d+\\.\\d s\\n$`))
     const store = await dr<Verified>('verify', label, '--s3', '--level', 'quick')
     expect(store.result?.verified[0]?.findings.find(({code}) => code === 'verify.stored-sha256')?.message).to.match(/^The store keeps SHA-256 of (\d+) of \1 members/)
   })
@@ -92,7 +92,7 @@ describe('the command dr verify', () => {
     expect(result?.ok).to.equal(false)
     const listed = await dr('list')
     expect(listed.stdout).to.match(new RegExp(`^${label} .* suspect, verified +local, s3$`, 'm'))
-    expect(listed.stdout).to.include(`${label} (local): a check found damage; dr verify ${label} --local`)
+    expect(listed.stdout).to.include(`${label} (local): a check found damage\n  Hint: dr verify ${label} --local\n`)
   })
 
   it('fails with 5 when a storage cannot be asked, after it has verified what it could', async () => {

@@ -15,7 +15,7 @@ export interface RestoreResult {
   tables: number
   rows: number
   findings: Finding[]
-  /** Milliseconds: download or hash, pre, load, rest, analyze, integrity, total. */
+  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total. */
   timings: {phase: string; ms: number}[]
   run: string
   journal: string
@@ -31,7 +31,7 @@ export default class Restore extends BaseCommand {
     '<%= config.bin %> <%= command.id %> /mnt/disk/20261122T020000Z-7f3a --plan',
   ]
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.verification, ExitCode.unreachable, ExitCode.locked, ExitCode.interrupted]
-  static override args = {backup: Args.string({description: 'label, latest, path of a backup, or s3://BUCKET/KEY; else latest'})}
+  static override args = {backup: Args.string({ignoreStdin: true, description: 'label, latest, path of a backup, or s3://BUCKET/KEY; else latest'})}
   static override flags = {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),

@@ -81,7 +81,7 @@ const GRANTS = `
     SELECT format('function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ${OURS} AND ${NOT_OF_EXTENSION('pg_proc', 'p.oid')}
     UNION ALL
-    SELECT format('default privileges for %I%s on %s', pg_get_userbyid(d.defaclrole), coalesce(format(' in schema %I', n.nspname), ''), d.defaclobjtype), d.defaclacl
+    SELECT format('default privileges for %I%s on %s', pg_get_userbyid(d.defaclrole), coalesce(' in schema ' || quote_ident(n.nspname), ''), d.defaclobjtype), d.defaclacl
     FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE d.defaclnamespace = 0 OR (${OURS})
     UNION ALL
     SELECT format('large object %s', l.oid), coalesce(l.lomacl, acldefault('L', l.lomowner)) FROM pg_largeobject_metadata l

@@ -3,6 +3,7 @@ import {bytes, duration, number} from './format.ts'
 import {oneLine} from './text.ts'
 import {tableLines, type Column} from './table.ts'
 import {outTheme as theme} from './theme.ts'
+import {wrapped} from './wrap.ts'
 
 /** A dump of others, as far as it is shown. */
 export interface ShownForeign {
@@ -39,7 +40,7 @@ export interface ShownList {
 
 /** `dr list` as lines of at most `width` columns; undefined cuts nothing. */
 export function* backupListLines(list: ShownList, now: Date, width: number | undefined): Generator<string> {
-  const sections = [backupLines(list, width), reasonLines(list.backups), unfinishedLines(list.unfinished, now, width), foreignLines(list, now, width), objectiveLines(list)]
+  const sections = [backupLines(list, width), reasonLines(list.backups, width), unfinishedLines(list.unfinished, now, width), foreignLines(list, now, width), objectiveLines(list, width)]
   const filled = sections.map((section) => [...section]).filter((lines) => lines.length > 0)
   for (const [index, lines] of filled.entries()) yield* index === 0 ? lines : ['', ...lines]
 }
@@ -50,13 +51,13 @@ function* backupLines(list: ShownList, width: number | undefined): Generator<str
   const late = new Set(list.objectives.filter(({breached}) => breached).map(({newestGood}) => newestGood))
   const columns: Column<ListedBackup>[] = [
     {header: 'LABEL', value: ({label}) => label},
-    ...(list.all ? [{header: 'ENVIRONMENT', value: ({environment}: ListedBackup) => environment, min: 4, priority: 4}] : []),
+    ...(list.all ? [{header: 'ENVIRONMENT', value: ({environment}: ListedBackup) => environment, min: 5, priority: 1}] : []),
     {header: 'AGE', value: (backup) => `${shortAge(backup.ageSeconds)}${late.has(backup.label) ? ' !' : ''}`, align: 'right', style: (text, {label}) => (late.has(label) ? theme.severity.error(text) : text)},
     {header: 'SIZE', value: (backup) => (backup.bytes === null ? '' : bytes(backup.bytes)), align: 'right', priority: 3},
     {header: 'TABLES', value: ({tables}) => (tables === null ? '' : number(tables)), align: 'right', priority: 5},
     {header: 'ROWS', value: ({rows}) => (rows === null ? '' : number(rows)), align: 'right', priority: 6},
     {header: 'LEVEL', value: levelText, style: (text, {level}) => LEVELS[level](text)},
-    {header: 'WHERE', value: ({copies}) => copies.map(({storage}) => storage).join(', '), min: 5, priority: 1},
+    {header: 'WHERE', value: ({copies}) => copies.map(({storage}) => storage).join(', '), min: 5, priority: 2},
   ]
   yield* tableLines(list.backups, columns, {width, headerStyle: theme.title})
   if (list.more > 0) yield `${number(list.more)} older ${list.more === 1 ? 'one was' : 'ones were'} not looked at: --limit 0 shows all.`
@@ -67,13 +68,16 @@ function levelText({copies}: ListedBackup): string {
   return [...new Set(copies.map(({level}) => level))].length === 1 ? (copies[0]?.level ?? '') : copies.map(({level}) => level).join(', ')
 }
 
-function* reasonLines(backups: readonly ListedBackup[]): Generator<string> {
-  const reasons = backups.flatMap(({label, suspicions, copies}) => [
-    ...copies.flatMap(({storage, error}) => (error === undefined ? [] : [`${label} (${storage}): ${error.message}`])),
-    ...suspicions.map((text) => `${label}: suspect since it was made: ${text}`),
-    ...copies.filter(({level}) => level === 'suspect' && suspicions.length === 0).map(({storage}) => `${label} (${storage}): a check found damage; dr verify ${label} --${storage}`),
-  ])
-  for (const reason of reasons) yield oneLine(reason)
+function* reasonLines(backups: readonly ListedBackup[], width: number | undefined): Generator<string> {
+  for (const {label, suspicions, copies} of backups) {
+    for (const {storage, location, error} of copies) if (error !== undefined) yield* wrapped(oneLine(`${label} (${storage}): ${error.message.replaceAll(`${location}/`, '')}`), width)
+    for (const text of suspicions) yield* wrapped(oneLine(`${label}: suspect since it was made: ${text}`), width)
+    for (const {storage, level} of copies) {
+      if (level !== 'suspect' || suspicions.length > 0) continue
+      yield* wrapped(`${label} (${storage}): a check found damage`, width)
+      yield `  Hint: dr verify ${label} --${storage}`
+    }
+  }
 }
 
 function* unfinishedLines(unfinished: readonly ShownUnfinished[], now: Date, width: number | undefined): Generator<string> {
@@ -103,21 +107,22 @@ function* foreignLines({foreign, moreForeign}: ShownList, now: Date, width: numb
 
 const kindText = ({kind, compression}: ShownForeign) => (kind === undefined ? '' : compression === undefined || compression === 'none' ? kind : `${kind}, ${compression}`)
 
-function* objectiveLines(list: ShownList): Generator<string> {
+function* objectiveLines(list: ShownList, width: number | undefined): Generator<string> {
   for (const objective of list.objectives) {
     const {environment, newestGoodAgeSeconds, rpoSeconds, breached} = objective
-    const rpo = duration(rpoSeconds * 1000)
-    if (newestGoodAgeSeconds !== null) {
-      const text = `Newest good backup of ${environment}: ${duration(newestGoodAgeSeconds * 1000)} old, RPO ${rpo}`
-      yield breached ? theme.severity.error(`${text}: breached. Make one: dr backup --environment ${environment}`) : `${text}: met.`
-    } else yield noneLine(list, environment)
+    const text = newestGoodAgeSeconds === null ? noneText(list, environment) : `Newest good backup of ${environment}: ${duration(newestGoodAgeSeconds * 1000)} old, RPO ${duration(rpoSeconds * 1000)}: ${breached ? 'breached.' : 'met.'}`
+    const isAlarm = breached && (newestGoodAgeSeconds !== null || hasAny(list, environment))
+    yield* [...wrapped(text, width)].map((line) => (isAlarm ? theme.severity.error(line) : line))
+    if (breached && list.complete) yield `  Hint: dr backup --environment ${environment}`
   }
 }
 
-function noneLine({backups, filtered, complete}: ShownList, environment: string): string {
-  if (!complete) return `No good backup of ${environment} was found where dr could look.`
-  const some = filtered || backups.some((backup) => backup.environment === environment)
-  return some ? theme.severity.error(`There is no good backup of ${environment}. Make one: dr backup --environment ${environment}`) : `There are no backups of ${environment} yet. Make one: dr backup --environment ${environment}`
+/** A filter may hide those that are there. */
+const hasAny = ({backups, filtered}: ShownList, environment: string) => filtered || backups.some((backup) => backup.environment === environment)
+
+function noneText(list: ShownList, environment: string): string {
+  if (!list.complete) return `No good backup of ${environment} was found where dr could look.`
+  return hasAny(list, environment) ? `There is no good backup of ${environment}.` : `There are no backups of ${environment} yet.`
 }
 
 const ageOf = (time: string, now: Date) => shortAge((now.getTime() - Date.parse(time)) / 1000)

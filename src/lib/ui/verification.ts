@@ -3,6 +3,7 @@ import {findingLines} from './findings.ts'
 import {bytes, count, duration, number} from './format.ts'
 import {oneLine} from './text.ts'
 import {outTheme as theme} from './theme.ts'
+import {wrapped} from './wrap.ts'
 
 const MOST_LINES = 40
 
@@ -21,9 +22,10 @@ export interface ShownVerification {
 }
 
 /** What is to be told of each, and the verdict in one line; `several` also says where it lies. */
-export function* verificationLines(shown: ShownVerification, several: boolean): Generator<string> {
-  if (shown.findings.some(({severity}) => severity !== 'ok')) yield* shownFindings(shown.findings)
-  yield verdict(shown, several)
+export function* verificationLines(shown: ShownVerification, {several, width}: {several: boolean; width: number | undefined}): Generator<string> {
+  const findings = shown.findings.some(({severity}) => severity !== 'ok') ? shownFindings(shown.findings) : []
+  for (const line of findings) yield* wrapped(line, width, '       ')
+  yield* wrapped(verdict(shown, several), width)
 }
 
 function* shownFindings(findings: readonly Finding[]): Generator<string> {

@@ -39,7 +39,7 @@ export class Flow {
     this.#left = options.units.length
   }
 
-  /** Begins to fetch. What fails is told by `load`. Resolves when all is fetched. */
+  /** Begins to fetch. Resolves when all is fetched; what fails is told by `load` too, so nobody needs to wait for this. */
   start(): Promise<void> {
     this.#fetching ??= this.#settle(Array.from({length: this.#options.lanes}, () => this.#fetchLane())).then(() => this.#fetch(this.#options.others))
     this.#fetching.catch(() => {})

@@ -2,7 +2,7 @@ import type {Finding} from '../../checks/finding.ts'
 import {DrError} from '../../errors.ts'
 import type {Manifest, ManifestMember} from '../../repository/manifest.ts'
 import type {StoredObject} from '../../repository/storage/storage.ts'
-import type {Place} from './listing.ts'
+import {short, type Place} from './listing.ts'
 import {compressionOf, kindOfMember, readMember, type ReadMember} from './member.ts'
 import type {Meter} from './meter.ts'
 
@@ -66,7 +66,7 @@ function compareMember(manifest: Manifest, {name, sha256, bytes}: ManifestMember
   const wrong = (code: string, message: string): Finding[] => [{code, severity: 'error', subject: name, message}]
   if (read instanceof DrError) return wrong('verify.unreadable', `cannot be read: ${read.message}`)
   if (storedBytes !== bytes) return []
-  if (read.sha256 !== sha256) return wrong('verify.sha256', `is damaged: its SHA-256 is ${read.sha256}, the manifest says ${sha256}${read.trouble === undefined ? '' : `; it ${read.trouble}`}`)
+  if (read.sha256 !== sha256) return wrong('verify.sha256', `is damaged: its SHA-256 is ${short(read.sha256)}, the manifest says ${short(sha256)}${read.trouble === undefined ? '' : `; it ${read.trouble}`}`)
   if (read.trouble !== undefined) return compressionOf(name) === 'lz4' ? [{code: 'verify.compression', severity: 'warning', subject: name, message: `${read.trouble}: only its SHA-256 was checked`}] : wrong('verify.compression', `was stored damaged: it ${read.trouble}`)
   return kindOfMember(name) === 'table' ? compareRows(manifest, name, read.rows) : []
 }

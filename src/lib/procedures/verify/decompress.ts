@@ -1,7 +1,7 @@
 import {createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress} from 'node:zlib'
 import type {Compression} from '../../repository/foreign.ts'
 
-const CHUNK = 256 * 1024
+const CHUNK = 64 * 1024
 
 /** What is wrong with a compressed stream, in words that finish the sentence «it …». */
 export class StreamTrouble extends Error {}

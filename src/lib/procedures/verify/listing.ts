@@ -8,6 +8,9 @@ import type {Storage, StoredObject} from '../../repository/storage/storage.ts'
 
 const STATS_AT_ONCE = 8
 
+/** As much of a SHA-256 as tells two apart on a screen. */
+export const short = (sha256: string): string => `${sha256.slice(0, 12)}…`
+
 /** `folder` ends with a slash. */
 export interface Place {
   storage: Storage
@@ -48,7 +51,7 @@ export async function compareStoredChecksums({storage, folder}: Place, manifest:
   for await (const {name, sha256, stored} of mapInOrder(present, STATS_AT_ONCE, async (member) => ({...member, stored: await storage.stat(`${folder}${member.name}`, {signal})}))) {
     if (stored?.sha256 === undefined) continue
     known += 1
-    if (stored.sha256 !== sha256) findings.push({code: 'verify.stored-sha256', severity: 'error', subject: name, message: `holds other bytes: the store keeps SHA-256 ${stored.sha256}, the manifest ${sha256}`})
+    if (stored.sha256 !== sha256) findings.push({code: 'verify.stored-sha256', severity: 'error', subject: name, message: `holds other bytes: the store keeps SHA-256 ${short(stored.sha256)}, the manifest says ${short(sha256)}`})
   }
   const message = known === 0 ? 'The store keeps no SHA-256 of its own: the bytes were not looked at' : `The store keeps SHA-256 of ${known} of ${present.length} members, as it was when they were written`
   return [...findings, {code: 'verify.stored-sha256', severity: 'info', subject: '', message, hint: 'dr verify --level full reads every byte.'}]

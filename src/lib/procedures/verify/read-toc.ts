@@ -7,7 +7,7 @@ import {chooseForRestore} from '../../postgres/tools.ts'
 import {sha256Of} from '../../repository/checksum.ts'
 import type {Manifest} from '../../repository/manifest.ts'
 import {runTool} from '../../system/tool.ts'
-import {contentOf, type Place} from './listing.ts'
+import {contentOf, short, type Place} from './listing.ts'
 import type {VerifyOptions} from './options.ts'
 import {compareToc} from './toc.ts'
 
@@ -20,7 +20,7 @@ export async function checkToc(place: Place, manifest: Manifest, options: Verify
   // The sizes were compared before; a table of contents that is not the one that was stored says nothing more.
   if (expected !== undefined && expected.bytes !== content.length) return {findings: [], bytes: content.length}
   const sha256 = sha256Of(content)
-  if (expected !== undefined && expected.sha256 !== sha256) return {findings: [{code: 'verify.sha256', severity: 'error', subject: TOC, message: `is damaged: its SHA-256 is ${sha256}, the manifest says ${expected.sha256}`}], bytes: content.length}
+  if (expected !== undefined && expected.sha256 !== sha256) return {findings: [{code: 'verify.sha256', severity: 'error', subject: TOC, message: `is damaged: its SHA-256 is ${short(sha256)}, the manifest says ${short(expected.sha256)}`}], bytes: content.length}
   const archive = parsed(content)
   if (archive instanceof DrError) return {findings: [{code: 'verify.toc', severity: 'error', subject: TOC, message: `cannot be read: ${archive.message}`}], bytes: content.length}
   return {findings: [...compareToc(archive, manifest), ...(await listFindings(content, archive, manifest, options, signal))], bytes: content.length}

@@ -1,6 +1,7 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
 import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
+import {createMarkedDatabase} from '../../../../src/lib/postgres/create-database.ts'
 import type {RestoreState} from '../../../../src/lib/procedures/restore/options.ts'
 import {createAwkwardDatabase} from '../../../support/awkward.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
@@ -97,7 +98,7 @@ for (const major of serverMajors) {
     })
 
     it('notes every phase', () => {
-      expect(restored?.timings.map(({phase}) => phase).toSorted()).to.deep.equal(['analyze', 'hash', 'integrity', 'load', 'pre', 'rest', 'total'])
+      expect(restored?.timings.map(({phase}) => phase).toSorted()).to.deep.equal(['analyze', 'integrity', 'load', 'pre', 'rest', 'total'])
     })
 
     it('equals its source with one job, too', async () => {
@@ -167,6 +168,41 @@ describe('a restore', function () {
     expect((await runRestore({url, directory, into: 'side'})).error).to.include({code: 'restore.live', exitCode: 3})
     expect((await runRestore({url, directory, into: 'x'.repeat(64)})).error).to.include({code: 'restore.name', exitCode: 3})
     expect(await databases(cluster, 'x')).to.deep.equal([])
+  })
+
+  it('takes the place of an unfinished one that a killed run has left under the name, and of no other', async () => {
+    const unfinished = async (name: string, run: string) => {
+      await createMarkedDatabase(admin, {name, encoding: 'UTF8', collation: {provider: 'libc', collate: 'C', ctype: 'C'}}, {run, label: 'x'}, cluster.major)
+    }
+    await unfinished('side wanted', 'dead-1')
+    await unfinished('side_restore_20200101000000', 'dead-2')
+    await unfinished('side somebody', 'dead-3')
+    const outcome = await runRestore({url, directory, into: 'side wanted'})
+    expect(succeeded(outcome).rows).to.equal(20_005)
+    expect(outcome.notices.filter((text) => text.startsWith('Dropped'))).to.have.length(2)
+    expect(await databases(cluster, 'side')).to.deep.equal(['side', 'side somebody', 'side wanted'])
+    for (const name of ['side wanted', 'side somebody']) await drop(cluster, name)
+  })
+
+  it('works over the live database\'s connection where the maintenance database cannot be reached, and says so', async () => {
+    const outcome = await runRestore({url, directory, config: (config) => ({...config, database: {...config.database, maintenanceDatabase: 'not there'}})})
+    succeeded(outcome)
+    expect(outcome.notices.join()).to.contain('not there')
+    await drop(cluster, outcome.state.database)
+  })
+
+  it('goes to an older server with a warning, and past what its newer client cannot set there', async () => {
+    const older = await testCluster({major: 15})
+    const {error, state} = await runRestore({url: older.adminUrl, directory, into: 'side_older'})
+    if (error) throw error
+    expect(state.tools.major).to.be.above(16)
+    expect(wrongFindings(state.findings).map((text) => text.split(' ')[0])).to.deep.equal(['restore.older-server'])
+    await drop(older, state.database)
+  })
+
+  it('goes to a newer server', async () => {
+    const newer = await testCluster({major: 18})
+    await drop(newer, succeeded(await runRestore({url: newer.adminUrl, directory, into: 'side_newer'})).database)
   })
 
   it('refuses digests that the backup has not', async () => {
