@@ -8,7 +8,8 @@ import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import {runBackup} from '../support/backup.ts'
 import {dr} from '../support/dr.ts'
 import {clientTools} from '../support/tools.ts'
-import {sealManifest, smallDatabase} from '../lib/procedures/verify/verifying.ts'
+import {sealed} from '../../src/lib/repository/seal.ts'
+import {smallDatabase} from '../lib/procedures/verify/verifying.ts'
 import {surroundings} from './surroundings.ts'
 
 type Verified = Exclude<VerifyResult, Plan>
@@ -24,9 +25,6 @@ describe('the command dr verify', () => {
     const {state, error} = await runBackup({url, directory: join(here.path, 'data'), storages: [new LocalStorage(join(here.path, 'data/backups')), here.s3.storage({prefix: 'dr'})], toolsMajor: 18})
     if (error) throw error
     label = state.label ?? ''
-    await sealManifest(folder())
-    const sealed = await readFile(join(folder(), 'manifest.json'))
-    await here.s3.storage({prefix: 'dr'}).put(`development/${label}/manifest.json`, sealed, {overwrite: true})
     here.withBucket(true)
   })
 
@@ -80,6 +78,21 @@ describe('the command dr verify', () => {
     expect((await dr('verify', label, '--plan', '--local', '--level', 'quick')).stdout).to.include(label).and.not.include('aws').and.not.include('gzip')
   })
 
+  it('finds other bytes of the same size in the bucket, quick by what the store keeps, full by reading', async () => {
+    const storage = here.s3.storage({prefix: 'dr'})
+    const name = (await readdir(folder())).find((one) => one.endsWith('.dat.zst')) ?? ''
+    const whole = await readFile(join(folder(), name))
+    const key = `development/${label}/${name}`
+    await storage.put(key, Buffer.concat([whole.subarray(0, -1), Buffer.from([(whole.at(-1) ?? 0) ^ 0x80])]), {overwrite: true})
+    for (const [level, code] of [['quick', 'verify.stored-sha256'], ['full', 'verify.sha256']] as const) {
+      const {exitCode, result} = await dr<Verified>('verify', '--s3', '--level', level)
+      expect(exitCode).to.equal(4)
+      expect(result?.verified[0]?.findings.filter(({severity}) => severity === 'error').map((finding) => [finding.subject, finding.code])).to.deep.equal([[name, code]])
+    }
+    await storage.put(key, whole, {overwrite: true})
+    expect((await dr('verify', '--s3')).exitCode).to.equal(0)
+  })
+
   it('fails with 4 and names what is damaged, in the copy that is damaged', async () => {
     const name = (await readdir(folder())).find((one) => one.endsWith('.dat.zst')) ?? ''
     const whole = await readFile(join(folder(), name))
@@ -101,7 +114,7 @@ describe('the command dr verify', () => {
     try {
       await cp(join(here.path, 'copied'), join(here.path, 'data/backups/staging', label), {recursive: true})
       const manifest = await readFile(join(here.path, 'copied/manifest.json'), 'utf8')
-      await writeFile(join(here.path, 'data/backups/staging', label, 'manifest.json'), manifest.replace('"environment": "development"', '"environment": "staging"').replace(/,\n {2}"seal".*\n/, '\n'))
+      await writeFile(join(here.path, 'data/backups/staging', label, 'manifest.json'), sealed(manifest.replace('"environment": "development"', '"environment": "staging"').replace(/,\n {2}"seal".*\n/, '\n')))
       const {stdout, stderr, exitCode} = await dr('verify', '-e', 'staging', '--level', 'quick')
       expect(stdout).to.include(`${label} verified: quick`)
       expect(stderr).to.include('Error: s3://backups/dr was not looked at: ')

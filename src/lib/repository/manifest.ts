@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {verificationError} from '../errors.ts'
+import {sealed, sealOf} from './seal.ts'
 
 export const MANIFEST_VERSION = 1
 export const MANIFEST = 'manifest.json'
@@ -68,6 +69,14 @@ export const manifestSchema = z.looseObject({
   indexes: z.looseObject({count, invalid: z.array(z.string())}),
   constraints: z.looseObject({count, notValidated: z.array(z.string())}),
   databaseSettings: z.array(z.string()),
+  /** What belongs to the database itself, for the swap. */
+  database: z.looseObject({
+    owner: z.string(),
+    comment: z.string().optional(),
+    connectionLimit: z.number().int(),
+    settings: z.array(z.looseObject({role: z.string().optional(), name: z.string(), value: z.string()})),
+    grants: z.array(z.looseObject({grantee: z.string(), privileges: z.array(z.string())})),
+  }).optional(),
   migrations: z.looseObject({head: z.string().nullable(), finishedAt: z.string().optional()}).optional(),
   application: z.looseObject({release: z.string().optional(), /** A keyed hash, never the key. */ encryptionKeyFingerprint: z.string().optional()}),
   encryption: z.null(),
@@ -80,16 +89,25 @@ export type Manifest = z.infer<typeof manifestSchema>
 export type ManifestTable = Manifest['tables'][number]
 export type ManifestMember = Manifest['members'][number]
 
-/** Throws `manifest.newer` (this dr is too old) or `manifest.invalid`, exit 4. `what` names the file in the message. */
+/** Throws `manifest.newer` (this dr is too old), `manifest.damaged` (not the text that was sealed) or `manifest.invalid`, exit 4. `what` names the file in the message. */
 export function parseManifest(text: string, what = MANIFEST): Manifest {
   const value = json(text, what)
   refuseNewer(value, what)
   const parsed = manifestSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw verificationError('manifest.invalid', `${what} is not a manifest: ${firstIssue(parsed.error)}.`, {hints: ['The file is damaged or was edited: use another copy of this backup.'], cause: parsed.error})
+  const hints = ['The file is damaged or was edited: use another copy of this backup.']
+  if (!parsed.success) throw verificationError('manifest.invalid', `${what} is not a manifest: ${firstIssue(parsed.error)}.`, {hints, cause: parsed.error})
+  if (sealOf(text) !== 'whole') throw verificationError('manifest.damaged', `${what} is not the text that was sealed when the backup was made.`, {hints})
+  return withoutSeal(parsed.data)
 }
 
-export const serializeManifest = (manifest: Manifest): string => `${JSON.stringify(manifestSchema.parse(manifest), undefined, 2)}\n`
+/** Sealed: its last property is the SHA-256 of the text without it, because nothing else in a backup speaks for the manifest. */
+export const serializeManifest = (manifest: Manifest): string => sealed(`${JSON.stringify(withoutSeal(manifestSchema.parse(manifest)), undefined, 2)}\n`)
+
+function withoutSeal(manifest: Manifest): Manifest {
+  const copy = {...manifest}
+  delete copy['seal']
+  return copy
+}
 
 function json(text: string, what: string): unknown {
   try {

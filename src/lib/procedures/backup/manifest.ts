@@ -33,7 +33,7 @@ export function buildManifest(copied: Copied, state: BackupState, options: Backu
     ...facts.schema,
     roles: facts.roles.map((role) => ({...role})),
     databaseSettings: facts.database.settings.map(settingText),
-    database: facts.database,
+    database: databaseOf(facts.database),
     ...(facts.migrations && {migrations: facts.migrations}),
     application: applicationOf(options),
     encryption: null,
@@ -56,6 +56,12 @@ function snapshotOf({snapshot}: Copied): Manifest['snapshot'] {
   const [xmin = '', xmax = ''] = snapshot.current.split(':')
   return {id: snapshot.id, at: snapshot.at, lsn: snapshot.lsn, xmin, xmax, current: snapshot.current}
 }
+
+const databaseOf = ({comment, settings, ...rest}: DatabaseFacts): Manifest['database'] => ({
+  ...rest,
+  ...(comment !== undefined && {comment}),
+  settings: settings.map(({role, ...setting}) => ({...setting, ...(role !== undefined && {role})})),
+})
 
 const settingText = ({role, name, value}: DatabaseFacts['settings'][number]) => `${role === undefined ? '' : `[${role}] `}${name} = ${value}`
 

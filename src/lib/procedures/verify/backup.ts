@@ -3,7 +3,6 @@ import type {Finding} from '../../checks/finding.ts'
 import {DrError} from '../../errors.ts'
 import {isLabel} from '../../repository/label.ts'
 import {MANIFEST, parseManifest, type Manifest} from '../../repository/manifest.ts'
-import {sealOf} from '../../repository/seal.ts'
 import type {StoredObject} from '../../repository/storage/storage.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {compareBytes} from './bytes.ts'
@@ -44,19 +43,14 @@ async function readManifest(place: BackupPlace, found: ReadonlyMap<string, Store
   if (!found.has(MANIFEST)) return {findings: [wrong('is missing: the backup was never finished, or it was removed')], bytes: 0}
   const content = await contentOf(place, MANIFEST, signal)
   const text = content.toString('utf8')
-  const seal = sealOf(text)
-  const findings = seal === 'whole' ? [] : seal === 'none' ? [unsealed] : [wrong('is damaged: it is not the text that was sealed when the backup was made')]
   try {
     const manifest = parseManifest(text)
-    findings.push(...nameFindings(manifest, place).map(wrong))
-    return {manifest, findings, bytes: content.length}
+    return {manifest, findings: nameFindings(manifest, place).map(wrong), bytes: content.length}
   } catch (error) {
     if (!(error instanceof DrError)) throw error
     return {findings: [wrong(error.message.replace(/^manifest\.json /, ''))], bytes: content.length}
   }
 }
-
-const unsealed: Finding = {code: 'verify.manifest-seal', severity: 'warning', subject: MANIFEST, message: 'has no seal: a change to it alone would not be noticed'}
 
 /** A folder that was copied elsewhere may have any name, but not the label of another backup. */
 function nameFindings(manifest: Manifest, {folder, label, environment}: BackupPlace): string[] {

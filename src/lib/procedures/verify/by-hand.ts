@@ -21,7 +21,7 @@ function copyByHand(storage: Storage, key: string, {level, tools}: VerifyOptions
   const pgRestore = tools?.[0]?.pgRestore ?? 'pg_restore'
   const folder = storage.kind === 's3' ? (key.split('/').at(-1) ?? key) : `${storage.location}/${key}`
   const members = [`cd ${quoted(folder)}`, 'sh recover.sh --check']
-  const whole = String.raw`for f in *.dat.gz; do [ ! -e "$f" ] || gzip -t "$f" || echo "$f"; done; for f in *.dat.zst; do [ ! -e "$f" ] || zstd -tq "$f" || echo "$f"; done`
+  const whole = String.raw`for f in *.dat.gz; do [ ! -s "$f" ] || gzip -t "$f" || echo "$f"; done; for f in *.dat.zst; do [ ! -s "$f" ] || zstd -tq "$f" || echo "$f"; done`
   return [
     ...(storage.kind === 's3' ? [{argv: ['aws', 's3', 'cp', '--recursive', `${storage.location}/${key}`, folder]}] : []),
     {argv: ['sh', '-c', members.join(' && ')], note: 'SHA-256 of every member; sha256sum -c does the same from the list in manifest.json'},

@@ -4,7 +4,7 @@ import type {VerifyState} from '../../../../src/lib/procedures/verify/options.ts
 import type {Manifest} from '../../../../src/lib/repository/manifest.ts'
 import {sealed} from '../../../../src/lib/repository/seal.ts'
 import {localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
-import {sealManifest, smallDatabase, verify, type VerifySetting} from './verifying.ts'
+import {smallDatabase, verify, type VerifySetting} from './verifying.ts'
 
 /** A copy of a real backup that a test may damage. */
 export class BackupFixture {
@@ -44,7 +44,6 @@ export class BackupFixture {
     const root = join(this.#home, compress)
     const {state, error} = await runBackup({url: this.#url, directory: root, compress, toolsMajor: 18})
     if (error) throw error
-    await sealManifest(join(root, 'backups', 'development', state.label ?? ''))
     return {root, label: state.label ?? ''}
   }
 

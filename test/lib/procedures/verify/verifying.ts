@@ -1,11 +1,9 @@
-import {readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {connect, endQuietly} from '../../../../src/lib/postgres/connection.ts'
 import {findTools} from '../../../../src/lib/postgres/tools.ts'
 import {createRun} from '../../../../src/lib/procedures/runs.ts'
 import {verifyProcedure, verifyState} from '../../../../src/lib/procedures/verify/index.ts'
 import type {VerifyOptions, VerifyState, Wanted} from '../../../../src/lib/procedures/verify/options.ts'
-import {sealed, sealOf} from '../../../../src/lib/repository/seal.ts'
 import type {Storage} from '../../../../src/lib/repository/storage/storage.ts'
 import {perform} from '../../../../src/lib/runbook/perform.ts'
 import {testCluster} from '../../../support/cluster.ts'
@@ -68,13 +66,6 @@ export async function verify(setting: VerifySetting): Promise<VerifyState & {not
 /** The errors among the findings of the first place, as `subject code`. */
 export const errorsOf = ({verified: [first]}: VerifyState): string[] =>
   (first?.findings ?? []).filter(({severity}) => severity === 'error').map(({subject, code}) => `${subject} ${code}`.trim())
-
-/** Gives the manifest of a backup its seal, when it was written without one. */
-export async function sealManifest(folder: string): Promise<void> {
-  const path = join(folder, 'manifest.json')
-  const text = await readFile(path, 'utf8')
-  if (sealOf(text) === 'none') await writeFile(path, sealed(text))
-}
 
 /** Numbers from 0 up to 1 that are the same in every run (mulberry32). */
 export function seeded(seed: number): () => number {
