@@ -33,6 +33,7 @@ export default class Backup extends BaseCommand {
     jobs: Flags.integer({char: 'j', description: 'tables dumped at once, at least 2; else the number of cores', helpValue: 'N', min: 1, max: 64}),
     compress: Flags.string({description: 'zstd[:LEVEL], gzip[:LEVEL] or none; else zstd:1 where pg_dump can, gzip:1 where not', helpValue: 'HOW'}),
     digest: Flags.boolean({description: 'note a digest of every table, so that a restore can be compared to the last bit', allowNo: true}),
+    accept: Flags.boolean({description: 'call the backup good although a table is gone or empty, or the archive shrank, against the last good one'}),
     plan: procedureFlags.plan,
   }
 
@@ -43,20 +44,24 @@ export default class Backup extends BaseCommand {
       'backup.destinations': chosen.length > 0 ? chosen : undefined, 'backup.jobs': flags.jobs, 'backup.compress': flags.compress, 'backup.digest': flags.digest,
     })
     const {composeBackup} = await import('../lib/cli/backup.ts')
-    const backup = await composeBackup(context, this.config.version, flags.plan)
+    const backup = await composeBackup(context, this.config.version, flags)
     try {
       const result = await this.runProcedure(backup.procedure, backup.state, flags, context)
-      return isRun(result) ? this.report(result) : result
+      return isRun(result) ? await this.report(result) : result
     } finally {
       await backup.close()
     }
   }
 
   /** The label alone on stdout; what went wrong beside it has been said on stderr. */
-  private report({state, run, journal, timings: {totalMs}}: RunResult<BackupState>): BackupResult {
+  private async report({state, run, journal, timings: {totalMs}}: RunResult<BackupState>): Promise<BackupResult> {
+    const {backupReport} = await import('../lib/cli/backup.ts')
     const {tools, server, label = '', ...rest} = state
-    this.log(label)
+    if (!this.jsonEnabled()) for (const line of await backupReport(state, totalMs)) this.logToStderr('%s', line)
+    this.log('%s', label)
     if (rest.failures.length > 0) process.exitCode = ExitCode.incomplete
+    // Intact, but perhaps not what it should hold: a schedule must notice.
+    if (rest.status === 'suspect') process.exitCode = ExitCode.verification
     return {label, ...rest, serverVersion: server?.version ?? '', pgDump: tools.version, totalMs, run, journal}
   }
 }

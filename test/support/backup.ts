@@ -28,6 +28,7 @@ export interface BackupSetting {
   backup?: Partial<Config['backup']>
   environment?: Config['environment']
   digest?: boolean
+  accept?: boolean
   compress?: string
   jobs?: number
   signal?: AbortSignal
@@ -55,7 +56,7 @@ export async function runBackup(setting: BackupSetting): Promise<BackupOutcome> 
   const run = await createRun(directory)
   const options: BackupOptions = {
     config, target: parseTarget(setting.url), storages: setting.storages ?? [localRepository(directory)], runDirectory: run.directory,
-    stagingRoot: join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
+    stagingRoot: join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, accept: setting.accept ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
     ...(setting.compress !== undefined && {compress: setting.compress}), ...(setting.beforeStatement && {beforeStatement: setting.beforeStatement}),
   }
   const [newest] = await findTools(tools)

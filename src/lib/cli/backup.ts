@@ -14,7 +14,7 @@ export interface ComposedBackup {
 }
 
 /** Joins configuration, storages and tools into the procedure of one backup. */
-export async function composeBackup(context: Context, drVersion: string, plan: boolean): Promise<ComposedBackup> {
+export async function composeBackup(context: Context, drVersion: string, {plan, accept}: {plan: boolean; accept: boolean}): Promise<ComposedBackup> {
   const [config, {backupProcedure, backupState}, {BackupWork}, {createRun, unstartedRun}, {findTools}, {dumpJobs}] = await Promise.all([
     context.config(), import('../procedures/backup/index.ts'), import('../procedures/backup/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../postgres/dump.ts'),
   ])
@@ -24,7 +24,7 @@ export async function composeBackup(context: Context, drVersion: string, plan: b
   const storages = await openStorages(config, config.backup.destinations)
   const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
   const options: BackupOptions = {
-    config, target, storages, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, digest: config.backup.digest, env: process.env,
+    config, target, storages, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, digest: config.backup.digest, env: process.env,
     ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
   }
   const work = new BackupWork(options, run)
@@ -37,6 +37,17 @@ export async function composeBackup(context: Context, drVersion: string, plan: b
       for (const storage of storages) await storage.close()
     },
   }
+}
+
+/** What an operator wants to know of a finished backup, and what may come next. */
+export async function backupReport(state: BackupState, totalMs: number): Promise<string[]> {
+  const {bytes, duration, number} = await import('../ui/format.ts')
+  const places = (state.proofs ?? []).map(({destination, proof}) => `${destination} (${proof === 'reread' ? 'read back and hashed' : 'SHA-256 checked by the store'})`)
+  return [
+    `${number(state.rows ?? 0)} rows in ${number(state.tables ?? 0)} tables, ${bytes(state.archiveBytes ?? 0)}, ${duration(totalMs)}; at ${places.join(' and ')}`,
+    ...(state.status === 'suspect' ? [`Suspect: ${state.findings.length} ${state.findings.length === 1 ? 'thing differs' : 'things differ'} from the last good backup ${state.lastGood?.label ?? ''}. If that is right: dr backup --accept`] : []),
+    `Next: dr verify ${state.label ?? ''}`,
+  ]
 }
 
 /** On the local repository's own file system when there is one, so that members are moved, not copied. */

@@ -9,9 +9,10 @@ export async function openStorages(config: Config, which: readonly ('local' | 's
 /** Every repository that is configured: the local one always, S3 when a bucket is named. */
 export const configuredStorages = (config: Config): ('local' | 's3')[] => (config.s3.bucket === undefined ? ['local'] : ['local', 's3'])
 
-async function openLocal({local}: Config): Promise<Storage> {
+/** A folder of the operator's own choice may be a disk that is not mounted: it is never made on the way. */
+async function openLocal({local, dataDirectory}: Config): Promise<Storage> {
   const {LocalStorage} = await import('../repository/storage/local.ts')
-  return new LocalStorage(local.directory)
+  return new LocalStorage(local.directory, {mustExist: !local.directory.startsWith(`${dataDirectory}/`)})
 }
 
 async function openS3({s3}: Config): Promise<Storage> {

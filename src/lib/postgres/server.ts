@@ -75,6 +75,15 @@ export async function unreadableTables(client: Client, scope: TableScope): Promi
   return rows.map(({name}) => name)
 }
 
+/** How many large objects this role may not read; a dump would fail at them in the middle. */
+export async function unreadableLargeObjects(client: Client): Promise<number> {
+  const {count} = await rowOf<{count: string}>(client, `
+    SELECT count(*)::text AS count FROM pg_largeobject_metadata l, pg_roles r
+    WHERE r.rolname = current_user AND NOT r.rolsuper AND current_setting('lo_compat_privileges') = 'off' AND NOT pg_has_role(l.lomowner, 'USAGE')
+      AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) x WHERE x.privilege_type = 'SELECT' AND (x.grantee = 0 OR pg_has_role(x.grantee, 'USAGE')))`)
+  return Number(count)
+}
+
 /**
  * Tells a pooler by deed: in transaction mode two transactions land on different backends, or a session setting is lost.
  * The same host and port say nothing: pgbouncer also listens on 5432.

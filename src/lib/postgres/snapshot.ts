@@ -96,7 +96,7 @@ async function tryLockAndExport(client: Client, options: LeaderOptions): Promise
     if (before.length > 0) await say(`LOCK TABLE ${before.map((table) => `ONLY ${qualified(table)}`).join(', ')} IN ACCESS SHARE MODE`)
   } catch (error) {
     if (vanished(error)) return undefined
-    throw lockError(error, options)
+    throw await lockError(client, error, options)
   }
   await options.beforeStatement?.('snapshot')
   const snapshot = await rowOf<Snapshot>(client, `
@@ -120,7 +120,11 @@ async function somethingUnlocked(client: Client, scope: TableScope): Promise<boo
 
 async function takeRunLock(client: Client): Promise<void> {
   const {held} = await rowOf<{held: boolean}>(client, `SELECT pg_try_advisory_lock(${BACKUP_LOCK}, 1) AS held`)
-  if (!held) throw lockedError('backup.running', 'Another backup of this database is running.', {hints: ['Wait until it ends: dr list shows it then.']})
+  if (held) return
+  const who = await rowsOf<Holder>(client, `
+    SELECT a.pid, a.application_name AS application, '' AS table, to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.classid = ${BACKUP_LOCK} AND l.objid = 1 AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+  throw lockedError('backup.running', `Another backup of this database is running${who.map(({pid, application, since}) => `: ${application}, process ${pid} of the server, since ${since}`).join('')}.`, {hints: ['Wait until it ends: dr list shows it then.']})
 }
 
 /** On the session and before BEGIN: a query inside the transaction would take the snapshot before the locks. */
@@ -136,11 +140,28 @@ async function takeMigrationLock(client: Client, {migrationLock, lockTimeoutMs}:
   }
 }
 
+interface Holder {
+  pid: number
+  application: string
+  table: string
+  since: string
+}
+
+/** Who keeps our tables from being locked: asked when the lock was refused, so a moment late. */
+async function holders(client: Client): Promise<string> {
+  await client.query('ROLLBACK')
+  const found = await rowsOf<Holder>(client, `
+    SELECT a.pid, a.application_name AS application, l.relation::regclass::text AS table, to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 3`)
+  return found.map(({pid, application, table, since}) => `: ${table} by ${application === '' ? '' : `${application}, `}process ${pid} of the server, in a transaction since ${since}`).join('')
+}
+
 const vanished = (error: unknown) => ['42P01', '3F000', '42809'].includes(codeOf(error) ?? '')
 
-function lockError(error: unknown, {lockTimeoutMs}: LeaderOptions): unknown {
+async function lockError(client: Client, error: unknown, {lockTimeoutMs}: LeaderOptions): Promise<unknown> {
   if (codeOf(error) === '55P03') {
-    return lockedError('backup.lock-timeout', `A table is locked by someone else for more than ${lockTimeoutMs} ms.`, {cause: error, hints: ['Wait until the migration is over, then run the command again.', 'backup.lockTimeout in dr.config.yaml changes the limit.']})
+    return lockedError('backup.lock-timeout', `A table is locked by someone else for more than ${lockTimeoutMs} ms${await holders(client)}.`, {cause: error, hints: ['Wait until the migration is over, then run the command again.', 'backup.lockTimeout in dr.config.yaml changes the limit.']})
   }
   if (codeOf(error) === '42501') {
     return preflightError('backup.permission', `A table may not be read: ${(error as Error).message}.`, {cause: error, hints: ['Back up with the role that owns the tables.']})

@@ -46,8 +46,8 @@ export function redact(text: string): string {
     .replaceAll(/\b((?:ssl)?password|passwd|secret_access_key)(\s*=\s*|"\s*:\s*)('[^']*'|"[^"]*"|[^\s&'"]+)/gi, `$1$2${MASK}`)
 }
 
-/** A database's user without a password is part of a command that can be typed; elsewhere it may be a token. */
-const maskedAuthority = (whole: string, scheme: string, password: string): string => (password === '' && /^postgres(ql)?:/i.test(scheme) ? whole : `${scheme}${MASK}@`)
+/** A database's user without a password is part of a command that can be typed, and `USER:PASSWORD` is a pattern; elsewhere it may be a token. */
+const maskedAuthority = (whole: string, scheme: string, password: string): string => ((password === '' || password === ':PASSWORD') && /^postgres(ql)?:/i.test(scheme) ? whole : `${scheme}${MASK}@`)
 
 /** The same for every string inside a JSON-like value; the value itself stays as it is. */
 export function redactValue<T>(value: T): T {

@@ -95,6 +95,7 @@ describe('the leader of a backup', () => {
     const leader = await openLeader(parseTarget(url), base)
     const error: unknown = await openLeader(parseTarget(url), base).catch((caught: unknown) => caught)
     expect(error).to.have.property('exitCode', 6)
+    expect((error as Error).message).to.match(/running: dr test, process \d+ of the server, since 20/)
     await leader.end()
   })
 
@@ -113,6 +114,7 @@ describe('the leader of a backup', () => {
     await other.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE')
     const error: unknown = await openLeader(parseTarget(url), base).catch((caught: unknown) => caught)
     expect(error).to.have.property('code', 'backup.lock-timeout')
+    expect((error as Error).message).to.match(/public\.t by dr, process \d+/)
     expect(error).to.have.property('exitCode', 6)
     await other.query('ROLLBACK')
   })

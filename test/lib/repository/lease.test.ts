@@ -36,8 +36,8 @@ describe('Lease', () => {
     const troubles: unknown[] = []
     const lease = await Lease.take(storage, 'a/', {...holder, termMs: 60, onTrouble: (error) => troubles.push(error)})
     storage.put = async () => Promise.reject(new Error('unplugged'))
-    await until(() => !lease.held)
-    expect(troubles.length).to.be.greaterThan(0)
+    await until(() => !lease.held && troubles.length > 0)
+    expect(troubles[0]).to.have.property('message', 'unplugged')
     await lease.release()
   })
 

@@ -36,7 +36,7 @@ describe('redact', () => {
   })
 
   it('leaves places alone that only look like it', () => {
-    for (const text of ['postgresql://app@db:5432/crm', 's3://bucket/a@b', 'http://127.0.0.1:9000/x@y', 'mail@example.com', 'https://s3.local:443', 'password authentication failed']) expect(redact(text)).to.equal(text)
+    for (const text of ['postgresql://app@db:5432/crm', 'postgresql://USER:PASSWORD@HOST/DB', 's3://bucket/a@b', 'http://127.0.0.1:9000/x@y', 'mail@example.com', 'https://s3.local:443', 'password authentication failed']) expect(redact(text)).to.equal(text)
   })
 
   it('learns the password of a URL, encoded and decoded', () => {

@@ -116,9 +116,10 @@ function compareStep(options: BackupOptions, work: BackupWork): Step<BackupState
       const last = await work.lastGood(io.signal)
       if (last === undefined) return
       const archiveBytes = membersOf(work).reduce((sum, {bytes}) => sum + bytes, 0)
-      const found = suspicions({label: state.label ?? '', sizes: {archiveBytes}, tables: copiedOf(work).facts.tables}, last, options.config.backup.shrinkLimit)
-      state.findings.push(...found)
-      for (const {subject, message} of found) io.notice(`Suspect: ${subject === '' ? '' : `${subject}: `}${message}.`)
+      const fresh = {label: state.label ?? '', sizes: {archiveBytes}, compression: state.compression, tables: copiedOf(work).facts.tables}
+      const found = suspicions(fresh, last, options.config.backup.shrinkLimit)
+      state.findings.push(...(options.accept ? found.map((finding) => ({...finding, severity: 'info' as const, message: `${finding.message} (accepted)`})) : found))
+      for (const {subject, message} of found) io.notice(`${options.accept ? 'Accepted' : 'Suspect'}: ${subject === '' ? '' : `${subject}: `}${message}.`)
     },
   }
 }

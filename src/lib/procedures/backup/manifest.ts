@@ -17,7 +17,7 @@ export function buildManifest(copied: Copied, state: BackupState, options: Backu
     createdAt: snapshot.at,
     finishedAt: new Date().toISOString(),
     status: state.status ?? 'good',
-    suspicions: state.findings.filter(({severity}) => severity === 'warning').map(({subject, message}) => (subject === '' ? message : `${subject}: ${message}`)),
+    suspicions: state.findings.map(({subject, message}) => (subject === '' ? message : `${subject}: ${message}`)),
     tool: {dr: options.drVersion, pgDump: state.tools.version, archiveVersion: archive.formatVersion, pgRestoreMajor: readerMajor(archive)},
     server: {version: server.version, versionNum: server.versionNum, major: server.major},
     source: {database: server.database, databaseOid: server.databaseOid, host: options.target.host, ...(server.systemIdentifier !== undefined && {systemIdentifier: server.systemIdentifier})},

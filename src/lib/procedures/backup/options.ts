@@ -18,6 +18,8 @@ export interface BackupOptions {
   jobs?: number
   compress?: string
   digest: boolean
+  /** The operator says that what looks suspect against the last good backup is right. */
+  accept?: boolean
   env: NodeJS.ProcessEnv
   /** Tests only: called before every statement of the leader. */
   beforeStatement?: (statement: string) => Promise<void>

@@ -1,8 +1,8 @@
 import {mkdir, statfs} from 'node:fs/promises'
 import {preflightError} from '../../errors.ts'
-import {withClient} from '../../postgres/connection.ts'
+import {withClient, type Client} from '../../postgres/connection.ts'
 import {chooseCompression} from '../../postgres/dump.ts'
-import {assertNoPooler, readServer, tablesFilteredByRls, unreadableTables, type FilteredTable} from '../../postgres/server.ts'
+import {assertNoPooler, readServer, tablesFilteredByRls, unreadableLargeObjects, unreadableTables, type FilteredTable} from '../../postgres/server.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {chooseForDump, findTools, knowsZstd} from '../../postgres/tools.ts'
@@ -15,7 +15,8 @@ export function preflightSteps(options: BackupOptions, work: BackupWork): Step<B
   return [sourceStep(options), toolsStep(options), storageStep(options, work), spaceStep(options)]
 }
 
-function sourceStep({target, config}: BackupOptions): Step<BackupState> {
+function sourceStep(options: BackupOptions): Step<BackupState> {
+  const {target, config} = options
   return {
     id: 'backup.source',
     title: `Look at the database ${target.database}`,
@@ -25,11 +26,19 @@ function sourceStep({target, config}: BackupOptions): Step<BackupState> {
       await assertNoPooler(client)
       state.server = await readServer(client)
       refuseFiltered(await tablesFilteredByRls(client, config.database), state.server.user)
-      const unreadable = await unreadableTables(client, config.database)
-      if (unreadable.length > 0) {
-        throw preflightError('backup.permission', `Role ${state.server.user} may not read ${listed(unreadable)}.`, {hints: ['Back up with the role that owns the tables.', `GRANT pg_read_all_data TO ${quoteIdent(state.server.user)}`]})
-      }
+      await refuseUnreadable(client, options, state.server.user)
     }),
+  }
+}
+
+async function refuseUnreadable(client: Client, {config}: BackupOptions, user: string): Promise<void> {
+  const tables = await unreadableTables(client, config.database)
+  if (tables.length > 0) {
+    throw preflightError('backup.permission', `Role ${user} may not read ${listed(tables)}.`, {hints: ['Back up with the role that owns the tables.', `GRANT pg_read_all_data TO ${quoteIdent(user)}`]})
+  }
+  const objects = await unreadableLargeObjects(client)
+  if (objects > 0) {
+    throw preflightError('backup.permission', `Role ${user} may not read ${objects} large ${objects === 1 ? 'object' : 'objects'}.`, {hints: ['Back up with the role that owns them.', `GRANT SELECT ON LARGE OBJECT … TO ${quoteIdent(user)}, for each: pg_read_all_data does not cover large objects.`]})
   }
 }
 
@@ -57,7 +66,7 @@ function toolsStep(options: BackupOptions): Step<BackupState> {
       const major = state.server?.major ?? state.tools.major
       state.tools = chooseForDump(await findTools(options.config.tools.directory, options.env), major)
       state.compression = chooseCompression(options.compress, state.tools, await knowsZstd(state.tools))
-      if (state.tools.major > major) io.notice(`The archive needs pg_restore ${state.tools.major}: the server's own tools (${major}) are not here or cannot write zstd, so pg_dump ${state.tools.version} is used.`)
+      if (state.tools.major > major) io.notice(`pg_dump ${state.tools.version} is used for a server of ${major}: the manifest and RECOVER.md say which pg_restore the archive needs.`)
     },
   }
 }
@@ -70,7 +79,7 @@ function storageStep(options: BackupOptions, work: BackupWork): Step<BackupState
     byHand: () => options.storages.map((storage) => ({argv: storage.kind === 's3' ? ['aws', 's3', 'ls', `${storage.location}/`] : ['ls', '-ld', storage.location]})),
     async run(state, io) {
       await makeLocalFolder(options)
-      for (const storage of options.storages) await storage.check({signal: io.signal})
+      await work.reach(io)
       await work.sweep(io)
       const last = await work.lastGood(io.signal)
       if (last) state.lastGood = {label: last.label, archiveBytes: last.sizes.archiveBytes, databaseBytes: last.sizes.databaseBytes}

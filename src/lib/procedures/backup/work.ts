@@ -2,6 +2,7 @@ import {rm} from 'node:fs/promises'
 import {hostname} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as wait} from 'node:timers/promises'
+import {DrError} from '../../errors.ts'
 import {toolAccess, type ToolAccess} from '../../postgres/passfile.ts'
 import {newLabel} from '../../repository/label.ts'
 import type {Lease} from '../../repository/lease.ts'
@@ -27,6 +28,12 @@ export class BackupWork {
     this.#options = options
     this.#run = run
     this.destinations = options.storages.map((storage) => ({storage, proofs: new Set()}))
+  }
+
+  /** A destination that cannot be reached is given up, and the backup goes to the others; with none left it fails. */
+  async reach(io: StepIo): Promise<void> {
+    for (const destination of this.destinations) await giveUpOnFailure(destination, io, () => destination.storage.check({signal: io.signal}))
+    this.assertSomewhere()
   }
 
   /** The last backup that nothing speaks against, wherever it lies: what a fresh one is compared with. */
@@ -71,9 +78,12 @@ export class BackupWork {
     await this.#run.owns(join(this.#options.stagingRoot, label))
     this.#access ??= await toolAccess(this.#options.target, this.#run.directory, applicationNameOf(label))
     const access: ToolAccess = {...this.#access, env: {...this.#access.env, PGAPPNAME: applicationNameOf(label)}}
-    for (const {storage} of this.#healthy()) {
-      this.#leases.push(await this.#repository(storage).takeLease(label, {run: this.#run.id, host: hostname(), pid: process.pid}))
+    for (const destination of this.#healthy()) {
+      await giveUpOnFailure(destination, io, async () => {
+        this.#leases.push(await this.#repository(destination.storage).takeLease(label, {run: this.#run.id, host: hostname(), pid: process.pid}))
+      })
     }
+    this.assertSomewhere()
     return attempt({options: this.#options, state, label, access, destinations: this.destinations, io})
   }
 
@@ -114,7 +124,7 @@ export class BackupWork {
   }
 
   #repositories(): Repository[] {
-    return this.#options.storages.map((storage) => this.#repository(storage))
+    return this.#healthy().map(({storage}) => this.#repository(storage))
   }
 
   #repository(storage: Storage): Repository {
@@ -124,6 +134,17 @@ export class BackupWork {
   async #releaseLeases(): Promise<void> {
     for (const lease of this.#leases) await lease.release().catch(() => {})
     this.#leases = []
+  }
+}
+
+async function giveUpOnFailure(destination: Destination, io: StepIo, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError)) throw error
+    destination.failure = error
+    io.notice(`${destination.storage.location} is given up: ${error.message}`)
   }
 }
 

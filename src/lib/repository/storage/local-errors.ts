@@ -7,7 +7,7 @@ const hints: Readonly<Record<string, readonly string[]>> = {
   EACCES: ['Give the user that runs dr read and write permission on the folder, or choose another one.'],
   EPERM: ['Give the user that runs dr read and write permission on the folder, or choose another one.'],
   EROFS: ['Mount the file system writable, or choose another folder.'],
-  ENOSPC: ['Free space on the file system (dr prune removes old backups), or choose another folder.'],
+  ENOSPC: ['Free space on the file system (remove backups that are no longer needed), or choose another folder.'],
   EDQUOT: ['Raise the quota of the user that runs dr, or choose another folder.'],
 }
 

@@ -138,7 +138,7 @@ const byCode: Readonly<Record<string, Told>> = {
   XAmzContentSHA256Mismatch: otherDigest,
   XAmzContentChecksumMismatch: otherDigest,
   InvalidObjectState: ({what, rest}) => unreachable(`${what} lies in an archive storage class.`, {...rest, hints: ['Bring it back first: aws s3api restore-object.']}),
-  QuotaExceeded: ({what, rest}) => full(`The store's quota is used up: ${what}.`, {...rest, hints: ['Raise the quota, or remove old backups with dr prune.']}),
+  QuotaExceeded: ({what, rest}) => full(`The store's quota is used up: ${what}.`, {...rest, hints: ['Raise the quota, or remove backups that are no longer needed.']}),
   CredentialsProviderError: noCredentials,
   TokenProviderError: signInAgain,
 }

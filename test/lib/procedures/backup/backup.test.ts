@@ -102,6 +102,47 @@ describe('dr backup', () => {
     expect(third.state.lastGood?.label).to.equal(first.state.label)
   })
 
+  it('takes the operator\'s word that it is right, and compares with that one from then on', async () => {
+    await run()
+    await client.query('TRUNCATE calls')
+    const accepted = await run({accept: true})
+    expect(accepted.state).to.include({status: 'good'})
+    expect(accepted.state.findings.map(({severity, subject}) => [severity, subject])).to.deep.equal([['info', 'public.calls']])
+    const next = await run()
+    expect(next.state).to.include({status: 'good'})
+    expect(next.state.lastGood?.label).to.equal(accepted.state.label)
+  })
+
+  it('compares sizes only between archives of the same compression', async () => {
+    await run({compress: 'none'})
+    expect((await run({compress: 'zstd:1'})).state).to.include({status: 'good'})
+    await client.query('DELETE FROM leads WHERE id > 10; DELETE FROM calls WHERE id > 10')
+    const shrunk = await run({compress: 'none'})
+    expect(shrunk.state.status, 'against zstd, which is smaller').to.equal('good')
+    await client.query("INSERT INTO leads SELECT i, 't', md5(i::text) FROM generate_series(100000, 130000) i")
+    await run({compress: 'none'})
+    await client.query('DELETE FROM leads WHERE id > 10')
+    const again = await run({compress: 'none'})
+    expect(again.state.findings.map(({code}) => code)).to.deep.equal(['backup.shrunk'])
+  })
+
+  it('goes to the other destination when one cannot be reached from the start', async () => {
+    const good = localRepository(directory)
+    const lost = new Proxy(localRepository(join(directory, 'other')), {get: (inner, name) => (name === 'check' ? () => Promise.reject(unreachableError('storage.unreachable', 'gone')) : Reflect.get(inner, name, inner) as unknown)})
+    const {state, error} = await run({storages: [lost, good]})
+    expect(error).to.equal(undefined)
+    expect(state.failures.map(({code}) => code)).to.deep.equal(['storage.unreachable'])
+    expect((await keysOf(good)).some((key) => key.endsWith('manifest.json'))).to.equal(true)
+  })
+
+  it('refuses a role that may not read a large object', async () => {
+    await client.query("DROP ROLE IF EXISTS half_reader; CREATE ROLE half_reader LOGIN PASSWORD 'x'; GRANT pg_read_all_data TO half_reader")
+    const {error} = await run({url: cluster.url('backup_test', {name: 'half_reader', password: 'x'})})
+    expect(error).to.include({code: 'backup.permission', exitCode: 3})
+    expect(error?.message).to.contain('large object')
+    await client.query('DROP ROLE half_reader')
+  })
+
   it('goes on with the other destination when one fails, and says so', async () => {
     const good = localRepository(directory)
     const broken = failing(localRepository(join(directory, 'other')), (key) => key.endsWith('toc.dat'))
