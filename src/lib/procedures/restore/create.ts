@@ -45,7 +45,7 @@ export function createStep(options: RestoreOptions, work: RestoreWork): Step<Res
         await createMarkedDatabase(client, database(state), work.mark, majorOf(state))
       } catch (error) {
         io.signal.throwIfAborted()
-        throw codeOf(error) === '42P04' ? nameTaken(state.database) : statementError(error, `Creating ${state.database}`)
+        throw codeOf(error) === '42P04' ? nameTaken(state.database, state.live) : statementError(error, `Creating ${state.database}`)
       }
     },
     async undo(state) {

@@ -68,10 +68,13 @@ async function assertUsable(client: Client, server: ServerFacts, state: RestoreS
   if (server.inRecovery) throw preflightError('restore.standby', 'The server is a standby: nothing can be restored into it.', {hints: ['Set DATABASE_URL to the primary.']})
   if (!(await mayCreateDatabase(client))) throw preflightError('restore.createdb', `Role ${server.user} may not create databases.`, {hints: [`ALTER ROLE ${quoteIdent(server.user)} CREATEDB (needs a superuser; on RDS the master user).`]})
   const abandoned = await abandonedDatabases(client, (name) => name === state.database)
-  if (abandoned.every(({name}) => name !== state.database) && (await databaseExists(client, state.database))) throw nameTaken(state.database)
+  if (abandoned.every(({name}) => name !== state.database) && (await databaseExists(client, state.database))) throw nameTaken(state.database, state.live)
 }
 
-export const nameTaken = (name: string): DrError => preflightError('restore.name-taken', `There is a database ${name} already; a restore never overwrites one.`, {hints: ['Choose another name with --into.', `If it is no longer needed: DROP DATABASE ${quoteIdent(name)}`]})
+/** Only a name of ours may be spoken of as something to drop. */
+export const nameTaken = (name: string, live: string): DrError => preflightError('restore.name-taken', `There is a database ${name} already; a restore never overwrites one.`, {
+  hints: ['Choose another name with --into.', ...(name.startsWith(restoreNamePrefix(live)) ? [`If it is no longer needed: DROP DATABASE ${quoteIdent(name)}`] : [])],
+})
 
 /** Known before any connection: called when the state is made. */
 export function assertName(name: string, live: string): void {

@@ -64,5 +64,5 @@ function settingsFinding({owner, settings = [], grants = [], connectionLimit = -
     ...(connectionLimit === -1 ? [] : [`connection limit ${connectionLimit}`]),
   ]
   if (parts.length === 0) return []
-  return [{code: 'restore.database-settings', severity: 'info', subject: '', message: `of the source's database, not set on this one (the swap carries them over): ${parts.join('; ')}`}]
+  return [{code: 'restore.database-settings', severity: 'info', subject: '', message: `of the source's database, to be set on this one before it takes the live one's place: ${parts.join('; ')}`}]
 }

@@ -61,17 +61,24 @@ async function bothStorages({config, openLocal, openS3}: FindOptions): Promise<S
 }
 
 async function labelled(label: string, options: FindOptions): Promise<FoundBackup> {
-  const missing: unknown[] = []
+  const troubles: DrError[] = []
   for (const storage of await bothStorages(options)) {
     try {
-      return await openLabel(storage, label, options)
+      const backup = await openLabel(storage, label, options)
+      return {...backup, notices: [...troubles.filter(isTrouble).map(({message}) => `The copy at ${backup.location} is taken: ${message}`), ...backup.notices]}
     } catch (error) {
-      if (!(error instanceof DrError) || !['storage.not-found', 'storage.no-bucket'].includes(error.code)) throw error
-      missing.push(error)
+      options.signal.throwIfAborted()
+      if (!(error instanceof DrError)) throw error
+      troubles.push(error)
     }
   }
-  throw preflightError('restore.no-backup', `There is no backup ${label} of ${options.config.environment}.`, {cause: missing[0], hints: ['dr list shows the backups; --environment names another environment.']})
+  const trouble = troubles.find(isTrouble)
+  if (trouble) throw trouble
+  throw preflightError('restore.no-backup', `There is no backup ${label} of ${options.config.environment}.`, {cause: troubles[0], hints: ['dr list shows the backups; --environment names another environment.']})
 }
+
+/** More than that the backup does not lie there. */
+const isTrouble = ({code}: DrError) => !['storage.not-found', 'storage.no-bucket'].includes(code)
 
 export async function openLabel(storage: Storage, label: string, {config, signal}: FindOptions): Promise<FoundBackup> {
   const repository = new Repository(storage, config.environment)

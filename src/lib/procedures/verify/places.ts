@@ -1,4 +1,4 @@
-import {DrError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
 import {isLabel} from '../../repository/label.ts'
 import {LEASE} from '../../repository/lease.ts'
 import {MANIFEST} from '../../repository/manifest.ts'
@@ -78,7 +78,7 @@ async function withOtherCopies(found: readonly Found[], asked: readonly Asked[],
 
 function nothing(wanted: Wanted, {environment, what}: VerifyOptions): DrError {
   if (wanted.kind === 'label') return notFound(`The backup ${what} of ${environment}`, {hints: ['dr list --all shows the backups of every environment; --environment chooses one.', 'dr list --unfinished shows what interrupted backups have left.']})
-  return new DrError('verify.none', `There is no backup of ${environment} to verify.`, {hints: [`dr backup --environment ${environment}`, 'dr list --all shows the backups of every environment.']})
+  return preflightError('verify.none', `There is no backup of ${environment} to verify.`, {hints: [`dr backup --environment ${environment}`, 'dr list --all shows the backups of every environment.']})
 }
 
 /** By what lies there: a manifest, a table of contents, or a single object. */
@@ -88,6 +88,6 @@ async function placeOf({storage, key}: Extract<Wanted, {kind: 'place'}>, signal:
   const backup: Found = {kind: 'backup', place: {storage, folder: `${key}/`, label}}
   if (await has(MANIFEST)) return backup
   if ((await storage.stat(key, {signal})) !== undefined) return {kind: 'foreign', place: {storage, key}}
-  if (!(await has('toc.dat'))) throw notFound(`${storage.location}/${key}, as a backup or a dump,`, {hints: ['dr list shows the backups and the dumps that are there.']})
+  if (!(await has('toc.dat'))) throw notFound(`${storage.location.replace(/\/$/, '')}/${key}, as a backup or a dump,`, {hints: ['dr list shows the backups and the dumps that are there.']})
   return isLabel(label) || (await has(LEASE)) || (await has('recover.sh')) ? backup : {kind: 'foreign', place: {storage, key: `${key}/`}}
 }

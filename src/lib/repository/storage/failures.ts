@@ -1,9 +1,9 @@
-import {DrError, unreachableError, verificationError, type DrErrorOptions} from '../../errors.ts'
+import {DrError, preflightError, unreachableError, verificationError, type DrErrorOptions} from '../../errors.ts'
 
 /** The failures that every driver tells in the same words. */
 type Rest = Omit<DrErrorOptions, 'exitCode'>
 
-export const notFound = (what: string, rest?: Rest) => new DrError('storage.not-found', `${what} does not exist.`, rest)
+export const notFound = (what: string, rest?: Rest) => preflightError('storage.not-found', `${what} does not exist.`, rest)
 
 export const alreadyExists = (what: string, rest?: Rest) =>
   new DrError('storage.exists', `${what} exists already and is never overwritten.`, rest)
