@@ -39,7 +39,7 @@ describe('the command dr verify', () => {
 
   it('says no more than one line when there is one copy, and says which level', async () => {
     const {stdout} = await dr('verify', label, '--local', '--level', 'quick')
-    expect(stdout).to.match(new RegExp(`^${label} verified: quick, \\d+ members, [\\d.]+ kB, \\d+\\.\\d s\\n$`))
+    expect(stdout).to.match(new RegExp(`^${label} checked: quick, \\d+ members, [\\d.]+ kB, \\d+\\.\\d s\\n$`))
     const store = await dr<Verified>('verify', label, '--s3', '--level', 'quick')
     expect(store.result?.verified[0]?.findings.find(({code}) => code === 'verify.stored-sha256')?.message).to.match(/^The store keeps SHA-256 of (\d+) of \1 members/)
   })
@@ -116,7 +116,7 @@ describe('the command dr verify', () => {
       const manifest = await readFile(join(here.path, 'copied/manifest.json'), 'utf8')
       await writeFile(join(here.path, 'data/backups/staging', label, 'manifest.json'), sealed(manifest.replace('"environment": "development"', '"environment": "staging"').replace(/,\n {2}"seal".*\n/, '\n')))
       const {stdout, stderr, exitCode} = await dr('verify', '-e', 'staging', '--level', 'quick')
-      expect(stdout).to.include(`${label} verified: quick`)
+      expect(stdout).to.include(`${label} checked: quick`)
       expect(stderr).to.include('Error: s3://backups/dr was not looked at: ')
       expect(exitCode).to.equal(5)
       expect((await dr('verify', '--s3')).exitCode).to.equal(5)
@@ -128,7 +128,7 @@ describe('the command dr verify', () => {
   it('fails with 2 for what cannot be meant, and says what is not there', async () => {
     for (const args of [['verify', 'nothing.sql'], ['verify', 's3://backups'], ['verify', label, '--all'], ['verify', '--level', 'deep']]) expect((await dr(...args)).exitCode, args.join(' ')).to.equal(2)
     const {exitCode, stderr} = await dr('verify', '20200101T000000Z-0000')
-    expect(exitCode).to.equal(1)
+    expect(exitCode).to.equal(3)
     expect(stderr).to.include('does not exist').and.include('dr list --all')
     expect((await dr('verify', 's3://other/key')).exitCode).to.equal(5)
   })

@@ -89,7 +89,10 @@ async function nearFlags(flags: readonly string[], known: readonly string[]): Pr
 const typed = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(argv, /^-/))].join(' ')
 
 /** `dr config show` of `dr config show --bad`. */
-const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(argv, /[^a-z:-]|^-/))].join(' ')
+const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, Math.min(firstIndex(argv, /[^a-z:-]|^-/), TOPICS.has(argv[0] ?? '') ? 2 : 1))].join(' ')
+
+/** Their second word is a command, not an argument. */
+const TOPICS = new Set(['config', 'sandbox'])
 
 function firstIndex(argv: readonly string[], pattern: RegExp): number {
   const index = argv.findIndex((word) => pattern.test(word))

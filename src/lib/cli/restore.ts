@@ -71,10 +71,12 @@ async function find(context: Context, config: Config, wish: RestoreWish): Promis
 
 /** What is said when a restore has ended: every finding, and what can be done next. */
 export async function restoreReport({database, live, findings, timings}: RestoreState): Promise<string[]> {
-  const [{findingLines}, {talkTheme}, {duration}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts')])
+  const [{findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
+  const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
   return [
     ...findingLines(findings, {theme: talkTheme, all: true}),
-    timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '),
-    `The live database ${live} was not touched. When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
+    ...wrapped(`The live database ${live} was not touched.`, width),
+    `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
   ]
 }

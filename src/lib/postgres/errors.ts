@@ -24,7 +24,7 @@ export function connectError(error: unknown, target: Target, database: string): 
   }
   const found = code === undefined ? undefined : known[code]
   if (found) return unreachableError(found[0], found[1], {cause: error, hints: [found[2]]})
-  return unreachableError('postgres.unreachable', `PostgreSQL at ${where} cannot be reached: ${messageOf(error)}.`, {cause: error, hints: ['Check DATABASE_URL.']})
+  return unreachableError('postgres.unreachable', `PostgreSQL at ${where} cannot be reached: ${messageOf(error)}.`, {cause: error, hints: [/certificate|SSL|TLS/i.test(messageOf(error)) ? 'Check sslmode and sslrootcert in DATABASE_URL.' : 'Check DATABASE_URL.']})
 }
 
 /** Turns an error of a statement into words; what is not known stays as it is, and counts as a bug. */

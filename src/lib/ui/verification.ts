@@ -35,10 +35,11 @@ function* shownFindings(findings: readonly Finding[]): Generator<string> {
   else yield* [...lines.slice(0, MOST_LINES), `and ${number(lines.length - 1 - MOST_LINES)} more lines: --json tells everything`, totals]
 }
 
+/** `checked` after a quick look: only reading every byte makes a backup `verified`. */
 function verdict({kind, label, storage, ok, extent, findings, members, bytes: read, timings}: ShownVerification, several: boolean): string {
   const name = `${oneLine(label)}${several ? ` (${storage})` : ''}`
   const wrong = findings.filter(({severity}) => severity === 'error').length
-  const word = ok === true ? theme.severity.ok('verified') : theme.severity.error(`is not good, ${count(wrong, 'error')}`)
+  const word = ok === true ? theme.severity.ok(extent === 'quick' ? 'checked' : 'verified') : theme.severity.error(`is not good, ${count(wrong, 'error')}`)
   const all = timings.find(({phase}) => phase === 'all')?.ms ?? 0
   const figures = [...(kind === 'backup' ? [count(members, 'member')] : []), bytes(read), duration(all)].join(', ')
   return kind === 'backup' ? `${name} ${word}: ${extent}, ${figures}` : `${name} ${word}: ${figures}; ${extent}`
