@@ -51,7 +51,7 @@ export default class Verify extends BaseCommand {
     const {verified, unreachable, level} = state
     const how = {several: new Set(verified.map(({storage}) => storage)).size > 1, width: process.stdout.isTTY ? columnsOf(process.stdout) : undefined}
     for (const one of verified) for (const line of verificationLines(one, how)) this.log('%s', redact(line))
-    for (const {location, message} of unreachable) this.logToStderr('%s', redact(`Error: ${location} was not looked at: ${message}`))
+    for (const {location, message} of unreachable) this.logToStderr('%s', redact(`Error: ${location} was not verified: ${message}`))
     const ok = verified.every((one) => one.ok === true)
     if (!ok) process.exitCode = ExitCode.verification
     else if (unreachable.length > 0) process.exitCode = ExitCode.unreachable

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
-import {execFile, spawn} from 'node:child_process'
-import {globSync} from 'node:fs'
+import {execFile, spawn, spawnSync} from 'node:child_process'
+import {closeSync, globSync, openSync} from 'node:fs'
 import {mkdir, mkdtemp, readFile, rm, symlink, writeFile} from 'node:fs/promises'
 import {once} from 'node:events'
 import {tmpdir} from 'node:os'
@@ -28,14 +28,15 @@ describe('dr as a process', () => {
   it('does not repeat a secret that stands where nothing belongs', async () => {
     for (const args of [['config', 'show', 'postgres://u:hunter22@h/d'], ['config', 'show', '--config=postgres://u:hunter22@h/d'], ['postgres://u:hunter22@h/d']]) {
       const {code, stdout, stderr} = await finishDr(args, home.path)
-      expect(code, args.join(' ')).to.be.oneOf([2, 3, 127])
+      expect(code, args.join(' ')).to.be.oneOf([2, 3])
       expect(stdout + stderr).not.to.include('hunter22')
     }
   })
 
-  it('exits with 127 for an unknown command', async () => {
+  it('exits with 2 for an unknown command, and for help on one', async () => {
     const {code, stderr} = await finishDr(['confg', 'show'], home.path)
-    expect(code).to.equal(127)
+    expect(code).to.equal(2)
+    for (const args of [['help', 'confg'], ['confg', '--help']]) expect(await finishDr(args, home.path), args.join(' ')).to.include({code: 2, stderr: 'Error: Command confg not found.\n  Hint: dr help lists the commands.\n'})
     expect(stderr).to.include('Not a command, or not one that takes arguments: dr confg show')
   })
 
@@ -85,6 +86,19 @@ describe('dr as a process', () => {
     const started = startDr(['config', 'schema'], home.path)
     started.child.stdout?.destroy()
     expect((await started.ended).code).to.equal(0)
+  })
+
+  it('fails with a word when its result cannot be written', async () => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      for (const [args, code] of [[['config', 'schema'], 1], [['list', '--json'], 1], [['confg', '--json'], 2]] as const) {
+        const {status, stderr} = spawnSync(process.execPath, [join(root, 'bin/dev.js'), ...args], {cwd: home.path, env: {PATH: process.env.PATH, HOME: home.path, NODE_ENV: 'production'}, stdio: ['ignore', full, 'pipe'], encoding: 'utf8'})
+        expect(status, args.join(' ')).to.equal(code)
+        expect(stderr).to.include('Error: The result could not be written to stdout: ').and.include('ENOSPC')
+      }
+    } finally {
+      closeSync(full)
+    }
   })
 })
 

@@ -61,8 +61,8 @@ describe('--json', () => {
 
   it('prints a document for an unknown command', async () => {
     const finished = await finishDr(['nonsense', '--json'], home.path)
-    expect(documentOf(finished).error).to.include({code: 'usage.unknown-command', exitCode: 127})
-    expect(finished.code).to.equal(127)
+    expect(documentOf(finished).error).to.include({code: 'usage.unknown-command', exitCode: 2})
+    expect(finished.code).to.equal(2)
   })
 
   it('names the run and the journal of a failure', async () => {

@@ -1,5 +1,7 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
+import {realpathSync} from 'node:fs'
+import {basename, dirname, join} from 'node:path'
 import type {SandboxStatus} from '../../src/lib/sandbox/sandbox.ts'
 import {dr} from '../support/dr.ts'
 import {temporarySandbox} from '../support/sandbox.ts'
@@ -36,6 +38,20 @@ describe('dr sandbox', () => {
     const reset = await dr<SandboxStatus>('sandbox', 'reset', '--rows', '100', '--tenants', '2', '--json')
     expect(reset.result?.database).to.include({rows: 100, present: true})
     expect(reset.stderr).to.equal('')
+  }).timeout(40_000)
+
+  it('takes a relative data folder', async () => {
+    const home = process.cwd()
+    process.chdir(dirname(place.dataDir))
+    process.env.DR_DATA_DIR = basename(place.dataDir)
+    try {
+      const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3')
+      expect(started.error).to.equal(undefined)
+      expect(started.result).to.include({running: true, directory: join(realpathSync(place.dataDir), 'sandbox')})
+      expect((await dr<SandboxStatus>('sandbox', 'stop')).result?.running).to.equal(false)
+    } finally {
+      process.chdir(home)
+    }
   }).timeout(40_000)
 
   it('says so when there is none', async () => {

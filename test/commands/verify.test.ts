@@ -117,7 +117,7 @@ describe('the command dr verify', () => {
       await writeFile(join(here.path, 'data/backups/staging', label, 'manifest.json'), sealed(manifest.replace('"environment": "development"', '"environment": "staging"').replace(/,\n {2}"seal".*\n/, '\n')))
       const {stdout, stderr, exitCode} = await dr('verify', '-e', 'staging', '--level', 'quick')
       expect(stdout).to.include(`${label} checked: quick`)
-      expect(stderr).to.include('Error: s3://backups/dr was not looked at: ')
+      expect(stderr).to.include('Error: s3://backups/dr was not verified: ')
       expect(exitCode).to.equal(5)
       expect((await dr('verify', '--s3')).exitCode).to.equal(5)
     } finally {
@@ -126,7 +126,7 @@ describe('the command dr verify', () => {
   })
 
   it('fails with 2 for what cannot be meant, and says what is not there', async () => {
-    for (const args of [['verify', 'nothing.sql'], ['verify', 's3://backups'], ['verify', label, '--all'], ['verify', '--level', 'deep']]) expect((await dr(...args)).exitCode, args.join(' ')).to.equal(2)
+    for (const args of [['verify', 'nothing.sql'], ['verify', 's3://backups'], ['verify', label, '--all'], ['verify', 'copied', '--s3'], ['verify', 'copied', '--local'], ['verify', 's3://backups/key', '--local'], ['verify', '--level', 'deep']]) expect((await dr(...args)).exitCode, args.join(' ')).to.equal(2)
     const {exitCode, stderr} = await dr('verify', '20200101T000000Z-0000')
     expect(exitCode).to.equal(3)
     expect(stderr).to.include('does not exist').and.include('dr list --all')

@@ -4,6 +4,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../../src/lib/config/config.ts'
 import {loadConfig} from '../../src/lib/config/load.ts'
+import {unreachableError} from '../../src/lib/errors.ts'
 import {dumpJobs} from '../../src/lib/postgres/dump.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {findTools} from '../../src/lib/postgres/tools.ts'
@@ -11,6 +12,7 @@ import {backupProcedure, backupState} from '../../src/lib/procedures/backup/inde
 import type {BackupOptions, BackupState} from '../../src/lib/procedures/backup/options.ts'
 import {BackupWork} from '../../src/lib/procedures/backup/work.ts'
 import {createRun} from '../../src/lib/procedures/runs.ts'
+import {newLabel} from '../../src/lib/repository/label.ts'
 import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import type {Storage} from '../../src/lib/repository/storage/storage.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
@@ -32,6 +34,9 @@ export interface BackupSetting {
   compress?: string
   jobs?: number
   signal?: AbortSignal
+  /** Else `.staging` in the local repository. */
+  stagingRoot?: string
+  newLabel?: () => string
   beforeStatement?: (statement: string) => Promise<void>
   onNotice?: (text: string) => void
   onStep?: (id: string) => void
@@ -47,6 +52,14 @@ export const temporaryFolder = (name: string) => mkdtemp(join(tmpdir(), `dr-${na
 
 export const localRepository = (directory: string) => new LocalStorage(join(directory, 'backups'))
 
+let lastLabelled = 0
+
+/** Two backups of one second have no order; a test takes several in one. */
+function laterLabel(): string {
+  lastLabelled = Math.max(Date.now(), lastLabelled + 1000)
+  return newLabel(new Date(lastLabelled))
+}
+
 /** Performs a whole backup in this process, as the command does, and says how it ended. */
 export async function runBackup(setting: BackupSetting): Promise<BackupOutcome> {
   const {directory, toolsMajor = 18} = setting
@@ -56,8 +69,9 @@ export async function runBackup(setting: BackupSetting): Promise<BackupOutcome> 
   const run = await createRun(directory)
   const options: BackupOptions = {
     config, target: parseTarget(setting.url), storages: setting.storages ?? [localRepository(directory)], runDirectory: run.directory,
-    stagingRoot: join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, accept: setting.accept ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
+    stagingRoot: setting.stagingRoot ?? join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, accept: setting.accept ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
     ...(setting.compress !== undefined && {compress: setting.compress}), ...(setting.beforeStatement && {beforeStatement: setting.beforeStatement}),
+    newLabel: setting.newLabel ?? laterLabel,
   }
   const [newest] = await findTools(tools)
   if (newest === undefined) throw new Error('no tools')
@@ -98,3 +112,16 @@ export async function keysOf(storage: Storage, prefix = ''): Promise<string[]> {
 }
 
 export const removeFolder = (directory: string) => rm(directory, {recursive: true, force: true})
+
+/** A storage that is lost at keys of one's choice. */
+export function failing(storage: Storage, at: (key: string) => boolean): Storage {
+  const lost = () => Promise.reject(unreachableError('storage.unreachable', 'lost'))
+  return new Proxy(storage, {
+    get(inner, name) {
+      const value: unknown = Reflect.get(inner, name, inner)
+      if (typeof value !== 'function') return value
+      const method = value as (...args: unknown[]) => unknown
+      return (...args: unknown[]) => ((name === 'put' || name === 'putFile') && at(String(args[0])) ? lost() : method.apply(inner, args))
+    },
+  })
+}

@@ -26,6 +26,17 @@ export function constraintFindings(manifest: Manifest, {constraints}: RestoredFa
 
 const counted = (what: string, expected: number, found: number): Deviation[] => (expected === found ? [] : [deviates('', `${found} ${what}; the source had ${expected}`)])
 
+/** What another dr counted, and this one does not know, is passed over. */
+export function objectFindings({objects}: Manifest, restored: RestoredFacts): Finding[] {
+  if (objects === undefined) return []
+  const compared = Object.entries(objects).flatMap(([kind, expected]) => {
+    const found = restored.objects[kind]
+    return found === undefined ? [] : [{kind, expected, found}]
+  })
+  return group('integrity.objects', compared.filter(({expected, found}) => found !== expected).map(({kind, expected, found}) => deviates('', `${found} ${kind}; the source had ${expected}`, 'Compare the schemas: pg_dump --schema-only')),
+    `${plural(compared.reduce((sum, {found}) => sum + found, 0), 'object')} of ${plural(compared.length, 'kind')}`)
+}
+
 type Extension = Manifest['extensions'][number]
 
 export function extensionFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {

@@ -36,8 +36,11 @@ export function tenantFindings(manifest: Manifest, restored: RestoredFacts): Fin
   return group('integrity.tenants', deviations, `${plural(tenants.size, 'tenant')} in ${plural(counted.length, 'table')}`)
 }
 
+/** A tenant may be called `__proto__`. */
+const counts = ({tenants = {}}: {tenants?: Record<string, number> | undefined}): Record<string, number> => Object.assign(Object.create(null) as Record<string, number>, tenants)
+
 function tenantDeviations(one: ManifestTable, other: RestoredTable): Deviation[] {
-  const [expected, found] = [one.tenants ?? {}, other.tenants ?? {}]
+  const [expected, found] = [counts(one), counts(other)]
   const wrong = [...new Set([...Object.keys(expected), ...Object.keys(found)])].filter((tenant) => expected[tenant] !== found[tenant])
   const [first] = wrong
   if (first === undefined) return []
@@ -61,7 +64,8 @@ export function sequenceFindings(manifest: Manifest, restored: RestoredFacts): F
   const {missing, both} = difference<Manifest['sequences'][number], SequenceState>(manifest.sequences, restored.sequences, nameOf)
   return group('integrity.sequences', [
     ...missing.map((sequence) => deviates(nameOf(sequence), 'the sequence is missing')),
-    ...both.filter(([one, other]) => one.lastValue !== other.lastValue || one.isCalled !== other.isCalled)
+    ...both.filter(([, {trouble}]) => trouble !== undefined).map(([one, {trouble = ''}]) => deviates(nameOf(one), `could not be compared: ${trouble}`)),
+    ...both.filter(([one, other]) => other.trouble === undefined && (one.lastValue !== other.lastValue || one.isCalled !== other.isCalled))
       .map(([one, other]) => deviates(nameOf(one), `stands at ${standing(other)}; the backup has ${standing(one)}`)),
     ...both.filter(([, other]) => isBehind(other)).map(([one, {owned}]) => warns(nameOf(one), `is behind ${owned?.table ?? ''}.${owned?.column ?? ''}, which holds ${owned?.furthest ?? ''}: the next insert fails`, 'It was so in the source too, or rows were added by hand: SELECT setval(…)')),
   ], plural(manifest.sequences.length, 'sequence'))

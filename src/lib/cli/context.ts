@@ -1,4 +1,4 @@
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 import type {Config} from '../config/config.ts'
 import type {LoadedConfig, SettingFlags} from '../config/load.ts'
 import type {Interrupt} from '../system/interrupt.ts'
@@ -31,11 +31,11 @@ export class Context {
   #loaded: Promise<LoadedConfig> | undefined
 
   constructor(options: ContextOptions) {
-    this.#options = options
-    this.dataDir = options.dataDir
+    this.dataDir = resolve(options.cwd, options.dataDir)
+    this.#options = {...options, dataDir: this.dataDir}
     this.interactive = options.interactive
     this.json = options.json
-    this.journalDirectory = join(options.dataDir, 'journal')
+    this.journalDirectory = join(this.dataDir, 'journal')
     this.print = options.print
   }
 

@@ -65,8 +65,9 @@ async function describe(error: unknown, known: OclifError | undefined, argv: rea
 /** An error of oclif's parser, or an unknown command. */
 async function usageFailure(error: OclifError, exitCode: number, argv: readonly string[]): Promise<Failure> {
   if (exitCode === UNKNOWN_COMMAND) {
-    return {code: 'usage.unknown-command', message: `Not a command, or not one that takes arguments: ${typed(argv)}`, hints: [error.message], exitCode}
+    return {code: 'usage.unknown-command', message: `Not a command, or not one that takes arguments: ${typed(argv)}`, hints: [error.message], exitCode: ExitCode.usage}
   }
+  if (/^Command .* not found\.$/.test(error.message)) return {code: 'usage.unknown-command', message: error.message, hints: ['dr help lists the commands.'], exitCode}
   const hints = error.flags ? await nearFlags(error.flags, Object.keys(error.parse?.input?.flags ?? {})) : []
   return {code: 'usage', message: messageWithoutValues(error), hints: [...hints, `See ${commandOf(argv)} --help`], exitCode}
 }

@@ -6,6 +6,7 @@ import type {FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
+import {openToRead} from './list.ts'
 import {openStorages} from './storages.ts'
 import {targetOf} from './target.ts'
 
@@ -53,7 +54,7 @@ async function find(context: Context, config: Config, wish: RestoreWish): Promis
   const {findBackup} = await import('../procedures/restore/source.ts')
   const opened: Storage[] = []
   const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {
-    const storages = await openStorages({...config, s3: {...config.s3, prefix}}, [which])
+    const storages = which === 'local' ? await openToRead(context, ['local']) : await openStorages({...config, s3: {...config.s3, prefix}}, [which])
     opened.push(...storages)
     const [storage] = storages
     if (storage === undefined) throw new Error('openStorages opened nothing.')

@@ -65,7 +65,10 @@ async function wantedOf(context: Context, what: string, flags: VerifyFlags): Pro
   if (flags.all) return {kind: 'all'}
   if (what === 'latest') return {kind: 'latest'}
   if (isLabel(what)) return {kind: 'label', label: what}
-  return what.startsWith('s3://') ? s3Place(context, what) : localPlace(what)
+  const place = what.startsWith('s3://') ? await s3Place(context, what) : await localPlace(what)
+  if (!flags.local && !flags.s3) return place
+  const {usageError} = await import('../errors.ts')
+  throw usageError('usage', '--local and --s3 choose between the copies of a backup: a path or a URL names its place already.', {hints: ['Leave out either the flag or the path; with the label alone the flags choose.']})
 }
 
 /** Of any bucket that the configured credentials and endpoint reach. */

@@ -1,8 +1,10 @@
 import {readFileSync} from 'node:fs'
+import type {Duplex} from 'node:stream'
+import {setTimeout as wait} from 'node:timers/promises'
 import pg from 'pg'
 import {messageOf, preflightError} from '../errors.ts'
 import {connectError} from './errors.ts'
-import {parseTarget, type Target} from './target.ts'
+import {parseTarget, passwordOf, type Target} from './target.ts'
 
 export type Client = pg.Client
 
@@ -12,9 +14,16 @@ export interface ConnectOptions {
   /** Shown in pg_stat_activity; our own sessions are found by it. */
   applicationName?: string
   timeoutMs?: number
+  /** How long the answer to a query may take; the connection is of no use afterwards. */
+  queryTimeoutMs?: number
+  /** As libpq's `options`: `-c name=value`. */
+  startupOptions?: string
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
+const END_LIMIT_MS = 3000
+/** A peer that vanished is noticed after this and the system's own probes, not after two hours. */
+export const KEEPALIVE_IDLE_MS = 30_000
 
 /** Opens one connection. The caller ends it. */
 export async function connect(target: Target | string, options: ConnectOptions = {}): Promise<Client> {
@@ -38,10 +47,22 @@ export async function withClient<T>(target: Target | string, options: ConnectOpt
   }
 }
 
-/** Ending a connection that is already broken is no news. */
+/** Ending a connection that is already broken is no news; one whose network is dead is cut off after three seconds. */
 export async function endQuietly(client: Client): Promise<void> {
-  await client.end().catch(() => {})
+  if (!(await within(END_LIMIT_MS, client.end()))) streamOf(client)?.destroy()
 }
+
+/** Whether the work ended within the limit. It is not ended by the limit, and its failure is no news. */
+export async function within(limitMs: number, work: Promise<unknown>): Promise<boolean> {
+  const done = new AbortController()
+  try {
+    return await Promise.race([work.then(() => true, () => true), wait(limitMs, false, {signal: done.signal}).catch(() => false)])
+  } finally {
+    done.abort()
+  }
+}
+
+const streamOf = (client: Client): Duplex | undefined => (client as unknown as {connection?: {stream?: Duplex}}).connection?.stream
 
 /** The rows of one query; `values` are sent apart from the text. */
 export async function rowsOf<R extends object>(client: Client, sql: string, values: readonly unknown[] = []): Promise<R[]> {
@@ -69,12 +90,15 @@ async function open(target: Target, options: ConnectOptions, ssl: pg.ClientConfi
     host: target.host,
     port: target.port,
     user: target.user,
-    password: target.password,
+    password: passwordOf(target),
     database: options.database ?? target.database,
     ssl: ssl ?? false,
     application_name: options.applicationName ?? 'dr',
     connectionTimeoutMillis: options.timeoutMs ?? CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_IDLE_MS,
+    ...(options.queryTimeoutMs !== undefined && {query_timeout: options.queryTimeoutMs}),
+    ...(options.startupOptions !== undefined && {options: options.startupOptions}),
   })
   client.on('error', () => {
     // Reported by the query that is running, or by the next one.

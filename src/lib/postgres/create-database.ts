@@ -68,6 +68,11 @@ function cutToBytes(text: string, bytes: number): string {
 /** A run as the second half of an advisory lock: positive, 31 bits. */
 export const runKey = (run: string): number => createHash('sha256').update(run).digest().readUInt32BE(0) >>> 1
 
+/** Ends sessions of this name other than this one. */
+export async function endOtherSessions(client: Client, applicationName: string): Promise<void> {
+  await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()', [applicationName])
+}
+
 /** Held by the session as long as the run lives, so that another run knows that its database is not abandoned. */
 export async function holdRunLock(client: Client, run: string): Promise<void> {
   const {held} = await rowOf<{held: boolean}>(client, `SELECT pg_try_advisory_lock(${RESTORE_LOCK}, ${runKey(run)}) AS held`)
@@ -101,12 +106,15 @@ export interface AbandonedDatabase {
  * `isOurs` knows (or a provisional one). Nothing else is ever named here.
  *
  * A run holds its lock from before its database is there until after the mark is gone. So one that is marked, then unlocked,
- * then still marked belongs to a dead run; in another order a run that begins or ends meanwhile would look dead.
+ * then still marked belongs to a dead run; in another order a run that begins or ends meanwhile would look dead. The lock
+ * is lost with one connection, so nobody may be at work in the database either, and no other session of that run be there.
  */
 export async function abandonedDatabases(client: Client, isOurs: (name: string) => boolean): Promise<AbandonedDatabase[]> {
   const before = (await markedDatabases(client)).filter(({name}) => isOurs(name) || name.startsWith(PROVISIONAL))
   const held = await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)
-  const free = before.filter(({key}) => held.every((lock) => Number(lock.key) !== key))
+  const sessions = await rowsOf<{database: string | null; application: string | null}>(client, "SELECT datname AS database, application_name AS application FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()")
+  const atWork = new Set(sessions.flatMap(({application}) => /^dr restore (\S+)/.exec(application ?? '')?.[1] ?? []).map(runKey))
+  const free = before.filter(({name, key}) => !atWork.has(key) && sessions.every(({database}) => database !== name) && held.every((lock) => Number(lock.key) !== key))
   if (free.length === 0) return []
   const after = await markedDatabases(client)
   return free.filter(({name, key}) => after.some((still) => still.name === name && still.key === key)).map(({name, label}) => ({name, label}))

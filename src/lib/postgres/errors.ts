@@ -1,4 +1,4 @@
-import {DrError, messageOf, preflightError, unreachableError} from '../errors.ts'
+import {DrError, ExitCode, messageOf, unreachableError} from '../errors.ts'
 import type {Target} from './target.ts'
 
 /** The SQLSTATE of a server's error, or the `code` of a socket's. */
@@ -27,13 +27,35 @@ export function connectError(error: unknown, target: Target, database: string): 
   return unreachableError('postgres.unreachable', `PostgreSQL at ${where} cannot be reached: ${messageOf(error)}.`, {cause: error, hints: [/certificate|SSL|TLS/i.test(messageOf(error)) ? 'Check sslmode and sslrootcert in DATABASE_URL.' : 'Check DATABASE_URL.']})
 }
 
-/** Turns an error of a statement into words; what is not known stays as it is, and counts as a bug. */
+/** Whether the connection itself is gone, by what the driver throws or the server says last. */
+export function isConnectionLost(error: unknown): boolean {
+  return /^(57P0[1-5]|08...|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH)$/.test(codeOf(error) ?? '') || /Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout/.test(messageOf(error))
+}
+
+/** Turns an error of a statement into words. Whatever the server says is a DrError; only what it did not say stays as it is, and counts as a bug. */
 export function statementError(error: unknown, doing: string): unknown {
   if (error instanceof DrError) return error
-  const code = codeOf(error)
-  if (code === '42501') return preflightError('postgres.permission', `${doing}: ${messageOf(error)}.`, {cause: error, hints: ['Use a role that owns the tables.']})
-  if (code === '57P01' || code === 'ECONNRESET' || /Connection terminated|Client has encountered a connection error/.test(messageOf(error))) {
-    return unreachableError('postgres.connection-lost', `${doing}: the connection to PostgreSQL was lost.`, {cause: error, hints: ['Run the command again.']})
-  }
-  return error
+  if (isConnectionLost(error)) return unreachableError('postgres.connection-lost', `${doing}: the connection to PostgreSQL was lost.`, {cause: error, hints: ['Run the command again.']})
+  const code = codeOf(error) ?? ''
+  if (!isServerError(error)) return error
+  const known = STATEMENT_ERRORS.find(({match}) => match.test(code) && (match !== STANDBY_FEATURE || /recovery|standby/i.test(messageOf(error))))
+  const {name = 'postgres.statement', exitCode = ExitCode.failed, hints = ["Look at the server's log."]} = known ?? {}
+  return new DrError(name, `${doing}: ${messageOf(error)} (SQLSTATE ${code}).`, {cause: error, exitCode, hints})
 }
+
+const isServerError = (error: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(error) ?? '') && typeof (error as {severity?: unknown}).severity === 'string'
+
+/** The same code is for whatever the server does not support. */
+const STANDBY_FEATURE = /^(0A000|25006|55000)$/
+
+const STATEMENT_ERRORS: readonly {match: RegExp; name: string; exitCode: ExitCode; hints: readonly string[]}[] = [
+  {match: /^42501$/, name: 'postgres.permission', exitCode: ExitCode.preflight, hints: ['Use a role that owns the tables.']},
+  {match: /^53200$/, name: 'postgres.out-of-memory', exitCode: ExitCode.preflight, hints: ['With many tables the locks need room: raise max_locks_per_transaction and restart the server.']},
+  {match: /^53100$/, name: 'postgres.disk-full', exitCode: ExitCode.preflight, hints: ["Free space on the server's disk."]},
+  {match: /^53300$/, name: 'postgres.too-many-connections', exitCode: ExitCode.unreachable, hints: ['Try again, or lower --jobs.']},
+  {match: /^57014$/, name: 'postgres.cancelled', exitCode: ExitCode.unreachable, hints: ['Somebody cancelled the statement, or a limit did: look for statement_timeout in ALTER ROLE … SET and ALTER DATABASE … SET.']},
+  {match: /^40001$/, name: 'postgres.conflict', exitCode: ExitCode.locked, hints: ['On a standby: raise max_standby_streaming_delay or set hot_standby_feedback = on, or use the primary.', 'Run the command again.']},
+  {match: /^(40P01|55P03)$/, name: 'postgres.locked', exitCode: ExitCode.locked, hints: ['Wait until the migration is over, then run the command again.']},
+  {match: /^XX00.$/, name: 'postgres.corruption', exitCode: ExitCode.verification, hints: ["Look at the server's log: its files may be damaged.", 'Keep older backups: stop dr prune until this is clear.']},
+  {match: STANDBY_FEATURE, name: 'postgres.standby', exitCode: ExitCode.preflight, hints: ['The server is a standby: set DATABASE_URL to the primary.']},
+]

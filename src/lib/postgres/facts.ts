@@ -1,4 +1,6 @@
 import {rowOf, rowsOf, type Client} from './connection.ts'
+import {codeOf} from './errors.ts'
+import {NOT_OF_EXTENSION, OURS, readObjectCounts} from './object-counts.ts'
 import {schemaPattern, type TableScope} from './tables.ts'
 
 export type Grant = {
@@ -18,29 +20,48 @@ export interface SchemaFacts {
   constraints: {count: number; notValidated: string[]}
   materializedViews: {schema: string; name: string; populated: boolean}[]
   largeObjects: number
+  /** By kind, in plural words: `triggers`. */
+  objects: Record<string, number>
 }
 
-/** A user's schema: not the system's, not excluded. `$1` are the excluded patterns. */
-const OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT n.nspname ~ ANY ($1::text[])"
-const NOT_OF_EXTENSION = (catalog: string, oid: string) => `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${catalog}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`
+type Values = readonly [readonly string[]]
+type Readers = {[K in keyof SchemaFacts]: (client: Client, excluded: Values) => Promise<SchemaFacts[K]>}
 
-/** Reads every fact over a connection whose session has `CANONICAL_SETTINGS`. */
-export async function readSchemaFacts(client: Client, scope: TableScope): Promise<SchemaFacts> {
-  const excluded = [scope.excludeSchemas.map(schemaPattern)]
-  const [indexes, constraints] = [await validity(client, excluded, INDEXES), await validity(client, excluded, CONSTRAINTS)]
-  const ask = <R extends object>(sql: string, values: readonly unknown[] = excluded) => rowsOf<R>(client, sql, values)
-  return {
-    extensions: await ask('SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1', []),
-    rowSecurity: await ask(`SELECT n.nspname AS schema, c.relname AS table, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${OURS} AND c.relkind IN ('r', 'p') AND (c.relrowsecurity OR c.relforcerowsecurity) ORDER BY 1, 2`),
-    policies: await ask(POLICIES),
-    grants: await ask(GRANTS),
-    indexes: {count: indexes.count, invalid: indexes.bad},
-    constraints: {count: constraints.count, notValidated: constraints.bad},
-    materializedViews: await ask(`SELECT n.nspname AS schema, c.relname AS name, c.relispopulated AS populated
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${OURS} AND c.relkind = 'm' ORDER BY 1, 2`),
-    largeObjects: Number((await rowOf<{count: string}>(client, 'SELECT count(*)::text AS count FROM pg_largeobject_metadata')).count),
+const READERS: Readers = {
+  extensions: (client) => rowsOf(client, 'SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1'),
+  rowSecurity: (client, excluded) => rowsOf(client, `SELECT n.nspname AS schema, c.relname AS table, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${OURS} AND c.relkind IN ('r', 'p') AND (c.relrowsecurity OR c.relforcerowsecurity) ORDER BY 1, 2`, excluded),
+  policies: (client, excluded) => rowsOf(client, POLICIES, excluded),
+  grants: (client, excluded) => rowsOf(client, GRANTS, excluded),
+  indexes: async (client, excluded) => {
+    const {count, bad} = await validity(client, excluded, INDEXES)
+    return {count, invalid: bad}
+  },
+  constraints: async (client, excluded) => {
+    const {count, bad} = await validity(client, excluded, CONSTRAINTS)
+    return {count, notValidated: bad}
+  },
+  materializedViews: (client, excluded) => rowsOf(client, `SELECT n.nspname AS schema, c.relname AS name, c.relispopulated AS populated
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${OURS} AND c.relkind = 'm' ORDER BY 1, 2`, excluded),
+  largeObjects: async (client) => Number((await rowOf<{count: string}>(client, 'SELECT count(*)::text AS count FROM pg_largeobject_metadata')).count),
+  objects: (client, [excluded]) => readObjectCounts(client, excluded),
+}
+
+const NOTHING: SchemaFacts = {extensions: [], rowSecurity: [], policies: [], grants: [], indexes: {count: 0, invalid: []}, constraints: {count: 0, notValidated: []}, materializedViews: [], largeObjects: 0, objects: {}}
+
+/** Reads every fact over a connection whose session has `CANONICAL_SETTINGS`. `onRefused` goes on, with an empty fact, where the server refuses to tell. */
+export async function readSchemaFacts(client: Client, scope: TableScope, onRefused?: (fact: keyof SchemaFacts, error: unknown) => void): Promise<SchemaFacts> {
+  const facts = {...NOTHING}
+  const read = async (fact: keyof SchemaFacts): Promise<void> => {
+    try {
+      Object.assign(facts, {[fact]: await READERS[fact](client, [scope.excludeSchemas.map(schemaPattern)])})
+    } catch (error) {
+      if (onRefused === undefined || codeOf(error) === undefined) throw error
+      onRefused(fact, error)
+    }
   }
+  for (const fact of Object.keys(READERS) as (keyof SchemaFacts)[]) await read(fact)
+  return facts
 }
 
 async function validity(client: Client, values: readonly unknown[], sql: string): Promise<{count: number; bad: string[]}> {

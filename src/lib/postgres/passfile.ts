@@ -1,6 +1,7 @@
 import {mkdir, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {targetUrl, type Target} from './target.ts'
+import {KEEPALIVE_IDLE_MS} from './connection.ts'
+import {passwordOf, targetUrl, type Target} from './target.ts'
 
 /** Lends PostgreSQL's tools the password through a file that only this user can read. */
 export interface ToolAccess {
@@ -10,16 +11,27 @@ export interface ToolAccess {
   close(): Promise<void>
 }
 
-/** `directory` is the run's own; what a killed run leaves in it, the next run removes. */
+/**
+ * A password of the URL or of PGPASSWORD reaches the tools through the file; without one they look where the driver does,
+ * into PGPASSFILE or ~/.pgpass. `directory` is the run's own; what a killed run leaves in it, the next run removes.
+ */
 export async function toolAccess(target: Target, directory: string, applicationName: string): Promise<ToolAccess> {
   await mkdir(directory, {recursive: true, mode: 0o700})
   const path = join(directory, 'pgpass')
-  if (target.password !== undefined) await writeFile(path, `${passfileLine(target)}\n`, {mode: 0o600})
+  const password = passwordOf(target)
+  if (password !== undefined) await writeFile(path, `${passfileLine({...target, password})}\n`, {mode: 0o600})
+  const passfile = password === undefined ? process.env.PGPASSFILE : path
   return {
-    env: {PGAPPNAME: applicationName, PGCONNECT_TIMEOUT: '10', ...(target.password !== undefined && {PGPASSFILE: path})},
-    url: (database) => targetUrl(target, database),
+    env: {PGAPPNAME: applicationName, PGCONNECT_TIMEOUT: '10', ...(passfile !== undefined && {PGPASSFILE: passfile})},
+    url: (database) => withKeepalives(targetUrl(target, database)),
     close: () => rm(path, {force: true}),
   }
+}
+
+/** No variable of libpq's sets them. */
+function withKeepalives(url: string): string {
+  const parameters = [`keepalives_idle=${KEEPALIVE_IDLE_MS / 1000}`, ...(process.platform === 'linux' ? ['tcp_user_timeout=60000'] : [])]
+  return `${url}${url.includes('?') ? '&' : '?'}${parameters.join('&')}`
 }
 
 /** libpq's own escapes: `\` and `:`. Any database, because roles and maintenance need others than the target's. */

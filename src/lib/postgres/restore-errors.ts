@@ -4,8 +4,9 @@ import {entryName} from './restore-lists.ts'
 
 /** One complaint of pg_restore's. */
 export interface RestoreProblem {
-  /** The entry that it speaks of: `INDEX public.leads_pkey`; undefined when pg_restore names none. */
+  /** The entry that it speaks of: `INDEX public.leads_pkey`; undefined when pg_restore names none. For messages: lines of workers mix. */
   entry: string | undefined
+  /** Of the entry, when the statement that failed proves that it is this one. */
   dumpId: number | undefined
   /** In the words of the server or of pg_restore, without data of the rows. */
   message: string
@@ -14,6 +15,10 @@ export interface RestoreProblem {
 }
 
 const MOST_PROBLEMS = 200
+/** pg_restore writes `pg_restore:`, a space, `error: ` and the text one after the other: workers write in between. */
+const COMPLAINT = /(?:^|pg_restore:) *(?:error|fatal): (.*)$/
+const HARMLESS = /could not execute query: .*\btransaction_timeout\b/
+const HARMLESS_COMMAND = 'SET transaction_timeout = 0;'
 
 /**
  * Gathers the errors of one pg_restore from its stderr. Each is attributed by the entry that stands before it; the number
@@ -21,6 +26,10 @@ const MOST_PROBLEMS = 200
  */
 export class RestoreComplaints {
   readonly problems: RestoreProblem[] = []
+  /** Every `error:` and `fatal:`, wherever it stands: what a torn line hides from `problems` is still counted. */
+  #errors = 0
+  #harmless = 0
+  #harmlessCommands = 0
   readonly #archive: Archive
   #entry: ArchiveEntry | undefined
   #open: RestoreProblem | undefined
@@ -30,42 +39,69 @@ export class RestoreComplaints {
   }
 
   line(line: string): void {
-    const spoken = /^pg_restore: (.*)$/.exec(line)?.[1]
-    if (spoken === undefined) this.#continue(line)
-    else this.#begin(spoken)
+    this.#errors += line.match(/\b(?:error|fatal):/g)?.length ?? 0
+    if (HARMLESS.test(line)) this.#harmless++
+    if (line === `Command was: ${HARMLESS_COMMAND}`) this.#harmlessCommands++
+    if (line.includes('pg_restore:') || COMPLAINT.test(line)) this.#begin(line)
+    else this.#continue(line)
   }
 
-  #begin(text: string): void {
+  /** Every error is among the problems. */
+  get complete(): boolean {
+    return this.#errors === this.problems.length
+  }
+
+  /** Whether there were errors, and each was the harmless one: by numbers, which hold however the lines were torn. */
+  onlyHarmless(majors: Majors): boolean {
+    return knowsMore(majors) && this.#errors > 0 && this.#errors === this.#harmless && this.#errors === this.#harmlessCommands
+  }
+
+  #begin(line: string): void {
     this.#open = undefined
-    const dumpId = /^from TOC entry (\d+); /.exec(text)?.[1]
+    const dumpId = /pg_restore: *from TOC entry (\d+); /.exec(line)?.[1]
     if (dumpId !== undefined) this.#entry = this.#archive.entries.find((entry) => entry.dumpId === Number(dumpId))
-    else if (text.startsWith('while INITIALIZING')) this.#entry = undefined
-    const error = /^(?:error|fatal): (.*)$/.exec(text)?.[1]
+    else if (line.includes('while INITIALIZING')) this.#entry = undefined
+    const error = COMPLAINT.exec(line)?.[1]
     if (error === undefined || this.problems.length >= MOST_PROBLEMS) return
-    this.#open = {message: error, command: undefined, ...named(this.#entry)}
+    this.#open = {message: error, command: undefined, entry: this.#entry && entryName(this.#entry), dumpId: undefined}
     this.problems.push(this.#open)
   }
 
   /** DETAIL and CONTEXT quote the rows' data: they stay out. */
   #continue(line: string): void {
+    if (!this.#open) return
+    if (line.startsWith('could not execute query: ')) this.#open.message = line
     const command = /^Command was: (.*)$/.exec(line)?.[1]
-    if (!this.#open || command === undefined) return
+    if (command === undefined) return
     this.#open.command = command
     // Lines of several workers mix: the statement says better whose it is.
-    if (command === '' || this.#entry?.definition.includes(command)) return
+    const owner = command === '' ? undefined : this.#ownerOf(command)
+    if (owner) Object.assign(this.#open, {entry: entryName(owner), dumpId: owner.dumpId})
+  }
+
+  #ownerOf(command: string): ArchiveEntry | undefined {
     const owners = this.#archive.entries.filter(({definition}) => definition.includes(command))
-    if (owners.length === 1) Object.assign(this.#open, named(owners[0]))
+    const exact = owners.filter(({definition}) => definition.trimStart().split('\n', 1)[0] === command)
+    const [only] = exact.length === 1 ? exact : owners
+    return exact.length === 1 || owners.length === 1 ? only : undefined
   }
 }
 
-const named = (entry: ArchiveEntry | undefined) => ({entry: entry && entryName(entry), dumpId: entry?.dumpId})
+export interface Majors {
+  clientMajor: number
+  serverMajor: number
+}
 
 /** pg_restore from 17 on sets transaction_timeout, which servers before 17 do not know: once per connection, without harm. */
-export const isHarmless = ({message, command}: RestoreProblem, {clientMajor, serverMajor}: {clientMajor: number; serverMajor: number}): boolean =>
-  clientMajor >= 17 && serverMajor <= 16 && command === 'SET transaction_timeout = 0;' && message.includes('"transaction_timeout"')
+const knowsMore = ({clientMajor, serverMajor}: Majors) => clientMajor >= 17 && serverMajor <= 16
+
+export const isHarmless = ({message, command}: RestoreProblem, majors: Majors): boolean => knowsMore(majors) && command === HARMLESS_COMMAND && message.includes('"transaction_timeout"')
 
 const LOST = /connection to server|server closed the connection|terminating connection|could not connect|lost synchronization|SSL SYSCALL|the database system is/
-const DAMAGED = /could not (open|read|close|decompress|uncompress)|decompress|unexpected end of file|COPY failed|input file|corrupt|did not find magic|missing data for column|extra data after last/
+/** In pg_restore's own words; a server that refuses good rows says nothing about the backup. */
+const UNREADABLE = /could not (open|read|close|decompress|uncompress)|decompress|unexpected end of file|input file|corrupt|did not find magic/
+const MALFORMED_ROWS = /COPY failed.*(missing data for column|extra data after last|invalid byte sequence)/
+const isDamage = (message: string) => MALFORMED_ROWS.test(message) || (!/\b(ERROR|FATAL|PANIC):  /.test(message) && UNREADABLE.test(message))
 const REFUSED_OPTIONS = /unsupported startup parameter|command-line options|options.*not (supported|allowed)/i
 
 /** The failure of a restore, by its first real complaint. */
@@ -77,7 +113,8 @@ export function restoreError(problems: readonly RestoreProblem[], code: number, 
   if (REFUSED_OPTIONS.test(first.message)) return preflightError('restore.pooler', `The connection refuses startup options: ${said(first)}`, {hints: ['Set DATABASE_URL to the direct address of the database, not to a pooler.']})
   if (LOST.test(first.message)) return unreachableError('restore.connection-lost', text, {hints: ['Run the restore again.']})
   if (/No space left on device|could not extend file/.test(first.message)) return new DrError('restore.disk-full', text, {hints: ['Free space on the database server, or restore into another server.']})
-  if (DAMAGED.test(first.message)) return verificationError('restore.data', text, {hints: ['Check the backup: dr verify --level full', 'Restore another one: dr list']})
+  if (isDamage(first.message)) return verificationError('restore.data', text, {hints: ['Check the backup: dr verify --level full', 'Restore another one: dr list']})
+  if (first.message.startsWith('COPY failed')) return new DrError('restore.failed', text, {hints: ['The server refused rows of this table: look into its log, and at the CHECK constraints and types that the table uses.', 'dr verify --level full tells whether the backup itself is whole.']})
   return new DrError('restore.failed', text, {hints: ['Check what this role may do on the server; the archive can be read with pg_restore --list.']})
 }
 

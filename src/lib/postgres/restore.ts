@@ -38,6 +38,8 @@ export interface RestoreRun {
 export interface RestoreEnd {
   /** What it complained of, save what is known to be without harm. */
   problems: RestoreProblem[]
+  /** Nothing that it complained of is missing there. */
+  complete: boolean
   /** By the first of them; undefined when all went well. */
   error: DrError | undefined
 }
@@ -51,17 +53,19 @@ export async function tryRestore(argv: [string, ...string[]], run: RestoreRun): 
   }
   const {code, stderr} = await runTool(argv, {env: run.env, signal: run.signal, onStderrLine})
   const majors = {clientMajor: run.tools.major, serverMajor: run.serverMajor}
+  // Only its own end with errors may be forgiven: one that was killed (137, 143) has not done its work.
+  if (code === 1 && complaints.onlyHarmless(majors)) return {problems: [], complete: true, error: undefined}
   const problems = complaints.problems.filter((problem) => !isHarmless(problem, majors))
-  const failed = problems.length > 0 || (code !== 0 && complaints.problems.length === 0)
-  return {problems, error: failed ? restoreError(problems, code, stderr.slice(-3)) : undefined}
+  const failed = problems.length > 0 || code !== 0
+  return {problems, complete: code === 1 && complaints.complete, error: failed ? restoreError(problems, code, stderr.slice(-3)) : undefined}
 }
 
 /**
  * What may come right when it is restored again, alone: workers of a parallel pg_restore get into each other's way (deadlocks
  * over the indexes of nested partitions, a privilege passed on before its schema's). Undefined when something else is wrong.
  */
-export function entriesToRepeat(archive: Archive, {problems, error}: RestoreEnd): ArchiveEntry[] | undefined {
-  if (error?.code !== 'restore.failed' || problems.some(({dumpId}) => dumpId === undefined)) return undefined
+export function entriesToRepeat(archive: Archive, {problems, complete, error}: RestoreEnd): ArchiveEntry[] | undefined {
+  if (error?.code !== 'restore.failed' || !complete || problems.some(({dumpId}) => dumpId === undefined)) return undefined
   const failed = new Set(problems.map(({dumpId}) => dumpId))
   return archive.entries.filter(({dumpId}) => failed.has(dumpId))
 }

@@ -13,6 +13,16 @@ export interface RoleFacts {
   connectionLimit: number
   /** Roles it is a member of, within this list. */
   memberOf: string[]
+  /** The same with their options. Not in backups that older versions of dr made. */
+  memberships?: Membership[]
+}
+
+/** `inherit` and `set` exist from PostgreSQL 16 on. */
+export interface Membership {
+  group: string
+  admin: boolean
+  inherit?: boolean
+  set?: boolean
 }
 
 /** What belongs to the database itself and is in no dump of pg_dump without --create. */
@@ -27,6 +37,9 @@ export interface DatabaseFacts {
 
 /** Every role that this database's objects or privileges name, and the roles those are members of; not the system's own. */
 export async function readRoles(client: Client): Promise<RoleFacts[]> {
+  const {major} = await rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major")
+  // The same membership may be granted by several roles, each with its own options: together they allow what any of them allows.
+  const options = `'admin', bool_or(m.admin_option)${major >= 16 ? ", 'inherit', bool_or(m.inherit_option), 'set', bool_or(m.set_option)" : ''}`
   return rowsOf<RoleFacts>(client, `
     WITH RECURSIVE named AS (
       SELECT refobjid AS oid FROM pg_shdepend
@@ -40,7 +53,10 @@ export async function readRoles(client: Client): Promise<RoleFacts[]> {
     )
     SELECT r.rolname AS name, r.rolcanlogin AS login, r.rolinherit AS inherit, r.rolcreatedb AS "createDb", r.rolcreaterole AS "createRole",
       r.rolbypassrls AS "bypassRls", r.rolsuper AS superuser, r.rolconnlimit AS "connectionLimit",
-      ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid ORDER BY 1) AS "memberOf"
+      ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid ORDER BY 1) AS "memberOf",
+      (SELECT coalesce(jsonb_agg(o.options ORDER BY o.name), '[]') FROM (
+        SELECT g.rolname AS name, jsonb_build_object('group', g.rolname, ${options}) AS options
+        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid GROUP BY g.rolname) o) AS memberships
     FROM pg_roles r WHERE r.oid IN (SELECT oid FROM reached) AND r.rolname !~ '^pg_' ORDER BY 1`)
 }
 
@@ -68,7 +84,8 @@ export function globalsSql(roles: readonly RoleFacts[], database: DatabaseFacts)
   const lines = [
     '-- Roles that own or are granted something in this database; passwords are not in a backup.',
     ...roles.flatMap(createRole),
-    ...roles.flatMap(({name, memberOf}) => memberOf.map((group) => `GRANT ${quoteIdent(group)} TO ${quoteIdent(name)};`)),
+    "SELECT current_setting('server_version_num')::int >= 160000 AS dr_membership_options \\gset",
+    ...roles.flatMap((role) => membershipsOf(role).flatMap((membership) => grantMembership(role, membership))),
     '',
     '-- What belongs to the database itself. psql -v target=NAME …',
     String.raw`\if :{?target}`,
@@ -90,6 +107,17 @@ function createRole(role: RoleFacts): string[] {
   ]
   const sql = `SELECT ${quoteLiteral(`CREATE ROLE ${name} ${attributes.join(' ')}`)} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ${quoteLiteral(role.name)}) \\gexec`
   return role.superuser ? [`-- ${role.name.replaceAll(/[\r\n]/g, ' ')} was a superuser`, sql] : [sql]
+}
+
+const membershipsOf = ({memberOf, memberships}: RoleFacts): readonly Membership[] => memberships ?? memberOf.map((group) => ({group, admin: false}))
+
+/** Options that a plain GRANT would not give are written out for servers that know them. */
+function grantMembership({name, inherit: inherits}: RoleFacts, {group, admin, inherit = inherits, set = true}: Membership): string[] {
+  const grant = `GRANT ${quoteIdent(group)} TO ${quoteIdent(name)}`
+  const plain = `${grant}${admin ? ' WITH ADMIN OPTION' : ''};`
+  if (inherit === inherits && set) return [plain]
+  const word = (on: boolean) => (on ? 'TRUE' : 'FALSE')
+  return [String.raw`\if :dr_membership_options`, `${grant} WITH ADMIN ${word(admin)}, INHERIT ${word(inherit)}, SET ${word(set)};`, String.raw`\else`, plain, String.raw`\endif`]
 }
 
 function databaseGrants({grants}: DatabaseFacts): string[] {

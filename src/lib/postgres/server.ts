@@ -1,6 +1,6 @@
 import {preflightError} from '../errors.ts'
 import {rowOf, rowsOf, type Client} from './connection.ts'
-import {LISTED, schemaPattern, type TableScope} from './tables.ts'
+import {LISTED, listed, schemaPattern, type TableScope} from './tables.ts'
 
 /** What a database is, for manifests and for the operator's eye. */
 export interface ServerFacts {
@@ -19,7 +19,15 @@ export interface ServerFacts {
   sharedBuffersBytes: number
 }
 
+/** Keeps a database's own settings from ending our questions, and its own `pg_roles` from answering them. */
+export async function prepareSession(client: Client): Promise<void> {
+  await client.query('SET statement_timeout = 0')
+  await client.query('SET search_path = pg_catalog')
+}
+
+/** Prepares the session too: see `prepareSession`. */
 export async function readServer(client: Client): Promise<ServerFacts> {
+  await prepareSession(client)
   const {num} = await rowOf<{num: string}>(client, "SELECT current_setting('server_version_num') AS num")
   const major = Math.floor(Number(num) / 10_000)
   if (major < 13) throw preflightError('postgres.too-old', `The server is PostgreSQL ${major}; dr works with 13 and newer.`)
@@ -67,11 +75,12 @@ export async function tablesFilteredByRls(client: Client, scope: TableScope): Pr
     ORDER BY 1, 2`, [scope.excludeSchemas.map(schemaPattern)])
 }
 
-/** Tables and sequences that this role may not read at all. */
+/** Tables and sequences that this role may not read at all. Of a sequence pg_dump would say nothing, and write that it begins anew. */
 export async function unreadableTables(client: Client, scope: TableScope): Promise<string[]> {
   const rows = await rowsOf<{name: string}>(client, `
     SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE ${LISTED} AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) ORDER BY 1`, [scope.excludeSchemas.map(schemaPattern)])
+    WHERE ${listed(['r', 'p', 'S'])} AND NOT (has_schema_privilege(n.oid, 'USAGE')
+      AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END) ORDER BY 1`, [scope.excludeSchemas.map(schemaPattern)])
   return rows.map(({name}) => name)
 }
 
@@ -82,17 +91,4 @@ export async function unreadableLargeObjects(client: Client): Promise<number> {
     WHERE r.rolname = current_user AND NOT r.rolsuper AND current_setting('lo_compat_privileges') = 'off' AND NOT pg_has_role(l.lomowner, 'USAGE')
       AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) x WHERE x.privilege_type = 'SELECT' AND (x.grantee = 0 OR pg_has_role(x.grantee, 'USAGE')))`)
   return Number(count)
-}
-
-/**
- * Tells a pooler by deed: in transaction mode two transactions land on different backends, or a session setting is lost.
- * The same host and port say nothing: pgbouncer also listens on 5432.
- */
-export async function assertNoPooler(client: Client): Promise<void> {
-  await client.query("SET application_name = 'dr pooler check'")
-  const probe = "SELECT pg_backend_pid() AS pid, current_setting('application_name') AS name"
-  const first = await rowOf<{pid: number; name: string}>(client, probe)
-  const second = await rowOf<{pid: number; name: string}>(client, probe)
-  if (first.pid === second.pid && second.name === 'dr pooler check') return
-  throw preflightError('postgres.pooler', 'This connection goes through a pooler in transaction mode: a snapshot cannot be held there.', {hints: ['Set DATABASE_URL to the direct address of the database.']})
 }

@@ -49,6 +49,7 @@ export const CANONICAL_SETTINGS: readonly string[] = [
 /** Any number will do, as long as every `dr` uses the same: one backup of a database at a time. */
 const BACKUP_LOCK = 7_266_001
 const RESTARTS = 3
+const KEEPALIVE_EVERY_MS = 60_000
 
 /**
  * Opens the leader. The order keeps tables from being silently empty: locks before the snapshot, and a second list that
@@ -99,13 +100,31 @@ async function tryLockAndExport(client: Client, options: LeaderOptions): Promise
     throw await lockError(client, error, options)
   }
   await options.beforeStatement?.('snapshot')
-  const snapshot = await rowOf<Snapshot>(client, `
-    SELECT pg_export_snapshot() AS id, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, pg_current_snapshot()::text AS current,
+  const {begun, ...snapshot} = await rowOf<Snapshot & {begun: string}>(client, `
+    SELECT pg_export_snapshot() AS id, transaction_timestamp()::text AS begun, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, pg_current_snapshot()::text AS current,
       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`)
   await options.beforeStatement?.('list again')
   if (await somethingUnlocked(client, options)) return undefined
   const tables = await listTables(client, options, {sizes: true})
-  return {client, snapshot, tables, assertAlive: () => assertAlive(client, snapshot), end: () => endQuietly(client)}
+  const stop = keepAlive(client)
+  const end = async () => {
+    stop()
+    await endQuietly(client)
+  }
+  return {client, snapshot, tables, assertAlive: () => assertAlive(client, snapshot, begun), end}
+}
+
+/** The leader idles while the dump runs on, and what stands between may cut an idle connection. One question at a time; the driver queues it. */
+function keepAlive(client: Client): () => void {
+  let asking = false
+  const ask = async () => {
+    if (asking) return
+    asking = true
+    await client.query('SELECT 1').catch(() => {})
+    asking = false
+  }
+  const timer = setInterval(() => void ask(), KEEPALIVE_EVERY_MS).unref()
+  return () => { clearInterval(timer) }
 }
 
 /** By oid, not by name: two tables that exchanged their names are both locked. */
@@ -169,11 +188,11 @@ async function lockError(client: Client, error: unknown, {lockTimeoutMs}: Leader
   return error
 }
 
-/** The functions below run in the transaction itself: had it ended, `pg_current_snapshot` would be another. */
-async function assertAlive(client: Client, snapshot: Snapshot): Promise<void> {
+/** The functions below run in the transaction itself: had it ended, its begin would be another, and `pg_current_snapshot` where others wrote meanwhile. */
+async function assertAlive(client: Client, snapshot: Snapshot, begun: string): Promise<void> {
   try {
-    const {current} = await rowOf<{current: string}>(client, 'SELECT pg_current_snapshot()::text AS current')
-    if (current === snapshot.current) return
+    const now = await rowOf<{current: string; begun: string}>(client, 'SELECT pg_current_snapshot()::text AS current, transaction_timestamp()::text AS begun')
+    if (now.current === snapshot.current && now.begun === begun) return
   } catch (error) {
     throw unreachableError('backup.snapshot-lost', 'The connection that held the snapshot was lost while the dump ran.', {cause: error, hints: ['Run the backup again; look for idle_in_transaction_session_timeout or an administrator ending sessions.']})
   }

@@ -22,17 +22,23 @@ export interface TableScope {
 /** A pattern of pg_dump's as a regular expression for `~`. */
 export const schemaPattern = (pattern: string): string => `^${pattern.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`).replaceAll('*', '.*').replaceAll('?', '.')}$`
 
-/**
- * Every table whose rows pg_dump would write: not the system's, not temporary, not an extension's own (save those that
- * the extension declares as configuration).
- */
-export const LISTED = `
-  c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+/** The same pattern for pg_dump, which folds case and reads regular expressions unless the text is quoted. */
+export const dumpPattern = (pattern: string): string => pattern.replaceAll(/[^*?]+/g, (literal) => `"${literal.replaceAll('"', '""')}"`)
+
+/** Relations of these kinds (`pg_class.relkind`) that are not the system's, not temporary, and not an extension's own. `$1` are the excluded patterns. */
+export const listed = (kinds: readonly string[]): string => `
+  c.relkind IN (${kinds.map((kind) => `'${kind}'`).join(', ')}) AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT n.nspname ~ ANY ($1::text[])
   AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
       AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND NOT c.oid = ANY (coalesce(e.extconfig, '{}')))`
+
+/**
+ * Every table whose rows pg_dump would write: not the system's, not temporary, not an extension's own (save those that
+ * the extension declares as configuration).
+ */
+export const LISTED = listed(['r', 'p'])
 
 /** Sizes touch the tables themselves, and wait where someone has locked one: ask for them only under locks of our own. */
 export async function listTables(client: Client, scope: TableScope, {sizes}: {sizes: boolean}): Promise<TableRef[]> {

@@ -1,4 +1,5 @@
 import {preflightError} from '../errors.ts'
+import {registerSecret} from '../system/redact.ts'
 
 export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 
@@ -38,6 +39,14 @@ export function parseTarget(url: string): Target {
     database,
     ssl: {mode: sslMode(query.get('sslmode')), ...(rootCert !== null && {rootCert})},
   }
+}
+
+/** The password of the URL, else that of PGPASSWORD. Without either, the driver and the tools look into the password file. */
+export function passwordOf({password}: Target): string | undefined {
+  if (password !== undefined) return password
+  const given = process.env.PGPASSWORD
+  registerSecret(given)
+  return given === '' ? undefined : given
 }
 
 /** The URL without the password: for arguments, plans and messages. */

@@ -1,8 +1,8 @@
-import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
-import {hostname} from 'node:os'
+import {mkdir, readdir, readFile, rm, stat, utimes, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {randomBytes} from 'node:crypto'
 import {compactUtc} from '../system/clock.ts'
+import {ownIdentity, stillRuns, surelyEnded, type ProcessIdentity} from '../system/process-identity.ts'
 
 /** A run's private folder: password file, and the record of who owns it, by which a later run knows that it is dead. */
 export interface RunFolder {
@@ -13,11 +13,14 @@ export interface RunFolder {
   remove(): Promise<void>
 }
 
-interface Owner {
-  pid: number
-  host: string
+interface Owner extends ProcessIdentity {
   folders: string[]
 }
+
+const OWNER = 'owner.json'
+/** A run touches its record this often; of a process that cannot be looked at, this is the only sign of life. */
+const HEARTBEAT = 5 * 60_000
+const SILENT = 60 * 60_000
 
 export const runsDirectory = (dataDirectory: string) => join(dataDirectory, 'run')
 
@@ -25,10 +28,12 @@ export async function createRun(dataDirectory: string): Promise<RunFolder> {
   await sweepDeadRuns(dataDirectory)
   const id = `${compactUtc(new Date())}-${randomBytes(3).toString('hex')}`
   const directory = join(runsDirectory(dataDirectory), id)
-  const owner: Owner = {pid: process.pid, host: hostname(), folders: []}
-  const record = () => writeFile(join(directory, 'owner.json'), JSON.stringify(owner), {mode: 0o600})
+  const owner: Owner = {...ownIdentity(), folders: []}
+  const path = join(directory, OWNER)
+  const record = () => writeFile(path, JSON.stringify(owner), {mode: 0o600})
   await mkdir(directory, {recursive: true, mode: 0o700})
   await record()
+  const heartbeat = setInterval(() => { utimes(path, new Date(), new Date()).catch(() => {}) }, HEARTBEAT).unref()
   return {
     id,
     directory,
@@ -37,22 +42,35 @@ export async function createRun(dataDirectory: string): Promise<RunFolder> {
       await record()
     },
     async remove() {
+      clearInterval(heartbeat)
       for (const folder of owner.folders) await rm(folder, {recursive: true, force: true})
       await rm(directory, {recursive: true, force: true})
     },
   }
 }
 
-/** Removes what killed runs of this host left: password files and staged members. Nothing that looks alive is touched. */
+/**
+ * Removes what killed runs left: password files and staged members. Nothing that may be alive is touched: a process must be
+ * proven to have ended, or have given no sign for an hour. What cannot be removed stays for the next time.
+ */
 export async function sweepDeadRuns(dataDirectory: string): Promise<void> {
   const root = runsDirectory(dataDirectory)
-  for (const id of await readdir(root).catch(() => [])) {
-    const directory = join(root, id)
-    const owner = await readOwner(directory)
-    if (owner?.host !== hostname() || isAlive(owner.pid)) continue
-    for (const folder of owner.folders) await rm(folder, {recursive: true, force: true})
-    await rm(directory, {recursive: true, force: true})
-  }
+  for (const id of await readdir(root).catch(() => [])) await sweepRun(join(root, id)).catch(() => {})
+}
+
+async function sweepRun(directory: string): Promise<void> {
+  const owner = await readOwner(directory)
+  if (owner === undefined || !(await isAbandoned(directory, owner))) return
+  // Before the record of them.
+  for (const folder of owner.folders) await rm(folder, {recursive: true, force: true})
+  await rm(directory, {recursive: true, force: true})
+}
+
+async function isAbandoned(directory: string, owner: Owner): Promise<boolean> {
+  if (surelyEnded(owner)) return true
+  const {pid, host, ticks} = owner
+  if (stillRuns({pid, host, ticks})) return false
+  return Date.now() - (await stat(join(directory, OWNER))).mtimeMs > SILENT
 }
 
 export function isAlive(pid: number): boolean {
@@ -66,7 +84,7 @@ export function isAlive(pid: number): boolean {
 
 async function readOwner(directory: string): Promise<Owner | undefined> {
   try {
-    return JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as Owner
+    return JSON.parse(await readFile(join(directory, OWNER), 'utf8')) as Owner
   } catch {
     return undefined
   }

@@ -1,11 +1,18 @@
 import {z} from 'zod'
+import {surelyEnded, type ProcessIdentity} from '../system/process-identity.ts'
 import type {Storage} from './storage/storage.ts'
 
 export const LEASE = 'lease.json'
 const TERM = 10 * 60_000
 const RENEWALS_PER_TERM = 5
 
-const leaseSchema = z.looseObject({run: z.string(), host: z.string(), pid: z.number().int(), renewedAt: z.iso.datetime(), expiresAt: z.iso.datetime()})
+/** How far the clocks of two machines may differ, and how long one that slept may take to renew. */
+const GRACE = 60 * 60_000
+
+const leaseSchema = z.looseObject({
+  run: z.string(), host: z.string(), pid: z.number().int(), renewedAt: z.iso.datetime(), expiresAt: z.iso.datetime(),
+  ticks: z.string().optional(), boot: z.string().optional(), pidNamespace: z.string().optional(),
+})
 
 /** Says that a run is still at work in a backup's folder. The only object that is ever replaced. */
 export type LeaseRecord = z.infer<typeof leaseSchema>
@@ -13,6 +20,9 @@ export type LeaseRecord = z.infer<typeof leaseSchema>
 /** Expired. Clocks of two machines differ, so whoever sweeps passes a `now` that lies well behind its own. */
 export const isDead = (lease: Pick<LeaseRecord, 'expiresAt'> | undefined, now: Date): boolean =>
   lease === undefined || Date.parse(lease.expiresAt) < now.getTime()
+
+/** Whether what its run left may be removed: the process is proven to have ended, or nobody has renewed the lease for very long. */
+export const isAbandoned = (lease: LeaseRecord, now: Date): boolean => surelyEnded(lease) || isDead(lease, new Date(now.getTime() - GRACE))
 
 /** Undefined when it is not readable as a lease: then nobody renews it either. */
 export function parseLease(text: string): LeaseRecord | undefined {
@@ -23,10 +33,9 @@ export function parseLease(text: string): LeaseRecord | undefined {
   }
 }
 
-export interface LeaseOptions {
+/** `ownIdentity()` of the process that holds it. */
+export interface LeaseOptions extends ProcessIdentity {
   run: string
-  host: string
-  pid: number
   termMs?: number
   /** Called when a renewal fails; the run may go on as long as the term lasts. */
   onTrouble?: (error: unknown) => void
@@ -48,10 +57,10 @@ export class Lease {
     this.#term = options.termMs ?? TERM
   }
 
-  /** Writes it and keeps it alive until `release`. `folder` ends with a slash. */
+  /** Writes it and keeps it alive until `release`. `folder` ends with a slash. `storage.exists` when another run holds one there. */
   static async take(storage: Storage, folder: string, options: LeaseOptions): Promise<Lease> {
     const lease = new Lease(storage, folder, options)
-    await lease.renew()
+    await lease.#write(false)
     lease.#timer = setInterval(() => {
       lease.#renewal = lease.renew().catch((error: unknown) => options.onTrouble?.(error))
     }, lease.#term / RENEWALS_PER_TERM).unref()
@@ -64,18 +73,27 @@ export class Lease {
   }
 
   async renew(): Promise<void> {
-    const {run, host, pid} = this.#options
+    await this.#write(true)
+  }
+
+  async #write(overwrite: boolean): Promise<void> {
+    const {run, host, pid, ticks, boot, pidNamespace} = this.#options
     const now = Date.now()
-    const record: LeaseRecord = {run, host, pid, renewedAt: new Date(now).toISOString(), expiresAt: new Date(now + this.#term).toISOString()}
-    await this.#storage.put(this.#key, `${JSON.stringify(record)}\n`, {overwrite: true})
+    const record: LeaseRecord = {run, host, pid, ticks, boot, pidNamespace, renewedAt: new Date(now).toISOString(), expiresAt: new Date(now + this.#term).toISOString()}
+    await this.#storage.put(this.#key, `${JSON.stringify(record)}\n`, {overwrite})
     this.#expiresAt = now + this.#term
+  }
+
+  /** No longer renews it, and leaves it where it is: it tells the next run what is left to remove. */
+  async abandon(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#renewal
+    this.#expiresAt = 0
   }
 
   /** Removes it. What is left when that fails dies by itself. */
   async release(): Promise<void> {
-    clearInterval(this.#timer)
-    await this.#renewal
-    this.#expiresAt = 0
+    await this.abandon()
     await this.#storage.remove(this.#key)
   }
 }

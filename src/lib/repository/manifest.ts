@@ -68,6 +68,8 @@ export const manifestSchema = z.looseObject({
   grants: z.array(z.looseObject({object: z.string(), grantee: z.string(), grantor: z.string().optional(), privileges: z.array(z.string())})),
   indexes: z.looseObject({count, invalid: z.array(z.string())}),
   constraints: z.looseObject({count, notValidated: z.array(z.string())}),
+  /** How many of each kind: `triggers`, `column defaults`, …; absent where an older dr made the backup. */
+  objects: z.record(z.string(), count).optional(),
   databaseSettings: z.array(z.string()),
   /** What belongs to the database itself, for the swap. */
   database: z.looseObject({

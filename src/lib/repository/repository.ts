@@ -161,7 +161,18 @@ export class Repository {
     for await (const {key} of this.storage.list(`${this.folder(label)}${EVIDENCE_FOLDER}`, options)) {
       if (isEvidence(key.slice(this.folder(label).length))) keys.push(key)
     }
-    return Promise.all(keys.map(async (key) => parseEvidence(await this.#text(key, options), key)))
+    return (await Promise.all(keys.map(async (key) => this.#pieceOfEvidence(key, options)))).flat()
+  }
+
+  /** One file that is no evidence, or that is not given out, says nothing about the backup. */
+  async #pieceOfEvidence(key: string, options: Signal): Promise<Evidence[]> {
+    try {
+      return [parseEvidence(await this.#text(key, options), key)]
+    } catch (error) {
+      options?.signal?.throwIfAborted()
+      if (!(error instanceof DrError) || (error.code === 'storage.unreachable' && this.storage.kind !== 'local')) throw error
+      return []
+    }
   }
 
   async #text(key: string, options: Signal): Promise<string> {

@@ -45,10 +45,12 @@ export async function undoAll<S extends object>(steps: readonly Step<S>[], state
   return failures
 }
 
-/** The cause, with a sentence for each step that could not be undone. */
+/** The cause, with a sentence for each step that could not be undone, and the hints of both. */
 export function withUndoFailures(cause: unknown, failures: readonly UndoFailure[]): unknown {
   if (failures.length === 0) return cause
-  const message = [messageOf(cause), ...failures.map(({title, error}) => `Not undone: ${title}: ${messageOf(error)}`)].join('\n')
-  if (!(cause instanceof DrError)) return new Error(message, {cause})
-  return new DrError(cause.code, message, {cause, exitCode: cause.exitCode, hints: cause.hints})
+  const lines = [messageOf(cause), ...failures.map(({title, error}) => `Not undone: ${title}: ${messageOf(error)}`)]
+  const hints = [...new Set(failures.flatMap(({error}) => (error instanceof DrError ? error.hints : [])))]
+  // A bug carries no hints of its own.
+  if (!(cause instanceof DrError)) return new Error([...lines, ...hints.map((hint) => `  Hint: ${hint}`)].join('\n'), {cause})
+  return new DrError(cause.code, lines.join('\n'), {cause, exitCode: cause.exitCode, hints: [...new Set([...cause.hints, ...hints])]})
 }

@@ -2,7 +2,8 @@ import {join} from 'node:path'
 import {preflightError} from '../errors.ts'
 import {withClient} from '../postgres/connection.ts'
 import {quoteIdent} from '../postgres/quote.ts'
-import {runningCluster, type Cluster} from './cluster/cluster.ts'
+import {presentCluster, type Cluster} from './cluster/cluster.ts'
+import {answers} from './cluster/launch.ts'
 import {createSampleDatabase, ROLES} from './database/create.ts'
 import {DEFAULT_SIZE, type LoadProgress} from './database/load.ts'
 import {withLock} from './lock.ts'
@@ -83,7 +84,7 @@ export async function sandboxStatus(directory: string): Promise<SandboxStatus> {
 /** What a shell needs to work on the running sandbox. Holds the sandbox's passwords and keys, on purpose. */
 export async function sandboxEnvironment(directory: string): Promise<Record<string, string>> {
   const state = await readState(directory)
-  const cluster = state && (await runningCluster(state.clusterDirectory))
+  const cluster = state && (await answeringCluster(state))
   const s3 = state?.services.find(({name}) => name === 's3')
   if (!state || !cluster || !s3 || !(await s3Running(s3))) throw preflightError('sandbox.stopped', 'The sandbox does not run.', {hints: ['dr sandbox start']})
   return {
@@ -133,13 +134,19 @@ async function loadOnce(directory: string, state: SandboxState, cluster: Cluster
 
 async function endServices(state: SandboxState): Promise<void> {
   const s3 = state.services.find(({name}) => name === 's3')
-  await Promise.all([runningCluster(state.clusterDirectory).then((cluster) => cluster?.stop()), s3 && stopS3Service(s3)])
+  await Promise.all([presentCluster(state.clusterDirectory).then((cluster) => cluster?.stop()), s3 && stopS3Service(s3)])
+}
+
+/** One that is still starting up, or hangs, does not count: only `dr sandbox start` waits for it. */
+async function answeringCluster(state: SandboxState): Promise<Cluster | undefined> {
+  const cluster = await presentCluster(state.clusterDirectory)
+  return cluster && (await answers(cluster.url())) ? cluster : undefined
 }
 
 const nothing = (directory: string): SandboxStatus => ({directory, running: false, services: []})
 
 async function statusOf(directory: string, state: SandboxState): Promise<SandboxStatus> {
-  const cluster = await runningCluster(state.clusterDirectory)
+  const cluster = await answeringCluster(state)
   const services = await Promise.all(state.services.map((service) => serviceStatus(service, cluster)))
   const {name, rows, tenants} = state.database
   const present = cluster !== undefined && (await holds(cluster, name))

@@ -20,14 +20,14 @@ function manifest(): Manifest {
     extensions: [{name: 'pgcrypto', version: '1.3', schema: 'public'}], roles: [], rowSecurity: [{schema: 'public', table: 'leads', enabled: true, forced: false}],
     policies: [{schema: 'public', table: 'leads', name: 'p', definition: 'PERMISSIVE * TO public USING (true) WITH CHECK ()'}],
     grants: [{object: 'table public.leads', grantee: 'app', privileges: ['INSERT', 'SELECT']}, {object: 'table public.leads', grantee: 'owner', privileges: ['DELETE', 'MAINTAIN', 'SELECT']}],
-    indexes: {count: 5, invalid: []}, constraints: {count: 4, notValidated: ['leads: c']}, databaseSettings: [], application: {}, encryption: null, timings: [], proofs: [], digests: true,
+    indexes: {count: 5, invalid: []}, constraints: {count: 4, notValidated: ['leads: c']}, objects: {triggers: 2, 'column defaults': 3}, databaseSettings: [], application: {}, encryption: null, timings: [], proofs: [], digests: true,
   }
 }
 
 function restored(): RestoredFacts {
-  const {indexes, constraints, extensions, rowSecurity, policies, grants, materializedViews, largeObjects, collation, encoding} = structuredClone(manifest())
+  const {indexes, constraints, extensions, rowSecurity, policies, grants, materializedViews, largeObjects, collation, encoding, objects = {}} = structuredClone(manifest())
   return {
-    extensions, rowSecurity, policies, grants: grants.map(({object, grantee, privileges}) => ({object, grantee, privileges})), indexes, constraints, materializedViews, largeObjects, collation, encoding, serverMajor: 17, digests: true,
+    extensions, rowSecurity, policies, grants: grants.map(({object, grantee, privileges}) => ({object, grantee, privileges})), indexes, constraints, materializedViews, largeObjects, objects, collation, encoding, serverMajor: 17, digests: true,
     tables: [
       {schema: 'public', name: 'leads', rows: 3, columns: ['tenantId', 'id'], tenants: {a: 2, '': 1}, digest: '42'},
       {schema: 'public', name: 'calls', rows: 1, columns: ['id'], digest: '7'},
@@ -51,6 +51,9 @@ const deviations: Record<string, {change: Changes; code: string; severity?: stri
   'an extra table': {change: (facts) => { facts.tables = [...facts.tables, {schema: 'public', name: 'more', rows: 0, columns: []}] }, code: 'integrity.tables', says: 'public.more'},
   'another column': {change: (facts) => { table(facts, 'calls').columns = ['id', 'x'] }, code: 'integrity.tables', says: 'id, x'},
   'an unreadable table': {change: (facts) => { table(facts, 'calls').trouble = 'no such column' }, code: 'integrity.tables', says: 'no such column'},
+  'a sequence that cannot be read': {change: (facts) => { facts.sequences = facts.sequences.map((one) => ({...one, trouble: 'no function max(jsonb)'})) }, code: 'integrity.sequences', says: 'could not be compared: no function max(jsonb)'},
+  'grants that cannot be read': {change: (facts) => { Object.assign(facts, {grants: [], unread: {grants: 'permission denied'}}) }, code: 'integrity.unread', says: 'grants: could not be compared: permission denied'},
+  'a row of a tenant with a name of JavaScript\'s': {change: (facts) => { table(facts, 'leads').tenants = JSON.parse('{"a": 2, "": 1, "__proto__": 5}') as Record<string, number> }, code: 'integrity.tenants', says: 'tenant __proto__ has 5 rows'},
   'a missing row': {change: (facts) => { table(facts, 'leads').rows = 2 }, code: 'integrity.rows', says: '2 rows; the backup has 3'},
   'rows of another tenant': {change: (facts) => { table(facts, 'leads').tenants = {a: 1, '': 2} }, code: 'integrity.tenants', says: 'tenant a has 1 row'},
   'a tenant that is not in the backup': {change: (facts) => { table(facts, 'leads').tenants = {a: 2, b: 1} }, code: 'integrity.tenants', says: 'tenant'},
@@ -68,6 +71,7 @@ const deviations: Record<string, {change: Changes; code: string; severity?: stri
   'a constraint too many': {change: (facts) => { facts.constraints = {count: 5, notValidated: ['leads: c']} }, code: 'integrity.constraints', says: '5 constraints'},
   'a constraint that is not validated': {change: (facts) => { facts.constraints = {count: 4, notValidated: ['leads: c', 'leads: d']} }, code: 'integrity.constraints', says: 'leads: d'},
   'a constraint that is validated now': {change: (facts) => { facts.constraints = {count: 4, notValidated: []} }, code: 'integrity.constraints', says: 'leads: c'},
+  'a trigger too few': {change: (facts) => { facts.objects = {...facts.objects, triggers: 1} }, code: 'integrity.objects', says: '1 triggers; the source had 2'},
   'row security that is off': {change: (facts) => { facts.rowSecurity = [] }, code: 'integrity.row-security', says: 'public.leads'},
   'row security that is not forced': {change: (facts, expected) => { expected.rowSecurity = [{schema: 'public', table: 'leads', enabled: true, forced: true}] }, code: 'integrity.row-security', says: 'on and forced'},
   'a missing policy': {change: (facts) => { facts.policies = [] }, code: 'integrity.policies', says: 'public.leads: p'},
@@ -94,7 +98,7 @@ describe('integrity of a restored database', () => {
     const findings = of()
     expect(worst(findings)).to.equal('ok')
     expect(findings.map(({code}) => code)).to.deep.equal([...new Set(findings.map(({code}) => code))])
-    expect(findings).to.have.length(14)
+    expect(findings).to.have.length(15)
     expect(findings.find(({code}) => code === 'integrity.rows')?.message).to.equal('4 rows in 3 tables')
     expect(findings.find(({code}) => code === 'integrity.tenants')?.message).to.equal('1 tenant in 1 table')
   })
@@ -114,6 +118,11 @@ describe('integrity of a restored database', () => {
         for (const grant of expected.grants) grant.privileges = grant.privileges.filter((name) => name !== 'MAINTAIN')
       },
     ] satisfies Changes[]) expect(of(change).find(({code}) => code === 'integrity.grants')?.severity).to.equal('ok')
+  })
+
+  it('does not mind kinds that it does not know, and backups that count none', () => {
+    expect(of((facts, expected) => { expected.objects = {...expected.objects, novelties: 4} }).find(({code}) => code === 'integrity.objects')).to.include({severity: 'ok', message: '5 objects of 2 kinds'})
+    expect(of((facts, expected) => { delete expected.objects }).some(({code}) => code === 'integrity.objects')).to.equal(false)
   })
 
   it('does not mind an index that was invalid in the source, which pg_dump leaves out', () => {

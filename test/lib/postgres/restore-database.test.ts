@@ -76,6 +76,17 @@ describe('a marked database', () => {
     })
   })
 
+  it('is not abandoned while someone is in it, or another session of its run is there', async () => {
+    await create(owner, 'marked_restore_1')
+    expect(await abandonedDatabases(other, isOurs)).to.have.length(1)
+    await withClient(parseTarget(adminUrl), {database: 'marked_restore_1'}, async () => {
+      expect(await abandonedDatabases(other, isOurs)).to.deep.equal([])
+    })
+    await withClient(parseTarget(adminUrl), {applicationName: `dr restore ${mark.run} monitor`}, async () => {
+      expect(await abandonedDatabases(other, isOurs)).to.deep.equal([])
+    })
+  })
+
   it('is left alone with another comment, without one, and under a name that is not ours', async () => {
     await create(owner, 'marked_restore_1')
     await create(owner, 'marked_restore_2', {run: 'run-b', label: 'label-b'})

@@ -1,7 +1,8 @@
 import {expect} from 'chai'
 import type {Archive, ArchiveEntry} from '../../../src/lib/postgres/archive.ts'
 import {isHarmless, RestoreComplaints, restoreError, type RestoreProblem} from '../../../src/lib/postgres/restore-errors.ts'
-import {entriesToRepeat} from '../../../src/lib/postgres/restore.ts'
+import {entriesToRepeat, tryRestore} from '../../../src/lib/postgres/restore.ts'
+import type {ClientTools} from '../../../src/lib/postgres/tools.ts'
 import {carriesStatistics, listText, restoreLists} from '../../../src/lib/postgres/restore-lists.ts'
 import {maintenanceWorkMem, startupOptions} from '../../../src/lib/postgres/restore-settings.ts'
 
@@ -93,13 +94,57 @@ describe('what pg_restore complains of', () => {
 
   it('may come right at a second try only when the server refused known entries', () => {
     const problem = (dumpId: number | undefined, message: string): RestoreProblem => ({entry: dumpId === undefined ? undefined : 'x', dumpId, message, command: ''})
-    const repeat = (...problems: RestoreProblem[]) => entriesToRepeat(sample, {problems, error: restoreError(problems, 1, [])})?.map(({dumpId}) => dumpId)
+    const repeat = (...problems: RestoreProblem[]) => entriesToRepeat(sample, {problems, complete: true, error: restoreError(problems, 1, [])})?.map(({dumpId}) => dumpId)
     expect(repeat(problem(12, 'ERROR:  deadlock detected'), problem(6, 'ERROR:  permission denied for schema odd'), problem(12, 'x'))).to.deep.equal([6, 12])
     expect(repeat(problem(12, 'ERROR:  deadlock detected'), problem(undefined, 'ERROR:  x'))).to.equal(undefined)
     expect(repeat(problem(12, 'server closed the connection unexpectedly'))).to.equal(undefined)
     expect(repeat(problem(12, 'could not read input file'))).to.equal(undefined)
     expect(repeat()).to.equal(undefined)
+    const known = [problem(12, 'ERROR:  deadlock detected')]
+    expect(entriesToRepeat(sample, {problems: known, complete: false, error: restoreError(known, 1, [])})).to.equal(undefined)
   })
+
+  const refused = ['pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"', 'Command was: SET transaction_timeout = 0;']
+  const gathered = (lines: readonly string[]) => {
+    const complaints = new RestoreComplaints(sample)
+    for (const line of lines) complaints.line(line)
+    return complaints
+  }
+  const old = {clientMajor: 17, serverMajor: 16}
+
+  it('is seen where workers tear the line', () => {
+    const complaints = gathered([...refused, 'pg_restore:pg_restore:  creating INDEX "public.a"', ' error: could not execute query: ERROR:  deadlock detected', 'Command was: CREATE INDEX a;'])
+    expect(complaints.problems.map(({message}) => message)).to.include('could not execute query: ERROR:  deadlock detected')
+    expect(complaints.onlyHarmless(old)).to.equal(false)
+  })
+
+  it('is counted where its words stand elsewhere', () => {
+    const complaints = gathered([...refused, 'pg_restore: creating INDEX "public.a"pg_restore: error: pg_restore: creating INDEX "public.b"', 'could not execute query: ERROR:  deadlock detected'])
+    expect(complaints.onlyHarmless(old)).to.equal(false)
+    expect(gathered(['pg_restore: creating error: could not execute query: ERROR:  deadlock detected']).complete).to.equal(false)
+  })
+
+  it('is forgiven only when every one is the harmless one, torn or not', () => {
+    const [error = '', command = ''] = refused
+    expect(gathered([...refused, ...refused]).onlyHarmless(old)).to.equal(true)
+    expect(gathered([error, error, command, command]).onlyHarmless(old)).to.equal(true)
+    expect(gathered([error, command, error, 'Command was: CREATE INDEX a;']).onlyHarmless(old)).to.equal(false)
+    expect(gathered([]).onlyHarmless(old)).to.equal(false)
+    expect(gathered(refused).onlyHarmless({clientMajor: 17, serverMajor: 17})).to.equal(false)
+  })
+
+  it('is incomplete beyond what is kept', () => {
+    expect(gathered(Array.from({length: 201}, () => 'pg_restore: error: x')).complete).to.equal(false)
+  })
+
+  for (const [code, fails] of [[1, false], [137, true], [143, true], [2, true]] as const) {
+    it(`${fails ? 'fails' : 'is forgiven'} with code ${code} when only the harmless one was said`, async () => {
+      const script = `printf '%s\\n' '${refused[0] ?? ''}' '${refused[1] ?? ''}' >&2; exit ${code}`
+      const tools = {major: 17} as ClientTools
+      const {error} = await tryRestore(['sh', '-c', script], {archive: sample, tools, serverMajor: 16, env: {}, signal: new AbortController().signal})
+      expect(error !== undefined).to.equal(fails)
+    })
+  }
 
   it('is harmless only for the one setting, with a new client on an old server', () => {
     const problems = complaintsOf(stderr)
@@ -112,6 +157,9 @@ describe('what pg_restore complains of', () => {
 
   const cases: [string, string, number][] = [
     ['COPY failed for table "t": ERROR:  missing data for column "b"', 'restore.data', 4],
+    ['COPY failed for table "t": ERROR:  new row for relation "t" violates check constraint "c"', 'restore.failed', 1],
+    ['COPY failed for table "t": ERROR:  invalid byte sequence for encoding "UTF8": 0xff', 'restore.data', 4],
+    ['could not execute query: ERROR:  could not open file "base/1/2": Permission denied', 'restore.failed', 1],
     ['could not decompress data: Data corruption detected', 'restore.data', 4],
     ['could not open input file "/x/12.dat": No such file or directory', 'restore.data', 4],
     ['could not execute query: ERROR:  permission denied for schema app', 'restore.failed', 1],

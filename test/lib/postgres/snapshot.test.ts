@@ -4,6 +4,7 @@ import {countTable} from '../../../src/lib/postgres/counts.ts'
 import {openLeader, type LeaderOptions} from '../../../src/lib/postgres/snapshot.ts'
 import {parseTarget} from '../../../src/lib/postgres/target.ts'
 import {testCluster} from '../../support/cluster.ts'
+import {drErrorOf} from '../../support/rejection.ts'
 
 const base: LeaderOptions = {applicationName: 'dr test', excludeSchemas: ['dr_stage_*'], lockTimeoutMs: 300, migrationLock: 72_707_369}
 const MOMENTS = ['list', 'BEGIN', 'LOCK', 'snapshot', 'list again']
@@ -79,6 +80,14 @@ describe('the leader of a backup', () => {
     const error: unknown = await leader.assertAlive().catch((caught: unknown) => caught)
     expect(error).to.have.property('code', 'backup.snapshot-lost')
     expect(error).to.have.property('exitCode', 5)
+    await leader.end()
+  })
+
+  it('notices that another transaction took the place of its own, even when nobody wrote meanwhile', async () => {
+    const leader = await openLeader(parseTarget(url), base)
+    await leader.client.query('COMMIT')
+    await leader.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    expect(await drErrorOf(leader.assertAlive())).to.include({code: 'backup.snapshot-lost', exitCode: 5})
     await leader.end()
   })
 

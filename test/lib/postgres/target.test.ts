@@ -4,6 +4,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {toolAccess} from '../../../src/lib/postgres/passfile.ts'
 import {parseTarget, targetUrl} from '../../../src/lib/postgres/target.ts'
+import {forgetSecrets, redact} from '../../../src/lib/system/redact.ts'
 
 const caught = (work: () => unknown): unknown => {
   try {
@@ -41,6 +42,14 @@ describe('the database URL', () => {
 
 describe('the password file', () => {
   let directory = ''
+  const given = {PGPASSWORD: process.env.PGPASSWORD, PGPASSFILE: process.env.PGPASSFILE}
+  afterEach(() => {
+    for (const [name, value] of Object.entries(given)) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name)
+      else process.env[name] = value
+    }
+    forgetSecrets()
+  })
   beforeEach(async () => { directory = await mkdtemp(join(tmpdir(), 'dr-passfile-')) })
   afterEach(() => rm(directory, {recursive: true, force: true}))
 
@@ -50,7 +59,24 @@ describe('the password file', () => {
     expect((await stat(path)).mode & 0o777).to.equal(0o600)
     expect(await readFile(path, 'utf8')).to.equal(String.raw`db:5432:*:o\:ps:p\:a\\ss` + '\n')
     expect(access.url()).not.to.contain('p:a')
+    expect(access.url()).to.match(/^postgresql:\/\/o%3Aps@db:5432\/crm\?keepalives_idle=30/)
     await access.close()
     expect(await stat(path).catch(() => undefined)).to.equal(undefined)
+  })
+
+  it('takes PGPASSWORD where the URL has none, and hides it', async () => {
+    process.env.PGPASSWORD = 'from-the-environment'
+    const access = await toolAccess(parseTarget('postgresql://ops@db:5432/crm'), join(directory, 'run'), 'dr test')
+    expect(await readFile(access.env.PGPASSFILE ?? '', 'utf8')).to.equal('db:5432:*:ops:from-the-environment\n')
+    expect(redact('it is from-the-environment')).to.equal('it is ***')
+    await access.close()
+  })
+
+  it("leaves the tools the operator's own where there is no password", async () => {
+    Reflect.deleteProperty(process.env, 'PGPASSWORD')
+    process.env.PGPASSFILE = '/home/ops/pgpass'
+    const access = await toolAccess(parseTarget('postgresql://ops@db:5432/crm'), join(directory, 'run'), 'dr test')
+    expect(access.env.PGPASSFILE).to.equal('/home/ops/pgpass')
+    await access.close()
   })
 })

@@ -1,7 +1,9 @@
 import {expect} from 'chai'
 import {text} from 'node:stream/consumers'
-import {isDead, Lease, parseLease} from '../../../src/lib/repository/lease.ts'
+import {isAbandoned, isDead, Lease, parseLease} from '../../../src/lib/repository/lease.ts'
 import {LocalStorage} from '../../../src/lib/repository/storage/local.ts'
+import {ownIdentity} from '../../../src/lib/system/process-identity.ts'
+import {drErrorOf} from '../../support/rejection.ts'
 import {temporaryFolder} from '../../support/temporary.ts'
 
 const holder = {run: 'r', host: 'h', pid: 1}
@@ -39,6 +41,25 @@ describe('Lease', () => {
     await until(() => !lease.held && troubles.length > 0)
     expect(troubles[0]).to.have.property('message', 'unplugged')
     await lease.release()
+  })
+
+  it('is not taken where another run holds one', async () => {
+    const storage = new LocalStorage(folder.path)
+    const lease = await Lease.take(storage, 'a/', holder)
+    expect(await drErrorOf(Lease.take(storage, 'a/', {...holder, run: 'other'}))).to.have.property('code', 'storage.exists')
+    expect(await record(storage)).to.include({run: 'r'})
+    await lease.release()
+  })
+
+  it('is abandoned when its process is proven to have ended, or it expired an hour ago', () => {
+    const now = new Date()
+    const lease = (holds: object, expiredMs = 0) => ({run: 'r', ...ownIdentity(), ...holds, renewedAt: now.toISOString(), expiresAt: new Date(now.getTime() - expiredMs).toISOString()})
+    expect(isAbandoned(lease({}), now), 'this process').to.equal(false)
+    expect(isAbandoned(lease({ticks: '1'}), now), 'its number was given out again').to.equal(true)
+    expect(isAbandoned(lease({ticks: '1', pidNamespace: 'pid:[1]'}), now), 'another container of this host').to.equal(false)
+    expect(isAbandoned(lease({ticks: '1', boot: 'b'}), now), 'another machine of this name').to.equal(false)
+    expect(isAbandoned(lease({ticks: '1', boot: undefined}), now), 'of an older dr').to.equal(false)
+    expect(isAbandoned(lease({boot: 'b'}, 3_600_001), now)).to.equal(true)
   })
 
   it('is dead when it has expired, or is none', () => {

@@ -174,6 +174,24 @@ describe('recovery kit', function () {
     await drop('recovered', newer)
   })
 
+  const harmless = ['pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"', 'Command was: SET transaction_timeout = 0;']
+  const ends: [string, number, string[], boolean][] = [
+    ['forgives the parameter that the server does not know', 1, harmless, true],
+    ['fails when pg_restore was killed', 137, harmless, false],
+    ['fails when an error hides in a torn line', 1, [...harmless, 'pg_restore:pg_restore:  creating INDEX "public.a"', ' error: could not execute query: ERROR:  deadlock detected', 'Command was: CREATE INDEX a;'], false],
+  ]
+  for (const [name, end, lines, restored] of ends) {
+    it(name, async () => {
+      const fake = join(folder.path, 'fake_restore')
+      await writeFile(fake, `#!/bin/sh\n[ "$1" = --version ] && { echo 'pg_restore (PostgreSQL) 18.0'; exit; }\ncat >&2 <<'END'\n${lines.join('\n')}\nEND\nexit ${end}\n`)
+      await chmod(fake, 0o755)
+      await drop('recovered')
+      const {code, output} = recover(['recovered'], {env: {PG_RESTORE: fake}})
+      expect(code, output).to.equal(restored ? 0 : 1)
+      await drop('recovered')
+    })
+  }
+
   it('creates a database of another provider', async () => {
     const cluster = await testCluster({major: 17})
     await drop('recovered', cluster)

@@ -3,6 +3,7 @@ import {DrError, unreachableError} from '../../../src/lib/errors.ts'
 import {Repository, type BackupEntry} from '../../../src/lib/repository/repository.ts'
 import {LocalStorage} from '../../../src/lib/repository/storage/local.ts'
 import {serializeManifest, type Manifest} from '../../../src/lib/repository/manifest.ts'
+import {denied as deniedError} from '../../../src/lib/repository/storage/failures.ts'
 import {sampleManifest} from '../../support/manifest.ts'
 import {drErrorOf} from '../../support/rejection.ts'
 import {keysOf} from '../../support/storage-contract-run.ts'
@@ -96,6 +97,21 @@ describe('Repository', () => {
     await storage.put(`production/${label(2)}/toc.dat`, 'unfinished')
     expect((await drErrorOf(repository.open(label(2)))).code).to.equal('storage.not-found')
     expect((await drErrorOf(repository.open('../../etc'))).code).to.equal('label.malformed')
+  })
+
+  it('leaves out evidence that is none or is not given out, and reads the rest', async () => {
+    await backup(1)
+    await repository.addEvidence(label(1), {...evidence('verified'), at: '2026-11-02T00:00:00Z'})
+    await storage.put(`production/${label(1)}/evidence/20261103T000000000Z-drilled.json`, '{"kind":')
+    await storage.put(`production/${label(1)}/evidence/20261104T000000000Z-drilled.json`, '{"kind": "dreamt"}')
+    const closed = `production/${label(1)}/evidence/20261105T000000000Z-drilled.json`
+    await storage.put(closed, '{}')
+    const read = storage.read.bind(storage)
+    storage.read = async (key, options) => (key === closed ? Promise.reject(deniedError(key)) : read(key, options))
+    const entry = await repository.open(label(1))
+    expect(entry).to.include({level: 'verified'})
+    expect(entry.evidence.map(({at}) => at)).to.deep.equal(['2026-11-02T00:00:00Z'])
+    expect((await repository.latest({levelAtLeast: 'drilled'}))).to.equal(undefined)
   })
 
   it('finds the newest that is good enough', async () => {

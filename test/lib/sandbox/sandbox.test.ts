@@ -7,6 +7,7 @@ import {clusterDirectory} from '../../../src/lib/sandbox/postgres-service.ts'
 import {removeSandbox, resetSandbox, sandboxEnvironment, sandboxStatus, startSandbox, stopSandbox, type SandboxStatus} from '../../../src/lib/sandbox/sandbox.ts'
 import {readState} from '../../../src/lib/sandbox/state.ts'
 import {endProcess, processAlive} from '../../../src/lib/system/service.ts'
+import {testCluster} from '../../support/cluster.ts'
 import {drErrorOf} from '../../support/rejection.ts'
 import {temporarySandbox} from '../../support/sandbox.ts'
 
@@ -71,6 +72,40 @@ describe('sandbox', function () {
     expect(after.running).to.equal(true)
     expect(after.services.find(({name}) => name === 's3')?.port).to.equal(before.services.find(({name}) => name === 's3')?.port)
     expect(await calls(directory)).to.equal(75)
+  })
+
+  it('is not deceived by another server that has the pid of a dead one: status, stop and reset answer at once', async () => {
+    const before = await startSandbox(directory, small)
+    for (const pid of pidsOf(before)) await endProcess(pid ?? 0, {signal: 'SIGKILL'})
+    const {clusterDirectory: own = ''} = (await readState(directory)) ?? {}
+    const lock = join(own, 'data', 'postmaster.pid')
+    const other = await testCluster()
+    const deceive = async () => writeFile(lock, (await readFile(lock, 'utf8')).replace(/^\d+/, String(other.pid)))
+    await deceive()
+    const from = performance.now()
+    expect((await sandboxStatus(directory)).running).to.equal(false)
+    expect((await stopSandbox(directory)).running).to.equal(false)
+    expect(performance.now() - from).to.be.lessThan(5000)
+    expect(processAlive(other.pid)).to.equal(true)
+    expect((await startSandbox(directory)).running).to.equal(true)
+    await stopSandbox(directory)
+    await writeFile(lock, `${other.pid}\n${join(own, 'data')}\n0\n${other.port}\n`)
+    expect((await resetSandbox(directory, small)).running).to.equal(true)
+    expect(processAlive(other.pid)).to.equal(true)
+  })
+
+  it('stops a server that does not answer, and does not wait to say so', async () => {
+    const before = await startSandbox(directory, small)
+    const {clusterDirectory: own = ''} = (await readState(directory)) ?? {}
+    const lock = join(own, 'data', 'postmaster.pid')
+    const lines = (await readFile(lock, 'utf8')).split('\n')
+    await writeFile(lock, lines.with(3, '9').join('\n'))
+    const postgres = before.services.find(({name}) => name === 'postgres')?.pid ?? 0
+    const from = performance.now()
+    expect((await sandboxStatus(directory)).services.find(({name}) => name === 'postgres')?.running).to.equal(false)
+    expect((await stopSandbox(directory)).running).to.equal(false)
+    expect(performance.now() - from).to.be.lessThan(15_000)
+    expect(processAlive(postgres)).to.equal(false)
   })
 
   it('loads the sample anew when the first load was cut off', async () => {

@@ -6,6 +6,7 @@ import {dumpArguments, startDump, type FinishedItem} from '../../postgres/dump.t
 import {startMonitor, type BlockedSession, type Monitor} from '../../postgres/monitor.ts'
 import type {ToolAccess} from '../../postgres/passfile.ts'
 import {openLeader, type Leader, type Snapshot} from '../../postgres/snapshot.ts'
+import type {TableRef} from '../../postgres/tables.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {stopwatch, type Stopwatch} from '../../system/stopwatch.ts'
 import {readUnderSnapshot, type SourceFacts} from './facts.ts'
@@ -29,6 +30,8 @@ export interface AttemptOptions {
   label: string
   access: ToolAccess
   destinations: readonly Destination[]
+  /** Of this label alone: pg_dump writes into `archive` below it. */
+  staging: string
   io: StepIo
 }
 
@@ -98,51 +101,61 @@ async function copy(given: AttemptOptions, watch: Stopwatch, progress: DumpProgr
 }
 
 async function copyUnder(leader: Leader, given: AttemptOptions, watch: Stopwatch, progress: DumpProgress): Promise<Copied> {
-  const {options, state, label, destinations, io} = given
-  const directory = join(options.stagingRoot, label, 'archive')
+  const {state, label, destinations, staging, io} = given
+  const directory = join(staging, 'archive')
   await rm(directory, {recursive: true, force: true})
-  await mkdir(join(options.stagingRoot, label), {recursive: true, mode: 0o700})
+  await mkdir(staging, {recursive: true, mode: 0o700})
   const suffix = state.compression === 'none' ? '' : state.compression.startsWith('zstd') ? '.zst' : '.gz'
   const shipper = new Shipper({destinations, prefix: `${state.environment}/${label}/`, directory, suffix, signal: io.signal})
   progress.begin(leader.tables, shipper, directory)
+  try {
+    const facts = await countAndDump(leader, given, watch, {directory, shipper, progress})
+    await watch.time('ship', () => shipper.drain())
+    const archive = await readArchiveFile(join(directory, 'toc.dat'))
+    assertComplete(archive, shipper, suffix)
+    assertSameTables(archive, leader.tables)
+    return {snapshot: leader.snapshot, facts, archive, shipper, directory}
+  } catch (error) {
+    // An upload that goes on would write after everything was removed.
+    await shipper.stop()
+    throw error
+  }
+}
+
+interface Parts {
+  directory: string
+  shipper: Shipper
+  progress: DumpProgress
+}
+
+async function countAndDump(leader: Leader, given: AttemptOptions, watch: Stopwatch, parts: Parts): Promise<SourceFacts> {
+  const {options, io} = given
   const failing = new AbortController()
-  const signal = AbortSignal.any([io.signal, failing.signal])
+  const signal = AbortSignal.any([io.signal, failing.signal, parts.shipper.failed])
+  // Whoever counts is ended with the leader's session, but only after the first failure is noted.
+  failing.signal.addEventListener('abort', () => { void leader.end() }, {once: true})
   const [facts] = await bothOrNeither(
     failing,
     watch.time('count', () => readUnderSnapshot(leader, options)),
-    watch.time('dump', () => dump(leader, {...given, io: {...io, signal}}, directory, shipper, progress)).catch(async (error: unknown) => {
-      await leader.end()
-      throw error
-    }),
+    watch.time('dump', () => dump(leader, {...given, io: {...io, signal}}, parts)),
   )
   io.signal.throwIfAborted()
   await leader.assertAlive()
   await leader.end()
-  await watch.time('ship', () => shipper.drain())
-  const archive = await readArchiveFile(join(directory, 'toc.dat'))
-  assertComplete(archive, shipper, suffix)
-  return {snapshot: leader.snapshot, facts, archive, shipper, directory}
+  return facts
 }
 
-async function dump(leader: Leader, given: AttemptOptions, directory: string, shipper: Shipper, progress: DumpProgress): Promise<void> {
+async function dump(leader: Leader, given: AttemptOptions, {directory, shipper, progress}: Parts): Promise<void> {
   const {options, state, access, io} = given
   const argv = dumpArguments(state.tools, access, {
     directory, snapshot: leader.snapshot.id, jobs: state.jobs, compression: state.compression,
     excludeSchemas: options.config.database.excludeSchemas, lockTimeoutMs: options.config.backup.lockTimeoutMs,
   })
-  const finished: Promise<void>[] = []
   const onFinished = (item: FinishedItem) => {
+    shipper.finished(item)
     progress.finished(item)
-    finished.push(shipper.finished(item))
-    if (shipper.error !== undefined) running.end()
   }
-  const running = startDump(argv, access, onFinished, io.signal)
-  try {
-    await running.done
-  } catch (error) {
-    throw shipper.error ?? error
-  }
-  await Promise.all(finished)
+  await startDump(argv, access, onFinished, io.signal).done
 }
 
 /** The set of members is what toc.dat names, neither less nor more. */
@@ -152,6 +165,16 @@ function assertComplete(archive: Archive, shipper: Shipper, suffix: string): voi
   const extra = [...shipper.members.keys()].filter((name) => !named.has(name) && !/^blob_\d+\.dat/.test(name))
   if (missing.length === 0 && extra.length === 0) return
   throw verificationError('backup.members', `The archive is not what its table of contents names: ${[...missing.map((name) => `${name} is missing`), ...extra.map((name) => `${name} is not named`)].join(', ')}.`, {hints: ['Run the backup again.']})
+}
+
+/** What was counted and what was dumped are two lists of one thing: that of the leader's locks, and that of pg_dump's own. */
+export function assertSameTables(archive: Archive, tables: readonly Pick<TableRef, 'schema' | 'name' | 'kind'>[]): void {
+  const dumped = new Set(archive.entries.filter(({kind}) => kind === 'TABLE DATA').map(({schema, tag}) => `${schema ?? ''}.${tag}`))
+  const counted = new Set(tables.filter(({kind}) => kind === 'table').map(({schema, name}) => `${schema}.${name}`))
+  const undumped = [...counted].filter((name) => !dumped.has(name)).map((name) => `${name} was not dumped`)
+  const differences = [...undumped, ...[...dumped].filter((name) => !counted.has(name)).map((name) => `${name} was not counted`)]
+  if (differences.length === 0) return
+  throw verificationError('backup.tables', `The archive does not hold the tables that were counted: ${differences.slice(0, 8).join(', ')}${differences.length > 8 ? ` and ${differences.length - 8} more` : ''}.`, {hints: ['Run the backup again.']})
 }
 
 /** Two parts of one work: when one fails the other is ended, and the first failure is the one that counts. */

@@ -1,7 +1,7 @@
 import {join} from 'node:path'
 import {suspicions} from '../../checks/suspicion.ts'
 import {verificationError} from '../../errors.ts'
-import {readerMajor} from '../../postgres/archive.ts'
+import {dataEntries, readerMajor, type Archive} from '../../postgres/archive.ts'
 import {dumpArguments} from '../../postgres/dump.ts'
 import {globalsSql} from '../../postgres/roles.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -73,14 +73,23 @@ function proveStep(options: BackupOptions, work: BackupWork): Step<BackupState> 
     async run(state, io) {
       const {archive, directory} = copiedOf(work)
       const {code, stdout, stderr} = await runTool([state.tools.pgRestore, '--list', directory], {signal: io.signal})
-      const listed = stdout.split('\n').filter((line) => /^\d+; /.test(line)).length
-      if (code !== 0 || listed === 0) throw verificationError('backup.list', `pg_restore cannot read the archive: ${stderr.join(' ')}`, {hints: ['Run the backup again.']})
+      if (code !== 0) throw verificationError('backup.list', `pg_restore cannot read the archive: ${stderr.join(' ')}`, {hints: ['Run the backup again.']})
+      const listed = assertListed(stdout, archive)
       io.progress(`${listed} entries, ${archive.entries.length} in toc.dat`)
       await putKit(options, work, state, io)
       work.assertSomewhere()
       state.proofs = work.destinations.filter(({failure}) => failure === undefined).map(({storage, proofs}) => ({destination: storage.location, proof: proofs.has('reread') ? 'reread' : 'store-sha256'}))
     },
   }
+}
+
+/** pg_restore sees as many entries as dr does, and lists every one with data. An empty database has none of these. */
+export function assertListed(listing: string, archive: Archive): number {
+  const total = Number(/^; +TOC Entries: (\d+)$/m.exec(listing)?.[1])
+  const listed = new Set([...listing.matchAll(/^(\d+); /gm)].map(([, dumpId]) => Number(dumpId)))
+  const unlisted = dataEntries(archive).filter(({dumpId}) => !listed.has(dumpId))
+  if (total === archive.entries.length && unlisted.length === 0) return listed.size
+  throw verificationError('backup.list', `pg_restore sees ${total} entries in the archive, dr ${archive.entries.length}; ${unlisted.length} with data are not listed.`, {hints: ['Run the backup again.']})
 }
 
 /** What lets others restore without `dr`: roles, and how-to for people and for sh. They are members like the rest. */
@@ -112,14 +121,20 @@ function compareStep(options: BackupOptions, work: BackupWork): Step<BackupState
     effect: 'read',
     skip: (state) => (state.attempts > 0 && state.lastGood === undefined ? 'there is none yet' : undefined),
     byHand: () => [{argv: ['dr', 'list', '--environment', options.config.environment]}],
-    async run(state, io) {
-      const last = await work.lastGood(io.signal)
-      if (last === undefined) return
+    run(state, io) {
+      const last = work.lastGood
+      if (last === undefined) return Promise.resolve()
       const archiveBytes = membersOf(work).reduce((sum, {bytes}) => sum + bytes, 0)
-      const fresh = {label: state.label ?? '', sizes: {archiveBytes}, compression: state.compression, tables: copiedOf(work).facts.tables}
+      const source = {database: state.server?.database ?? '', systemIdentifier: state.server?.systemIdentifier}
+      const fresh = {label: state.label ?? '', source, sizes: {archiveBytes}, compression: state.compression, tables: copiedOf(work).facts.tables}
       const found = suspicions(fresh, last, options.config.backup.shrinkLimit)
-      state.findings.push(...(options.accept ? found.map((finding) => ({...finding, severity: 'info' as const, message: `${finding.message} (accepted)`})) : found))
-      for (const {subject, message} of found) io.notice(`${options.accept ? 'Accepted' : 'Suspect'}: ${subject === '' ? '' : `${subject}: `}${message}.`)
+      for (const finding of found) {
+        const {severity, subject, message} = finding
+        const accepted = options.accept === true && severity === 'warning'
+        state.findings.push(accepted ? {...finding, severity: 'info', message: `${message} (accepted)`} : finding)
+        io.notice(`${accepted ? 'Accepted' : severity === 'info' ? 'Note' : 'Suspect'}: ${subject === '' ? '' : `${subject}: `}${message}.`)
+      }
+      return Promise.resolve()
     },
   }
 }
@@ -134,10 +149,11 @@ function commitStep(options: BackupOptions, work: BackupWork): Step<BackupState>
       state.status = state.findings.some(({severity}) => severity === 'warning') ? 'suspect' : 'good'
       const members = membersOf(work)
       state.archiveBytes = members.reduce((sum, {bytes}) => sum + bytes, 0)
+      await work.assertStored(state, members, io)
       const manifest = Buffer.from(serializeManifest(buildManifest(copiedOf(work), state, options, members)))
       for (const destination of work.destinations) if (!destination.failure) await putAt(destination, `${work.prefix(state)}${MANIFEST}`, manifest, io.signal)
       work.assertSomewhere()
-      await work.finish(state)
+      await work.finish(state, io)
       state.failures = work.destinations.flatMap(({storage, failure}) => (failure ? [{destination: storage.location, code: failure.code, message: failure.message}] : []))
       for (const {destination, message} of state.failures) io.notice(`Not at ${destination}: ${message}`)
     },

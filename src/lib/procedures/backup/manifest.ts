@@ -1,4 +1,5 @@
 import {encryptionKeyFingerprint} from '../../application/encryption-key.ts'
+import {OTHER_SOURCE} from '../../checks/suspicion.ts'
 import {readerMajor, sequenceValues} from '../../postgres/archive.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {MANIFEST_VERSION, type Manifest, type ManifestMember} from '../../repository/manifest.ts'
@@ -17,7 +18,7 @@ export function buildManifest(copied: Copied, state: BackupState, options: Backu
     createdAt: snapshot.at,
     finishedAt: new Date().toISOString(),
     status: state.status ?? 'good',
-    suspicions: state.findings.map(({subject, message}) => (subject === '' ? message : `${subject}: ${message}`)),
+    suspicions: state.findings.filter(({code}) => code !== OTHER_SOURCE).map(({subject, message}) => (subject === '' ? message : `${subject}: ${message}`)),
     tool: {dr: options.drVersion, pgDump: state.tools.version, archiveVersion: archive.formatVersion, pgRestoreMajor: readerMajor(archive)},
     server: {version: server.version, versionNum: server.versionNum, major: server.major},
     source: {database: server.database, databaseOid: server.databaseOid, host: options.target.host, ...(server.systemIdentifier !== undefined && {systemIdentifier: server.systemIdentifier})},

@@ -21,6 +21,8 @@ export interface BackupOptions {
   /** The operator says that what looks suspect against the last good backup is right. */
   accept?: boolean
   env: NodeJS.ProcessEnv
+  /** Tests only. */
+  newLabel?: () => string
   /** Tests only: called before every statement of the leader. */
   beforeStatement?: (statement: string) => Promise<void>
 }

@@ -2,7 +2,8 @@ import {mkdir, statfs} from 'node:fs/promises'
 import {preflightError} from '../../errors.ts'
 import {withClient, type Client} from '../../postgres/connection.ts'
 import {chooseCompression} from '../../postgres/dump.ts'
-import {assertNoPooler, readServer, tablesFilteredByRls, unreadableLargeObjects, unreadableTables, type FilteredTable} from '../../postgres/server.ts'
+import {assertNoPooler} from '../../postgres/pooler.ts'
+import {readServer, tablesFilteredByRls, unreadableLargeObjects, unreadableTables, type FilteredTable} from '../../postgres/server.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {chooseForDump, findTools, knowsZstd} from '../../postgres/tools.ts'
@@ -12,7 +13,7 @@ import type {BackupWork} from './work.ts'
 
 /** Everything that can be known to fail is known here, before anything is written. */
 export function preflightSteps(options: BackupOptions, work: BackupWork): Step<BackupState>[] {
-  return [sourceStep(options), toolsStep(options), storageStep(options, work), spaceStep(options)]
+  return [sourceStep(options), toolsStep(options), storageStep(options, work), spaceStep(options, work)]
 }
 
 function sourceStep(options: BackupOptions): Step<BackupState> {
@@ -23,7 +24,7 @@ function sourceStep(options: BackupOptions): Step<BackupState> {
     effect: 'read',
     byHand: () => [{argv: ['psql', targetUrl(target), '-c', 'SELECT version(), current_user, pg_size_pretty(pg_database_size(current_database()))']}],
     run: (state) => withClient(target, {applicationName: 'dr backup preflight'}, async (client) => {
-      await assertNoPooler(client)
+      await assertNoPooler(client, target)
       state.server = await readServer(client)
       refuseFiltered(await tablesFilteredByRls(client, config.database), state.server.user)
       await refuseUnreadable(client, options, state.server.user)
@@ -50,7 +51,7 @@ function refuseFiltered(tables: readonly FilteredTable[], user: string): void {
   const forced = tables.filter((table) => table.forced).map(({schema, name}) => `${schema}.${name}`)
   throw preflightError('backup.row-security', `Row-level security hides rows of ${listed(tables.map(({schema, name}) => `${schema}.${name}`))} from role ${user}: a backup would be incomplete.`, {
     hints: [
-      `Back up as ${owner}, who owns the tables, or: ALTER ROLE ${quoteIdent(user)} BYPASSRLS (needs a superuser; on RDS the master user).`,
+      `${forced.length < tables.length ? `Back up as ${owner}, who owns the tables, or: ` : ''}ALTER ROLE ${quoteIdent(user)} BYPASSRLS (needs a superuser; on RDS the master user).`,
       ...(forced.length > 0 ? [`FORCE ROW LEVEL SECURITY is set on ${listed(forced)}: there even the owner is filtered, so BYPASSRLS is needed.`] : []),
     ],
   })
@@ -81,7 +82,8 @@ function storageStep(options: BackupOptions, work: BackupWork): Step<BackupState
       await makeLocalFolder(options)
       await work.reach(io)
       await work.sweep(io)
-      const last = await work.lastGood(io.signal)
+      await work.findLastGood(io)
+      const last = work.lastGood
       if (last) state.lastGood = {label: last.label, archiveBytes: last.sizes.archiveBytes, databaseBytes: last.sizes.databaseBytes}
     },
   }
@@ -95,18 +97,18 @@ async function makeLocalFolder({storages, config}: BackupOptions): Promise<void>
   }
 }
 
-function spaceStep(options: BackupOptions): Step<BackupState> {
+function spaceStep(options: BackupOptions, work: BackupWork): Step<BackupState> {
   return {
     id: 'backup.space',
     title: 'Room for staging',
     effect: 'read',
     byHand: () => [{argv: ['df', '-h', options.stagingRoot]}],
     async run(state, io) {
-      await mkdir(options.stagingRoot, {recursive: true, mode: 0o700})
-      const {bavail, bsize} = await statfs(options.stagingRoot)
+      const stagingRoot = await work.makeStaging()
+      const {bavail, bsize} = await statfs(stagingRoot)
       const free = bavail * bsize
       const wanted = state.lastGood?.archiveBytes ?? (state.server?.databaseBytes ?? 0) / 4
-      if (free < wanted) io.notice(`Only ${(free / 1e9).toFixed(1)} GB are free at ${options.stagingRoot}; the archive takes about ${(wanted / 1e9).toFixed(1)} GB. Under --s3 alone a part of that is enough.`)
+      if (free < wanted) io.notice(`Only ${(free / 1e9).toFixed(1)} GB are free at ${stagingRoot}; the archive takes about ${(wanted / 1e9).toFixed(1)} GB. Under --s3 alone a part of that is enough.`)
     },
   }
 }

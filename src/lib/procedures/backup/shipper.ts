@@ -1,3 +1,4 @@
+import {statSync} from 'node:fs'
 import {readdir, readFile, stat, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 import {DrError, messageOf, verificationError} from '../../errors.ts'
@@ -27,7 +28,10 @@ export interface ShipperOptions {
   signal: AbortSignal
 }
 
-const AT_ONCE = 2
+/** Two large members at once, or eight small ones, whose time goes into round trips and not into bytes. */
+const CAPACITY = 8
+const LARGE_BYTES = 1024 * 1024
+const WEIGHT_OF_LARGE = CAPACITY / 2
 
 /** Sends members to every destination while the dump goes on, and removes them from staging when they are proven there. */
 export class Shipper {
@@ -36,13 +40,14 @@ export class Shipper {
   readonly #options: ShipperOptions
   readonly #queue: string[] = []
   readonly #taken = new Set<string>()
-  #running = 0
-  #error: Error | undefined
-  #idle = Promise.withResolvers<undefined>()
+  readonly #working = new Set<Promise<void>>()
+  readonly #failure = new AbortController()
+  readonly #signal: AbortSignal
+  #load = 0
 
   constructor(options: ShipperOptions) {
     this.#options = options
-    this.#idle.promise.catch(() => {})
+    this.#signal = AbortSignal.any([options.signal, this.#failure.signal])
   }
 
   /** Bytes that have arrived at the slowest destination. */
@@ -50,19 +55,18 @@ export class Shipper {
     return this.#shippedBytes
   }
 
-  /** The files of one finished item of pg_dump are final: ship them. */
-  async finished(item: {dumpId: number; kind: string}): Promise<void> {
-    if (item.kind !== 'BLOBS') {
-      this.ship([`${item.dumpId}.dat${this.#options.suffix}`])
-      return
-    }
-    const present = await readdir(this.#options.directory)
-    const toc = [`blobs_${item.dumpId}.toc`, 'blobs.toc'].find((name) => present.includes(name))
-    if (toc === undefined) return
-    this.ship([...(await largeObjectFiles(join(this.#options.directory, toc), this.#options.suffix)), toc])
+  /** Aborted with what went wrong, so that a dump need not run to its end for nothing. */
+  get failed(): AbortSignal {
+    return this.#failure.signal
+  }
+
+  /** The files of one finished item of pg_dump are final: ship them. What goes wrong is told by `failed` and `drain`. */
+  finished(item: {dumpId: number; kind: string}): void {
+    this.#track(this.#shipItem(item))
   }
 
   ship(names: readonly string[]): void {
+    if (this.#failure.signal.aborted) return
     for (const name of names) {
       if (this.#taken.has(name)) continue
       this.#taken.add(name)
@@ -73,45 +77,73 @@ export class Shipper {
 
   /** Ships what no line of pg_dump's named, and waits until everything is proven at its destination. */
   async drain(): Promise<void> {
+    await this.#settled()
+    this.#failure.signal.throwIfAborted()
     this.ship((await readdir(this.#options.directory)).toSorted())
-    while (this.#running > 0 || this.#queue.length > 0) await this.#idle.promise
-    if (this.#error !== undefined) throw this.#error
+    await this.#settled()
+    this.#failure.signal.throwIfAborted()
   }
 
-  /** What is wrong now, so that a dump need not run to its end for nothing. */
-  get error(): Error | undefined {
-    return this.#error
+  /** Aborts what is being sent and waits until nothing of it is: only then may what was stored be removed. */
+  async stop(): Promise<void> {
+    this.#fail(new Error('The backup is given up.'))
+    await this.#settled()
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#working.size > 0) await Promise.all(this.#working)
+  }
+
+  /** Never rejects: a failure stops everything. */
+  #track(work: Promise<void>, then: () => void = () => {}): void {
+    const fail = (error: unknown) => { this.#fail(error) }
+    const tracked = work.catch(fail).then(then).catch(fail).finally(() => { this.#working.delete(tracked) })
+    this.#working.add(tracked)
+  }
+
+  async #shipItem(item: {dumpId: number; kind: string}): Promise<void> {
+    if (item.kind !== 'BLOBS') {
+      this.ship([`${item.dumpId}.dat${this.#options.suffix}`])
+      return
+    }
+    const present = await readdir(this.#options.directory)
+    const toc = [`blobs_${item.dumpId}.toc`, 'blobs.toc'].find((name) => present.includes(name))
+    if (toc === undefined) return
+    this.ship([...(await largeObjectFiles(join(this.#options.directory, toc), this.#options.suffix)), toc])
   }
 
   #pump(): void {
-    while (this.#running < AT_ONCE && this.#error === undefined) {
-      const name = this.#queue.shift()
-      if (name === undefined) break
-      this.#running++
-      void this.#one(name).catch((error: unknown) => { this.#fail(error) }).finally(() => {
-        this.#running--
+    for (let [name] = this.#queue; name !== undefined; [name] = this.#queue) {
+      const weight = this.#weightOf(name)
+      if (this.#load + weight > CAPACITY) return
+      this.#queue.shift()
+      this.#load += weight
+      this.#track(this.#one(name), () => {
+        this.#load -= weight
         this.#pump()
-        if (this.#running === 0) {
-          this.#idle.resolve(undefined)
-          this.#idle = Promise.withResolvers()
-        }
       })
     }
   }
 
+  /** A file that is not there fails when it is sent. */
+  #weightOf(name: string): number {
+    const size = statSync(join(this.#options.directory, name), {throwIfNoEntry: false})?.size ?? 0
+    return size < LARGE_BYTES ? 1 : WEIGHT_OF_LARGE
+  }
+
   #fail(error: unknown): void {
-    this.#error ??= error instanceof Error ? error : new Error(String(error))
     this.#queue.length = 0
+    this.#failure.abort(error)
   }
 
   async #one(name: string): Promise<void> {
-    const {directory, prefix, destinations, signal} = this.#options
+    const {directory, prefix, destinations} = this.#options
     const path = join(directory, name)
     const {size} = await stat(path)
     const hashes = new Set<string>()
     for (const destination of destinations) {
       if (destination.failure) continue
-      const sha256 = await putAt(destination, `${prefix}${name}`, path, signal)
+      const sha256 = await putAt(destination, `${prefix}${name}`, path, this.#signal)
       if (sha256 !== undefined) hashes.add(sha256)
     }
     const [sha256] = hashes

@@ -8,6 +8,7 @@ import {codeOf} from '../../postgres/errors.ts'
 import {messageOf} from '../../errors.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {settingsOf} from './load.ts'
+import {keeping} from './prove.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import type {RestoreWork} from './work.ts'
 
@@ -19,7 +20,7 @@ export function analyzeStep({target}: RestoreOptions, work: RestoreWork): Step<R
     effect: 'write',
     skip: (state) => (state.server !== undefined && carriesStatistics(work.lists) ? 'the backup brings them along' : undefined),
     byHand: (state) => [{argv: ['vacuumdb', '--analyze-only', `--jobs=${state.jobs}`, `--dbname=${targetUrl(target, state.database)}`]}],
-    run: (state, io) => work.time(state.timings, 'analyze', async () => {
+    run: (state, io) => work.time(state.timings, 'analyze', () => keeping(state, io, 'restore.analyze', 'ANALYZE did not come to its end', async () => {
       const {applicationName} = work
       const tables = await withClient(target, {database: state.database, applicationName}, tablesToAnalyze)
       let done = 0
@@ -31,7 +32,7 @@ export function analyzeStep({target}: RestoreOptions, work: RestoreWork): Step<R
         })
         io.progress({unit: 'items', done: ++done, total: tables.length})
       })
-    }),
+    })),
   }
 }
 

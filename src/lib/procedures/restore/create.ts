@@ -1,4 +1,4 @@
-import {messageOf} from '../../errors.ts'
+import {DrError, messageOf} from '../../errors.ts'
 import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, dropDatabaseSql, markText} from '../../postgres/create-database.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import type {Step} from '../../runbook/procedure.ts'
@@ -22,6 +22,9 @@ export function sweepStep(options: RestoreOptions, work: RestoreWork): Step<Rest
         } catch (error) {
           io.notice(`${name}, which a killed restore has left, cannot be dropped: ${messageOf(error)}.`)
         }
+      }
+      for (const {name} of await abandonedDatabases(client, (one) => !isOurs(state)(one))) {
+        io.notice(`${name} was left unfinished by a killed restore with another name; if it is no longer needed: ${dropDatabaseSql(name)}`)
       }
     },
   }
@@ -49,7 +52,9 @@ export function createStep(options: RestoreOptions, work: RestoreWork): Step<Res
       }
     },
     async undo(state) {
-      await work.drop(state.database)
+      await work.drop(state.database).catch((error: unknown) => {
+        throw new DrError('restore.not-dropped', `${state.database}, which is not complete, is still there: ${messageOf(error)}`, {cause: error, hints: [`The next dr restore drops it, or: ${dropDatabaseSql(state.database)}`]})
+      })
       state.created = false
     },
   }

@@ -17,11 +17,12 @@ const SETTINGS = ['SET statement_timeout = 0', 'SET lock_timeout = 0', 'SET row_
 /** Reads all that the manifest tells of, from the restored database. */
 export async function readRestored(options: RestoreOptions, state: RestoreState, applicationName: string, digests: boolean, io: StepIo): Promise<RestoredFacts> {
   const {target, config, backup: {manifest}} = options
+  const unread: NonNullable<RestoredFacts['unread']> = {}
   const {tables, ...facts} = await withClient(target, {database: state.database, applicationName}, async (client) => {
     for (const setting of SETTINGS) await client.query(setting)
     const {major, encoding, collation} = await readServer(client)
     return {
-      ...await readSchemaFacts(client, config.database), tables: await listTables(client, config.database, {sizes: true}), sequences: await readSequences(client, manifest.sequences),
+      ...await readSchemaFacts(client, config.database, (fact, error) => { unread[fact] = messageOf(error) }), tables: await listTables(client, config.database, {sizes: true}), sequences: await readSequences(client, manifest.sequences),
       serverMajor: major, encoding, collation,
     }
   })
@@ -32,7 +33,7 @@ export async function readRestored(options: RestoreOptions, state: RestoreState,
     counted.push(await readTable(client, table, options, digests))
     io.progress({unit: 'items', done: counted.length, total: tables.length, note: `${counted.length} of ${tables.length} tables`})
   })
-  return {...facts, tables: counted.toSorted((a, b) => (JSON.stringify([a.schema, a.name]) < JSON.stringify([b.schema, b.name]) ? -1 : 1)), digests}
+  return {...facts, unread, tables: counted.toSorted((a, b) => (JSON.stringify([a.schema, a.name]) < JSON.stringify([b.schema, b.name]) ? -1 : 1)), digests}
 }
 
 async function readTable(client: Client, table: TableRef, {config, backup: {manifest}}: RestoreOptions, digests: boolean): Promise<RestoredTable> {

@@ -2,7 +2,7 @@ import {DrError, preflightError} from '../../errors.ts'
 import {Repository, type BackupEntry} from '../../repository/repository.ts'
 import type {Manifest} from '../../repository/manifest.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
-import {found, type FindOptions, type FoundBackup} from './source.ts'
+import {found, RECOVER_HINT, type FindOptions, type FoundBackup} from './source.ts'
 
 interface Looked {
   storage: Storage
@@ -21,7 +21,7 @@ export async function latestBackup(storages: readonly Storage[], options: FindOp
       looked.push(await look(storage, options))
     } catch (error) {
       if (storages.length === 1 || !mayBeSkipped(error, storage)) throw error
-      if (error.code !== 'storage.no-bucket') notices.push(`${storage.location} was not looked at: ${error.message}`)
+      notices.push(`${storage.location} was not looked at: ${error.message}`)
     }
   }
   const newest = looked.map(({best}) => best?.label ?? '').toSorted().at(-1) ?? ''
@@ -43,7 +43,7 @@ async function look(storage: Storage, {config, signal}: FindOptions): Promise<Lo
   return {storage, best: undefined, passedOver}
 }
 
-/** In an emergency the storage that still answers must do; a local folder that was never made is no news. */
+/** In an emergency the storage that still answers must do. */
 const mayBeSkipped = (error: unknown, storage: Storage): error is DrError =>
   error instanceof DrError && (error.code === 'storage.unreachable' || error.code === 'storage.denied' || (error.code === 'storage.no-bucket' && storage.kind === 'local'))
 
@@ -59,5 +59,8 @@ function noBackup(storages: readonly Storage[], passedOver: readonly BackupEntry
   const where = storages.map(({location}) => location).join(' and ')
   const [first] = passedOver
   if (first === undefined) return preflightError('restore.no-backup', `There is no backup of ${config.environment} in ${where}.`, {hints: ['Make one: dr backup', 'dr list shows the backups; --environment names another environment.']})
-  return preflightError('restore.no-good-backup', `Every backup of ${config.environment} in ${where} is suspect; the newest is ${first.label}: ${whyNot(first)}.`, {hints: [`To take it all the same, name it: dr restore ${first.label}`]})
+  const takable = passedOver.find(({manifest}) => manifest !== undefined)
+  return preflightError('restore.no-good-backup', `Every backup of ${config.environment} in ${where} is suspect; the newest is ${first.label}: ${whyNot(first)}.`, {
+    hints: [...(takable ? [`To take ${takable === first ? 'it' : takable.label} all the same, name it: dr restore ${takable.label}`] : []), ...(first.manifest === undefined ? [`${first.location}: ${RECOVER_HINT}`] : [])],
+  })
 }

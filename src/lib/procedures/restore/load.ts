@@ -21,7 +21,7 @@ export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<Res
     title: 'Types, functions, tables',
     effect: 'write',
     byHand: (state) => [
-      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | sed '/ TABLE DATA /,$d' | grep -v -e ' ACL ' -e ' COMMENT - EXTENSION ' > schema.list`]},
+      {argv: ['sh', '-c', `${listing(options, state)} | sed '/ TABLE DATA /,$d' | grep -v -e ' ACL ' -e ' COMMENT - EXTENSION ' > schema.list`]},
       byHand(options, state, 'schema.list'),
     ],
     run: (state, io) => work.time(state.timings, 'pre', async () => {
@@ -39,7 +39,7 @@ export function loadStep(options: RestoreOptions, work: RestoreWork): Step<Resto
     effect: 'write',
     byHand: (state) => [
       ...(options.backup.directory === undefined ? [{argv: ['aws', 's3', 'cp', '--recursive', `${options.backup.location}/`, 'BACKUP/']}] : []),
-      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | grep ' TABLE DATA ' > data.list`]},
+      {argv: ['sh', '-c', `${listing(options, state)} | grep ' TABLE DATA ' > data.list`]},
       byHand(options, state, 'data.list', state.jobs),
     ],
     run: (state, io) => work.time(state.timings, 'load', () => loadAll(options, work, state, io)),
@@ -66,7 +66,7 @@ export function restStep(options: RestoreOptions, work: RestoreWork): Step<Resto
     title: 'Indexes, keys, policies, privileges',
     effect: 'write',
     byHand: (state) => [
-      {argv: ['sh', '-c', `${state.tools.pgRestore} --list ${placeOf(options)} | grep -v -x -F -f schema.list -f data.list | grep -v ' COMMENT - EXTENSION ' > rest.list`]},
+      {argv: ['sh', '-c', `${listing(options, state)} | grep -v -x -F -f schema.list -f data.list | grep -v ' COMMENT - EXTENSION ' > rest.list`]},
       byHand(options, state, 'rest.list', state.jobs),
     ],
     run: (state, io) => work.time(state.timings, 'rest', async () => {
@@ -104,6 +104,10 @@ async function commentOnExtensions({target}: RestoreOptions, work: RestoreWork, 
 }
 
 const placeOf = ({backup}: RestoreOptions) => backup.directory ?? 'BACKUP'
+
+/** In a line for `sh -c`. */
+const listing = (options: RestoreOptions, {tools}: RestoreState) => `${quoted(tools.pgRestore)} --list ${quoted(placeOf(options))}`
+export const quoted = (word: string): string => (/^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)
 
 /** From the builder that `run` uses. */
 function byHand(options: RestoreOptions, state: RestoreState, list: string, jobs?: number): ManualCommand {

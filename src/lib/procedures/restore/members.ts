@@ -3,7 +3,7 @@ import {createWriteStream} from 'node:fs'
 import {mkdir, rename, rm, stat} from 'node:fs/promises'
 import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
-import {DrError, verificationError} from '../../errors.ts'
+import {DrError, messageOf, preflightError, verificationError} from '../../errors.ts'
 import {sha256OfFile} from '../../repository/checksum.ts'
 import type {ManifestMember} from '../../repository/manifest.ts'
 import type {FoundBackup} from './source.ts'
@@ -33,15 +33,15 @@ export class Members {
   }
 
   async open(): Promise<void> {
-    if (this.remote) await mkdir(this.directory, {recursive: true, mode: 0o700})
+    if (this.remote) await inFolder(this.directory, () => mkdir(this.directory, {recursive: true, mode: 0o700}))
   }
 
   /** Downloads under a temporary name, hashes, renames; a local member is hashed where it lies. */
   async prove(member: ManifestMember, signal: AbortSignal): Promise<void> {
-    const {sha256, bytes} = this.remote ? await this.#download(member, signal) : await this.#local(member, signal)
+    const {sha256, bytes} = this.remote ? await inFolder(this.directory, () => this.#download(member, signal)) : await this.#local(member, signal)
     if (bytes !== member.bytes) throw damaged(member, this.#backup, `it has ${bytes} bytes instead of ${member.bytes}`)
     if (sha256 !== member.sha256) throw damaged(member, this.#backup, 'its SHA-256 is not that of the manifest')
-    if (this.remote) await rename(this.#temporary(member), join(this.directory, member.name))
+    if (this.remote) await inFolder(this.directory, () => rename(this.#temporary(member), join(this.directory, member.name)))
   }
 
   /** A downloaded member has done its work. */
@@ -92,6 +92,21 @@ export class Members {
 
   #temporary({name}: ManifestMember): string {
     return join(this.directory, `.${name}.part`)
+  }
+}
+
+const FULL = ['ENOSPC', 'EDQUOT']
+const OF_FOLDERS = [...FULL, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EEXIST', 'EISDIR', 'EIO', 'ENAMETOOLONG']
+
+/** Says in words what the file system refuses in a folder of dr's own; `restore.folder`, exit 3. */
+export async function inFolder<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const code = error instanceof Error && !(error instanceof DrError) && 'code' in error ? String(error.code) : ''
+    if (!OF_FOLDERS.includes(code)) throw error
+    const hints = [...(FULL.includes(code) ? [`Free space on the disk of ${folder}.`] : [`Check ${folder} and its permissions.`]), 'backup.stagingDirectory in dr.config.yaml names another folder for downloads.']
+    throw preflightError('restore.folder', `${folder} cannot be written: ${FULL.includes(code) ? 'the disk is full' : messageOf(error)}.`, {cause: error, hints})
   }
 }
 

@@ -4,10 +4,12 @@ import {abandonedDatabases, databaseNameTrouble, knowsCollation, restoreNamePref
 import {quoteIdent} from '../../postgres/quote.ts'
 import {databaseExists, mayCreateDatabase, mayOwn, missingExtensions, roleNeeds, roleTrouble, type RoleTrouble} from '../../postgres/restore-needs.ts'
 import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
-import {assertNoPooler, readServer, type ServerFacts} from '../../postgres/server.ts'
+import {assertNoPooler} from '../../postgres/pooler.ts'
+import {readServer, type ServerFacts} from '../../postgres/server.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+import {quoted} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {databaseOf, type FoundBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
@@ -52,7 +54,7 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     byHand: (state) => [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)],
     async run(state, io) {
       const client = await work.maintenance()
-      await assertNoPooler(client)
+      await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
       const server = await readServer(client)
       state.server = server
       if (work.maintenanceDatabase === target.database) io.notice(`Database ${options.config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
@@ -128,7 +130,7 @@ function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreStat
 
 function globalsCommand({backup, target}: RestoreOptions, {maintenanceDatabase}: RestoreWork): string[] {
   const url = targetUrl(target, maintenanceDatabase)
-  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${backup.location}/globals.sql - | psql '${url}'`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
+  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${quoted(`${backup.location}/globals.sql`)} - | psql ${quoted(url)}`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
 }
 
 function refuseRoles({missing, missingMemberships, foreign}: RoleTrouble, {server, label}: RestoreState, command: string): void {

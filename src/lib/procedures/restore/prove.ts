@@ -1,9 +1,10 @@
 import {compareIntegrity} from '../../checks/integrity.ts'
 import type {Finding} from '../../checks/finding.ts'
+import {messageOf} from '../../errors.ts'
 import {commentSql, markText} from '../../postgres/create-database.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {targetUrl} from '../../postgres/target.ts'
-import type {Step} from '../../runbook/procedure.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {readRestored} from './facts.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {psql} from './preflight.ts'
@@ -22,13 +23,25 @@ export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<
     ],
     run: (state, io) => work.time(state.timings, 'integrity', async () => {
       const digests = manifest.digests && options.digest !== false
-      const restored = await readRestored(options, state, work.applicationName, digests, io)
-      state.tables = restored.tables.length
-      state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
-      state.findings.push(...compareIntegrity(manifest, restored))
+      await keeping(state, io, 'restore.integrity', 'not everything could be compared with the backup', async () => {
+        const restored = await readRestored(options, state, work.applicationName, digests, io)
+        state.tables = restored.tables.length
+        state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
+        state.findings.push(...compareIntegrity(manifest, restored))
+      })
       const wrong = state.findings.filter(({severity}) => severity === 'error').length
       if (wrong > 0) io.notice(`${wrong} ${wrong === 1 ? 'thing is' : 'things are'} not as in the backup; ${state.database} is kept to be looked into.`)
     }),
+  }
+}
+
+/** What is restored is not thrown away because looking at it failed: that is a finding. Only an abort ends the run. */
+export async function keeping(state: RestoreState, io: StepIo, code: string, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    io.signal.throwIfAborted()
+    state.findings.push({code, severity: 'error', subject: '', message: `${what}: ${messageOf(error)}`, hint: `${state.database} is kept: look into it before it is used`})
   }
 }
 
@@ -42,15 +55,13 @@ export function finishStep(options: RestoreOptions, work: RestoreWork): Step<Res
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
       if (database) state.findings.push(...settingsFinding(database, state))
-      const client = await work.maintenance()
-      await client.query(commentSql(state.database, database?.comment))
+      await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
       state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})
     },
     async undo(state) {
       if (!state.finished) return
-      const client = await work.maintenance()
-      await client.query(commentSql(state.database, markText(work.mark)))
+      await work.persistently((client) => client.query(commentSql(state.database, markText(work.mark))))
       state.finished = false
     },
   }

@@ -4,6 +4,7 @@ import {DrError, preflightError, usageError} from '../../errors.ts'
 import type {Config} from '../../config/config.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {isLabel} from '../../repository/label.ts'
+import {LEASE} from '../../repository/lease.ts'
 import {MANIFEST, parseManifest, type Manifest} from '../../repository/manifest.ts'
 import {Repository} from '../../repository/repository.ts'
 import {LocalStorage} from '../../repository/storage/local.ts'
@@ -22,6 +23,8 @@ export interface FoundBackup {
   /** Where its members lie as files; undefined when they must be downloaded. */
   directory?: string
   manifest: Manifest
+  /** It holds something other than what it should, or a check of it failed. */
+  suspect: boolean
   /** What the operator must know about the choice. */
   notices: string[]
 }
@@ -62,23 +65,38 @@ async function bothStorages({config, openLocal, openS3}: FindOptions): Promise<S
 
 async function labelled(label: string, options: FindOptions): Promise<FoundBackup> {
   const troubles: DrError[] = []
+  let fallback: FoundBackup | undefined
   for (const storage of await bothStorages(options)) {
     try {
       const backup = await openLabel(storage, label, options)
-      return {...backup, notices: [...troubles.filter(isTrouble).map(({message}) => `The copy at ${backup.location} is taken: ${message}`), ...backup.notices]}
+      const passedOver = fallback?.notices.map((notice) => `The copy at ${backup.location} is taken, not the one at ${fallback?.location ?? ''}: ${notice}`) ?? []
+      if (!backup.suspect) return withTroubles(backup, troubles, passedOver)
+      fallback ??= backup
     } catch (error) {
       options.signal.throwIfAborted()
       if (!(error instanceof DrError)) throw error
       troubles.push(error)
     }
   }
+  if (fallback) return withTroubles(fallback, troubles, [])
   const trouble = troubles.find(isTrouble)
-  if (trouble) throw trouble
+  if (trouble) throw withRecoverScript(trouble)
   throw preflightError('restore.no-backup', `There is no backup ${label} of ${options.config.environment}.`, {cause: troubles[0], hints: ['dr list shows the backups; --environment names another environment.']})
 }
 
+const withTroubles = (backup: FoundBackup, troubles: readonly DrError[], passedOver: readonly string[]): FoundBackup =>
+  ({...backup, notices: [...troubles.filter(isTrouble).map(({message}) => `The copy at ${backup.location} is taken: ${message}`), ...passedOver, ...backup.notices]})
+
 /** More than that the backup does not lie there. */
-const isTrouble = ({code}: DrError) => !['storage.not-found', 'storage.no-bucket'].includes(code)
+const isTrouble = ({code}: DrError) => code !== 'storage.not-found'
+
+/** The archive may be whole where the manifest is not, and recover.sh needs no manifest. */
+export const RECOVER_HINT = 'The archive may be whole: in the folder of the backup, sh recover.sh --check looks, and sh recover.sh NEW_DATABASE restores without dr.'
+
+function withRecoverScript(error: DrError): DrError {
+  if (!['manifest.invalid', 'manifest.damaged'].includes(error.code)) return error
+  return new DrError(error.code, error.message, {exitCode: error.exitCode, cause: error, hints: [...error.hints, RECOVER_HINT]})
+}
 
 export async function openLabel(storage: Storage, label: string, {config, signal}: FindOptions): Promise<FoundBackup> {
   const repository = new Repository(storage, config.environment)
@@ -88,7 +106,7 @@ export async function openLabel(storage: Storage, label: string, {config, signal
 
 export function found(storage: Storage, prefix: string, location: string, manifest: Manifest, suspect: boolean): FoundBackup {
   return {
-    storage, prefix, location, manifest,
+    storage, prefix, location, manifest, suspect,
     ...(storage.kind === 'local' && {directory: join(storage.location, prefix)}),
     notices: suspect ? [`Backup ${manifest.label} is suspect: ${manifest.suspicions.join('; ') || 'a check of it failed'}.`] : [],
   }
@@ -101,9 +119,10 @@ async function inBucket(wanted: string, options: FindOptions): Promise<FoundBack
   const key = keyIn(wanted, config)
   const root = await openS3('')
   const folder = folderOf(key)
-  if (isLabel(basename(folder)) && (await root.stat(`${folder}/${MANIFEST}`, {signal})) !== undefined) {
+  if ((await root.stat(`${folder}/${MANIFEST}`, {signal})) !== undefined) {
     return fromFolder(root, `${folder}/`, `${root.location}/${folder}`, signal)
   }
+  for (const name of OURS_ALONE) if ((await root.stat(`${folder}/${name}`, {signal})) !== undefined) throw unfinished(`${root.location}/${folder}`)
   throw await foreignObject(root, key, options)
 }
 
@@ -120,15 +139,31 @@ const folderOf = (key: string) => key.replace(/\/+$/, '').replace(new RegExp(`/(
 
 async function fromFolder(storage: Storage, prefix: string, location: string, signal?: AbortSignal): Promise<FoundBackup> {
   const manifest = parseManifest(await text(await storage.read(`${prefix}${MANIFEST}`, signal ? {signal} : {})), `${location}/${MANIFEST}`)
-  return found(storage, prefix, location, manifest, manifest.status === 'suspect')
+  return found(storage, prefix, location, manifest, manifest.status === 'suspect' || (await failedCheck(storage, prefix, manifest.label, signal)))
 }
+
+/** By the evidence that lies with a backup in its place: `<environment>/<label>`. */
+async function failedCheck(storage: Storage, prefix: string, label: string, signal?: AbortSignal): Promise<boolean> {
+  const [holder, folder] = prefix === '' ? [new LocalStorage(dirname(dirname(storage.location))), storage.location] : [storage, prefix.replace(/\/$/, '')]
+  const environment = prefix === '' ? basename(dirname(folder)) : dirname(folder)
+  if (basename(folder) !== label || environment === '' || environment === '.') return false
+  const {level} = await new Repository(holder, environment).open(label, signal ? {signal} : {})
+  return level === 'suspect'
+}
+
+/** What only a run of dr's writes; the lease is there first, the manifest last. */
+const OURS_ALONE = [LEASE, 'recover.sh']
+
+const unfinished = (where: string): DrError => preflightError('restore.unfinished', `${where} is a backup that was not finished: it has no ${MANIFEST}.`, {hints: ['dr list shows the finished backups.']})
 
 /** The folder of a backup, wherever it was copied to; or a file inside it. */
 async function atPath(path: string, shown: string): Promise<FoundBackup> {
   const folder = [MANIFEST, 'toc.dat'].includes(basename(path)) ? dirname(path) : path
   const what = await stat(folder).catch(() => undefined)
   if (what === undefined) throw preflightError('restore.no-backup', `${shown} is neither a label nor a path that exists.`, {hints: ['dr list shows the backups.', 'A label looks like 20261122T020000Z-7f3a.']})
-  const isBackup = what.isDirectory() && (await stat(join(folder, MANIFEST)).catch(() => undefined)) !== undefined
+  const holds = async (name: string) => (await stat(join(folder, name)).catch(() => undefined)) !== undefined
+  const isBackup = what.isDirectory() && (await holds(MANIFEST))
+  if (!isBackup && what.isDirectory() && (isLabel(basename(folder)) || (await Promise.all(OURS_ALONE.map(holds))).includes(true))) throw unfinished(folder)
   if (!isBackup) throw await foreignFile(folder, what.isDirectory())
   const backup = await fromFolder(new LocalStorage(folder), '', folder)
   return {...backup, directory: folder}

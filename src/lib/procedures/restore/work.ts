@@ -2,7 +2,7 @@ import {mkdir, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {readArchiveFile, type Archive} from '../../postgres/archive.ts'
 import {connect, endQuietly, type Client} from '../../postgres/connection.ts'
-import {dropMarkedDatabase, holdRunLock, type RestoreMark} from '../../postgres/create-database.ts'
+import {dropMarkedDatabase, endOtherSessions, holdRunLock, type RestoreMark} from '../../postgres/create-database.ts'
 import {DrError} from '../../errors.ts'
 import {toolAccess, type ToolAccess} from '../../postgres/passfile.ts'
 import {listText, restoreLists, type RestoreLists} from '../../postgres/restore-lists.ts'
@@ -12,11 +12,13 @@ import type {StepIo} from '../../runbook/procedure.ts'
 import {stopwatch, type Timing} from '../../system/stopwatch.ts'
 import type {RunFolder} from '../runs.ts'
 import {Flow} from './flow.ts'
-import {Members} from './members.ts'
+import {inFolder, Members} from './members.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
 const FETCH_LANES = 3
+/** Networks forget a connection that says nothing; some after 350 seconds. */
+const HEARTBEAT_MS = 30_000
 
 /** What one run of a restore holds while it lasts; none of it is in the journal. */
 export class RestoreWork {
@@ -32,6 +34,9 @@ export class RestoreWork {
   #flow: Flow | undefined
   #access: ToolAccess | undefined
   #client: Client | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #beating = false
+  #wasConnected = false
   readonly #options: RestoreOptions
   readonly #run: RunFolder
 
@@ -48,7 +53,7 @@ export class RestoreWork {
   async open(io: StepIo): Promise<Archive> {
     if (this.members.remote) await this.#run.owns(this.#options.stagingDirectory)
     await this.members.open()
-    await mkdir(join(this.#options.runDirectory, 'lists'), {recursive: true, mode: 0o700})
+    await inFolder(this.#options.runDirectory, () => mkdir(join(this.#options.runDirectory, 'lists'), {recursive: true, mode: 0o700}))
     const {members} = this.#options.backup.manifest
     await this.members.assertComplete(members, io.signal)
     for (const member of members) if (member.name === 'toc.dat') await this.members.prove(member, io.signal)
@@ -84,7 +89,7 @@ export class RestoreWork {
   /** A list file for `pg_restore -L`. */
   async list(name: string, entries: readonly ArchiveEntry[]): Promise<string> {
     const path = join(this.#options.runDirectory, 'lists', `${name}.list`)
-    await writeFile(path, listText(entries), {mode: 0o600})
+    await inFolder(this.#options.runDirectory, () => writeFile(path, listText(entries), {mode: 0o600}))
     return path
   }
 
@@ -100,26 +105,33 @@ export class RestoreWork {
     return this.#client
   }
 
-  /** Drops the new database, over a new connection when the first is broken. */
-  async drop(name: string): Promise<void> {
-    await this.#flow?.stop()
+  /** Does what can be done twice over the maintenance connection; over a new one when the first fails. */
+  async persistently(work: (client: Client) => Promise<unknown>): Promise<void> {
     const client = await this.maintenance()
     try {
-      await dropMarkedDatabase(client, name, this.mark)
+      await work(client)
     } catch {
       this.#client = undefined
+      clearInterval(this.#heartbeat)
       await endQuietly(client)
-      await dropMarkedDatabase(await this.maintenance(), name, this.mark)
+      await work(await this.maintenance())
     }
   }
 
-  /** Ends what the run holds, and removes its folders. */
+  /** Drops the new database. */
+  async drop(name: string): Promise<void> {
+    await this.#flow?.stop()
+    await this.persistently((client) => dropMarkedDatabase(client, name, this.mark))
+  }
+
+  /** Ends what the run holds, and removes its folders. Never throws: what ended the run is what must be told. */
   async close(): Promise<void> {
     await this.#flow?.stop()
-    await this.#access?.close()
+    await this.#access?.close().catch(() => {})
+    clearInterval(this.#heartbeat)
     if (this.#client) await endQuietly(this.#client)
-    if (this.members.remote) await rm(this.#options.stagingDirectory, {recursive: true, force: true})
-    await this.#run.remove()
+    if (this.members.remote) await rm(this.#options.stagingDirectory, {recursive: true, force: true}).catch(() => {})
+    await this.#run.remove().catch(() => {})
   }
 
   time<T>(timings: Timing[], phase: string, work: () => Promise<T>): Promise<T> {
@@ -137,8 +149,27 @@ export class RestoreWork {
     for (const setting of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) await client.query(`SET ${setting} = 0`)
     await client.query("SELECT set_config('idle_session_timeout', '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'")
     await client.query('SET default_transaction_read_only = off')
-    await holdRunLock(client, this.mark.run)
+    await this.#lock(client, applicationName)
+    this.#heartbeat = setInterval(() => { void this.#beat(client) }, HEARTBEAT_MS).unref()
     return client
+  }
+
+  /** One at a time: behind a long statement they would pile up. A broken connection is noticed where it is used. */
+  async #beat(client: Client): Promise<void> {
+    if (this.#beating) return
+    this.#beating = true
+    await client.query('SELECT 1').catch(() => {})
+    this.#beating = false
+  }
+
+  /** After a cut the server may still keep the first session of this run, with the lock: it is ended. */
+  async #lock(client: Client, applicationName: string): Promise<void> {
+    if (this.#wasConnected) await endOtherSessions(client, applicationName)
+    await holdRunLock(client, this.mark.run).catch((error: unknown) => {
+      // Only this run holds its lock: the session that is about to end.
+      if (!this.#wasConnected || !(error instanceof DrError)) throw error
+    })
+    this.#wasConnected = true
   }
 }
 

@@ -82,12 +82,13 @@ function compareRows({tables}: Manifest, name: string, rows: number | undefined)
 
 /** A line of a table of large objects is `OID FILE`, the file without the suffix of its compression. */
 function largeObjectFindings(manifest: Manifest, lists: readonly string[]): Finding[] {
-  const members = manifest.members.filter(({name}) => kindOfMember(name) === 'large-object').map(({name}) => name.replace(/(\.dat)\.\w+$/, '$1'))
+  const members = new Set(manifest.members.filter(({name}) => kindOfMember(name) === 'large-object').map(({name}) => name.replace(/(\.dat)\.\w+$/, '$1')))
   const listed = lists.flatMap((list) => list.split('\n').filter((line) => line !== '').map((line) => line.slice(line.indexOf(' ') + 1)))
+  const known = new Set(listed)
   const wrong = (subject: string, message: string): Finding => ({code: 'verify.large-object', severity: 'error', subject, message})
   return [
-    ...listed.filter((name) => !members.includes(name)).map((name) => wrong(name, 'is a large object that the archive names, but not a member')),
-    ...members.filter((name) => !listed.includes(name)).map((name) => wrong(name, 'is a large object that the archive does not name')),
+    ...listed.filter((name) => !members.has(name)).map((name) => wrong(name, 'is a large object that the archive names, but not a member')),
+    ...[...members].filter((name) => !known.has(name)).map((name) => wrong(name, 'is a large object that the archive does not name')),
     ...(listed.length === manifest.largeObjects ? [] : [wrong('', `${listed.length} large objects are in the archive, the manifest says ${manifest.largeObjects}`)]),
   ]
 }

@@ -2,6 +2,7 @@ import type {Finding} from '../../checks/finding.ts'
 import {DrError} from '../../errors.ts'
 import {dataEntries, parseArchive} from '../../postgres/archive.ts'
 import {CopyText} from './copy-text.ts'
+import {isInserted} from './foreign.ts'
 import {kindOfMember} from './member.ts'
 import {TarReader, type TarEntry} from './tar.ts'
 
@@ -11,6 +12,7 @@ import {TarReader, type TarEntry} from './tar.ts'
 export class TarArchive {
   readonly #names = new Set<string>()
   readonly #open = new Set<string>()
+  readonly #inserted = new Set<string>()
   readonly #toc: Buffer[] = []
   readonly #lists: Buffer[] = []
   readonly #reader = new TarReader((entry, piece) => { this.#take(entry, piece) })
@@ -18,6 +20,11 @@ export class TarArchive {
 
   add(chunk: Buffer): void {
     this.#reader.add(chunk)
+  }
+
+  /** Whether a table's data is written as INSERT; known at the end. */
+  get hasInserts(): boolean {
+    return this.#inserted.size > 0
   }
 
   /** What is wrong with it; throws `StreamTrouble` when its end is missing. */
@@ -29,7 +36,7 @@ export class TarArchive {
       const named = [...this.#tables(), ...this.#largeObjects()]
       return [
         ...named.filter((name) => !this.#names.has(name)).map((name) => wrong('verify.missing', name, 'is missing: toc.dat names it')),
-        ...[...this.#open].map((name) => wrong('verify.copy-end', name, 'has no end: rows are missing')),
+        ...[...this.#open].filter((name) => !this.#inserted.has(name)).map((name) => wrong('verify.copy-end', name, 'has no end: rows are missing')),
       ]
     } catch (error) {
       if (error instanceof DrError) return [wrong('verify.toc', 'toc.dat', `cannot be read: ${error.message}`)]
@@ -38,7 +45,9 @@ export class TarArchive {
   }
 
   #tables(): string[] {
-    return dataEntries(parseArchive(Buffer.concat(this.#toc))).flatMap(({kind, file = '', dumpId}) => {
+    return dataEntries(parseArchive(Buffer.concat(this.#toc))).flatMap((entry) => {
+      const {kind, file = '', dumpId} = entry
+      if (isInserted(entry)) this.#inserted.add(file)
       if (kind !== 'BLOBS') return [file]
       // Up to PostgreSQL 16 there is one list for all large objects.
       return this.#names.has('blobs.toc') ? [] : [`blobs_${dumpId}.toc`]

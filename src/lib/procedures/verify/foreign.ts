@@ -2,6 +2,7 @@ import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Finding} from '../../checks/finding.ts'
 import {preflightError} from '../../errors.ts'
+import type {ArchiveEntry} from '../../postgres/archive.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import {readHead, sniff, type DumpKind, type Sniffed} from '../../repository/foreign.ts'
 import {runTool} from '../../system/tool.ts'
@@ -24,6 +25,11 @@ const names: Readonly<Record<DumpKind, string>> = {
 }
 
 export const wrong = (code: string, message: string, subject = ''): Finding => ({code, severity: 'error', subject, message})
+
+/** pg_dump --inserts and its like write no COPY, and so no end of the data. */
+export const isInserted = ({kind, copyStatement}: Pick<ArchiveEntry, 'kind' | 'copyStatement'>): boolean => kind === 'TABLE DATA' && (copyStatement ?? '') === ''
+
+export const endsOfData = (someInserted: boolean): string => (someInserted ? 'but of tables that are written as INSERT the end of the data cannot be told' : 'and the data of every table has its end')
 
 /** Verifies a dump that dr did not make as far as its kind allows, and says in `result.extent` how far that was. */
 export async function verifyForeign(place: ForeignPlaceOf, result: Verified, io: ForeignIo): Promise<void> {
@@ -54,9 +60,10 @@ async function verifySql(place: SizedPlace, found: Sniffed, result: Verified, io
   let tail = Buffer.alloc(0)
   const keep = (chunk: Buffer) => { tail = Buffer.concat([tail, chunk.subarray(-TAIL)]).subarray(-TAIL) }
   if (!(await read(place, found, result, io, keep))) return
-  result.extent = `${names[found.kind]}: ${through(found)}, and it ends as pg_dump ends one; nothing was executed, and there is no manifest to compare with`
   const what = found.kind === 'cluster' ? 'PostgreSQL database cluster dump complete' : 'PostgreSQL database dump complete'
-  if (!endsWith(tail.toString('latin1'), what)) result.findings.push(wrong('verify.end', `does not end with the line «-- ${what}»: it is cut off, or something follows it`))
+  const ends = endsWith(tail.toString('latin1'), what)
+  result.extent = `${names[found.kind]}: ${through(found)}${ends ? ', and it ends as pg_dump ends one' : ''}; nothing was executed, and there is no manifest to compare with`
+  if (!ends) result.findings.push(wrong('verify.end', `does not end with the line «-- ${what}»: it is cut off, or something follows it`))
 }
 
 const TAIL = 4096
@@ -91,7 +98,8 @@ async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, re
 async function verifyTar(place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo): Promise<void> {
   const archive = new TarArchive()
   if (!(await read(place, found, result, io, (chunk) => { archive.add(chunk) }, () => { result.findings.push(...archive.end()) }))) return
-  result.extent = `${names.tar}: ${through(found)}, every file that its table of contents names is there, and the data of every table has its end; nothing was loaded, and there is no manifest to compare the rows with`
+  const contents = result.findings.length === 0 ? `, every file that its table of contents names is there, ${endsOfData(archive.hasInserts)}` : ''
+  result.extent = `${names.tar}: ${through(found)}${contents}; nothing was loaded, and there is no manifest to compare the rows with`
 }
 
 /** pg_restore needs a file; a local one that is not compressed once more is used where it lies. */

@@ -51,16 +51,37 @@ function checkStep(options: VerifyOptions, found: readonly Found[]): Step<Verify
     byHand: () => checkByHand(options),
     async run(state, io) {
       const meter = new Meter(io)
+      const failures: DrError[] = []
       for (const [index, one] of found.entries()) {
         const result = state.verified[index]
         if (result === undefined) throw new Error('There is a result for each place.')
         if (found.length > 1) meter.note = `${index + 1} of ${found.length}: ${result.label} (${result.storage})`
-        await stopwatch(result.timings).time('all', () => (one.kind === 'backup' ? verifyBackup(one.place, result, options, meter, io.signal) : verifyForeign(one.place, result, {options, meter, signal: io.signal})))
-        result.ok = !result.findings.some(({severity}) => severity === 'error')
-        if (one.kind === 'backup') await writeEvidence(one, result, options, io)
+        try {
+          await check(one, result, options, meter, io)
+        } catch (error) {
+          failures.push(brokenOff(error, result, state, io))
+        }
       }
+      state.verified = state.verified.filter(({ok}) => ok !== null)
+      if (state.verified.length === 0 && failures[0] !== undefined) throw failures[0]
     },
   }
+}
+
+async function check(one: Found, result: Verified, options: VerifyOptions, meter: Meter, io: StepIo): Promise<void> {
+  const {signal} = io
+  await stopwatch(result.timings).time('all', () => (one.kind === 'backup' ? verifyBackup(one.place, result, options, meter, signal) : verifyForeign(one.place, result, {options, meter, signal})))
+  result.ok = !result.findings.some(({severity}) => severity === 'error')
+  if (one.kind === 'backup') await writeEvidence(one, result, options, io)
+}
+
+/** A store that breaks off says nothing about the backup, and the other places can be looked at all the same. */
+function brokenOff(error: unknown, {location}: Verified, state: VerifyState, io: StepIo): DrError {
+  io.signal.throwIfAborted()
+  if (!(error instanceof DrError)) throw error
+  state.unreachable.push({location, code: error.code, message: error.message, hints: error.hints})
+  io.notice(`Not verified: ${location}: ${error.message}`)
+  return error
 }
 
 /** A place that cannot be written to is verified all the same. */

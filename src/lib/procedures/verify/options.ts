@@ -60,6 +60,6 @@ export interface VerifyState {
   level: VerifyLevel
   environment: string
   verified: Verified[]
-  /** Storages that could not be asked for the backup. */
+  /** Storages that could not be asked for the backup, and places that could not be read to their end. */
   unreachable: {location: string; code: string; message: string; hints: readonly string[]}[]
 }

@@ -35,11 +35,12 @@ function tableFindings({entries}: Archive, {tables, materializedViews}: Manifest
   const keys = (kind: string) => new Set(entries.filter((entry) => entry.kind === kind).map(({schema = '', tag}) => keyOf(schema, tag)))
   const defined = keys('TABLE')
   const filled = keys('TABLE DATA')
+  const views = keys('MATERIALIZED VIEW')
   const known = new Set(tables.map(({schema, name}) => keyOf(schema, name)))
   return [
     ...tables.filter(({schema, name}) => !defined.has(keyOf(schema, name)) && !filled.has(keyOf(schema, name))).map(({schema, name}) => wrong('verify.table', `${schema}.${name}`, 'is in the manifest, but not in toc.dat')),
     ...entries.filter(({kind, schema = '', tag}) => kind === 'TABLE' && !known.has(keyOf(schema, tag))).map(({schema = '', tag}) => wrong('verify.table', `${schema}.${tag}`, 'is in toc.dat, but not in the manifest')),
-    ...materializedViews.filter(({schema, name}) => !keys('MATERIALIZED VIEW').has(keyOf(schema, name))).map(({schema, name}) => wrong('verify.table', `${schema}.${name}`, 'is a materialized view of the manifest, but not in toc.dat')),
+    ...materializedViews.filter(({schema, name}) => !views.has(keyOf(schema, name))).map(({schema, name}) => wrong('verify.table', `${schema}.${name}`, 'is a materialized view of the manifest, but not in toc.dat')),
   ]
 }
 

@@ -53,11 +53,16 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 /** The running cluster of a folder, once it accepts connections; undefined when none runs there. */
 export async function runningCluster(directory: string): Promise<Cluster | undefined> {
-  const data = join(directory, 'data')
-  const running = await runningPostmaster(data)
+  const cluster = await presentCluster(directory)
+  if (cluster) await accepts(cluster.url(), () => runningPostmaster(join(directory, 'data')).then((found) => found !== undefined))
+  return cluster
+}
+
+/** The cluster of a folder whose server process is there, whether it accepts connections or not. Waits for nothing. */
+export async function presentCluster(directory: string): Promise<Cluster | undefined> {
+  const running = await runningPostmaster(join(directory, 'data'))
   if (!running) return undefined
   const password = (await readFile(join(directory, 'password'), 'utf8')).trim()
-  await accepts(urlOf(running.port, password), () => runningPostmaster(data).then((found) => found !== undefined))
   return {
     ...running,
     directory,

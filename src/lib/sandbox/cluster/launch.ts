@@ -87,6 +87,9 @@ export async function accepts(url: string, alive: () => Promise<boolean>): Promi
   }
 }
 
+/** Whether a query is answered now. */
+export const answers = async (url: string): Promise<boolean> => (await answer(url)) === undefined
+
 const answer = (url: string): Promise<unknown> => withClient(url, {}, (client) => client.query('SELECT 1')).then(() => undefined, (error: unknown) => error)
 
 /** A port of 127.0.0.1 that nobody listens on at this moment. */

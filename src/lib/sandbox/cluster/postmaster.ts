@@ -1,4 +1,4 @@
-import {readFile, rm} from 'node:fs/promises'
+import {readFile, readlink, realpath, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {processAlive, processCommand} from '../../system/service.ts'
 
@@ -8,16 +8,16 @@ export interface Postmaster {
   port: number
 }
 
-/** Reads the lock file of a data folder. Undefined when no server runs there: no file, a dead pid, or a pid that is another program now. */
+/** Reads the lock file of a data folder. Undefined when no server runs there: no file, a dead pid, or a pid that is another program or another server now. */
 export async function runningPostmaster(data: string): Promise<Postmaster | undefined> {
   const [pid, port] = await lockFile(data)
-  return pid > 0 && port > 0 && (await isServer(pid)) ? {pid, port} : undefined
+  return pid > 0 && port > 0 && (await isServerOf(data, pid)) ? {pid, port} : undefined
 }
 
 /** PostgreSQL takes a dead server's pid for alive when another process of its account has it now. */
 export async function removeStaleLock(data: string): Promise<void> {
   const [pid] = await lockFile(data)
-  if (pid > 0 && !(await isServer(pid))) await rm(join(data, 'postmaster.pid'), {force: true})
+  if (pid > 0 && !(await isServerOf(data, pid))) await rm(join(data, 'postmaster.pid'), {force: true})
 }
 
 async function lockFile(data: string): Promise<[pid: number, port: number]> {
@@ -25,8 +25,12 @@ async function lockFile(data: string): Promise<[pid: number, port: number]> {
   return [Number(lines[0]), Number(lines[3])]
 }
 
-async function isServer(pid: number): Promise<boolean> {
+/** A server works in its data folder, and was started with its name. What cannot be seen at all is taken for the server. */
+async function isServerOf(data: string, pid: number): Promise<boolean> {
   if (!processAlive(pid)) return false
   const command = await processCommand(pid)
-  return command === undefined || command.includes('postgres')
+  if (command === undefined) return true
+  if (!command.includes('postgres')) return false
+  const real = await realpath(data).catch(() => data)
+  return command.includes(data) || command.includes(real) || (await readlink(`/proc/${pid}/cwd`).catch(() => undefined)) === real
 }

@@ -5,8 +5,7 @@ import {join} from 'node:path'
 import {unreachableError} from '../../../../src/lib/errors.ts'
 import {connect, endQuietly, rowOf, type Client} from '../../../../src/lib/postgres/connection.ts'
 import {Repository} from '../../../../src/lib/repository/repository.ts'
-import type {Storage} from '../../../../src/lib/repository/storage/storage.ts'
-import {keysOf, localRepository, removeFolder, runBackup, temporaryFolder, type BackupSetting} from '../../../support/backup.ts'
+import {failing, keysOf, localRepository, removeFolder, runBackup, temporaryFolder, type BackupSetting} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {clientTools} from '../../../support/tools.ts'
 
@@ -126,6 +125,18 @@ describe('dr backup', () => {
     expect(again.state.findings.map(({code}) => code)).to.deep.equal(['backup.shrunk'])
   })
 
+  it('does not compare with a backup of another database', async () => {
+    await run()
+    const other = await cluster.createDatabase('backup_test_other')
+    const {state, notices} = await run({url: other})
+    expect(state).to.include({status: 'good'})
+    expect(state.findings.map(({code, severity}) => [code, severity])).to.deep.equal([['backup.other-source', 'info']])
+    expect(notices.some((text) => text.includes('backup_test'))).to.equal(true)
+    const {manifest} = await new Repository(localRepository(directory), 'development').open(state.label ?? '')
+    expect(manifest.suspicions).to.deep.equal([])
+    expect(manifest.tables, 'an empty database is backed up too').to.deep.equal([])
+  })
+
   it('goes to the other destination when one cannot be reached from the start', async () => {
     const good = localRepository(directory)
     const lost = new Proxy(localRepository(join(directory, 'other')), {get: (inner, name) => (name === 'check' ? () => Promise.reject(unreachableError('storage.unreachable', 'gone')) : Reflect.get(inner, name, inner) as unknown)})
@@ -216,16 +227,3 @@ describe('dr backup', () => {
     expect(data.length).to.be.lessThan(100)
   })
 })
-
-/** A storage that is lost at keys of one's choice. */
-function failing(storage: Storage, at: (key: string) => boolean): Storage {
-  const lost = () => Promise.reject(unreachableError('storage.unreachable', 'lost'))
-  return new Proxy(storage, {
-    get(inner, name) {
-      const value: unknown = Reflect.get(inner, name, inner)
-      if (typeof value !== 'function') return value
-      const method = value as (...args: unknown[]) => unknown
-      return (...args: unknown[]) => ((name === 'put' || name === 'putFile') && at(String(args[0])) ? lost() : method.apply(inner, args))
-    },
-  })
-}

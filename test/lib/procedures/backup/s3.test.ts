@@ -1,9 +1,9 @@
 import {CreateMultipartUploadCommand, S3Client} from '@aws-sdk/client-s3'
 import {expect} from 'chai'
 import {spawnSync} from 'node:child_process'
-import {hostname} from 'node:os'
 import {connect, endQuietly} from '../../../../src/lib/postgres/connection.ts'
 import {Repository} from '../../../../src/lib/repository/repository.ts'
+import {ownIdentity} from '../../../../src/lib/system/process-identity.ts'
 import {keysOf, localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster} from '../../../support/cluster.ts'
 import {credentials, s3Fixture} from '../../../support/s3-storage.ts'
@@ -73,23 +73,41 @@ describe('dr backup to S3', function () {
     expect(await keysOf(storage)).to.deep.equal([])
   })
 
-  it('clears away what a killed run of this host left, parts included, and nothing of others', async () => {
+  it('clears away what a killed run left, parts included, and nothing that may be of a living one', async () => {
     const storage = s3.storage()
-    const lease = (pid: number, host: string) => JSON.stringify({run: 'r', host, pid, renewedAt: new Date().toISOString(), expiresAt: new Date(Date.now() + 600_000).toISOString()})
-    const dead = spawnSync('true').pid
-    const at = (label: string) => `development/${label}/`
-    await storage.put(`${at('20260101T000000Z-dead')}lease.json`, lease(dead, hostname()))
-    await storage.put(`${at('20260101T000000Z-dead')}toc.dat`, 'begun')
-    await storage.put(`${at('20260101T000001Z-a11e')}lease.json`, lease(process.pid, hostname()))
-    await storage.put(`${at('20260101T000002Z-07e2')}lease.json`, lease(dead, 'another.host'))
+    const lease = (holder: object, expiresIn = 600_000) => JSON.stringify({run: 'r', ...ownIdentity(), ...holder, renewedAt: new Date().toISOString(), expiresAt: new Date(Date.now() + expiresIn).toISOString()})
+    const {pid} = spawnSync('true')
+    const left: Record<string, string> = {
+      '20260101T000000Z-dead': lease({pid, ticks: '1'}),
+      '20260101T000001Z-a11e': lease({}),
+      '20260101T000002Z-07e2': lease({pid, host: 'another.host', boot: 'another'}),
+      '20260101T000003Z-c012': lease({pid, ticks: '1', pidNamespace: 'pid:[1]'}),
+      '20260101T000004Z-01d0': lease({pid, host: 'another.host', boot: 'another'}, -2 * 3_600_000),
+    }
+    const folder = (label: string) => `development/${label}/`
+    for (const [label, text] of Object.entries(left)) {
+      await storage.put(`${folder(label)}lease.json`, text)
+      await storage.put(`${folder(label)}toc.dat`, 'begun')
+    }
     const client = new S3Client({region: 'us-east-1', endpoint: s3.server.endpoint, forcePathStyle: true, credentials})
-    for (const label of ['20260101T000000Z-dead', '20260101T000002Z-07e2']) await client.send(new CreateMultipartUploadCommand({Bucket: 'backups', Key: `team/dr/${at(label)}1.dat.zst`}))
+    for (const label of ['20260101T000000Z-dead', '20260101T000002Z-07e2']) await client.send(new CreateMultipartUploadCommand({Bucket: 'backups', Key: `team/dr/${folder(label)}1.dat.zst`}))
     client.destroy()
     const {notices, error} = await runBackup({url, directory, storages: [storage]})
     expect(error).to.equal(undefined)
-    expect(notices.some((text) => text.includes('20260101T000000Z-dead'))).to.equal(true)
-    expect((await new Repository(storage, 'development').unfinished()).map(({label}) => label)).to.deep.equal(['20260101T000002Z-07e2', '20260101T000001Z-a11e'])
+    expect(notices.filter((text) => text.includes('-dead') || text.includes('-01d0'))).to.have.length(2)
+    expect((await new Repository(storage, 'development').unfinished()).map(({label}) => label)).to.deep.equal(['20260101T000003Z-c012', '20260101T000002Z-07e2', '20260101T000001Z-a11e'])
     expect((await storage.abandonedUploads(0)).map(({key}) => key)).to.deep.equal(['development/20260101T000002Z-07e2/1.dat.zst'])
+  })
+
+  it('goes on when what a killed run left may not be removed', async () => {
+    const storage = s3.storage()
+    const {pid} = spawnSync('true')
+    await storage.put('development/20260101T000000Z-dead/lease.json', JSON.stringify({run: 'r', ...ownIdentity(), pid, ticks: '1', renewedAt: new Date().toISOString(), expiresAt: new Date().toISOString()}))
+    s3.server.faults.add({match: {operation: 'DeleteObject'}, times: 1000, action: {status: 403, code: 'AccessDenied'}})
+    const {notices, error, state} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.equal(undefined)
+    expect(state.status).to.equal('good')
+    expect(notices.join('\n')).to.contain('s3:DeleteObject')
   })
 
   it('names a bucket that is not there before anything is dumped', async () => {

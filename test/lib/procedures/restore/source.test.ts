@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {mkdir, writeFile} from 'node:fs/promises'
+import {mkdir, rename, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {gzipSync} from 'node:zlib'
 import {loadConfig} from '../../../../src/lib/config/load.ts'
@@ -37,10 +37,10 @@ describe('which backup a restore takes', () => {
     return directory
   }
 
-  async function find(wanted: WantedBackup, {bucket = true, openS3}: {bucket?: boolean; openS3?: FindOptions['openS3']} = {}) {
+  async function find(wanted: WantedBackup, {bucket = true, openS3, openLocal}: {bucket?: boolean; openS3?: FindOptions['openS3']; openLocal?: FindOptions['openLocal']} = {}) {
     const {config} = await loadConfig({env: bucket ? {AWS_S3_BUCKET: 'bkt'} : {}, cwd: folder.path, configDir: folder.path, dataDir: folder.path, flags: {environment: 'production'}})
     const s3 = (prefix = 'dr'): Promise<Storage> => Promise.resolve(Object.assign(new LocalStorage(join(roots().bucket, prefix)), {kind: 's3' as const}))
-    return findBackup(wanted, {config, cwd: folder.path, openLocal: () => Promise.resolve(new LocalStorage(roots().local)), openS3: openS3 ?? s3, signal: new AbortController().signal})
+    return findBackup(wanted, {config, cwd: folder.path, openLocal: openLocal ?? (() => Promise.resolve(new LocalStorage(roots().local))), openS3: openS3 ?? s3, signal: new AbortController().signal})
   }
 
   beforeEach(async () => {
@@ -67,6 +67,64 @@ describe('which backup a restore takes', () => {
   it('is a suspect one when it is named, with a word on it', async () => {
     await put(roots().local, label(3), {status: 'suspect', suspicions: ['leads: no rows']})
     expect((await find({backup: label(3)})).notices.join()).to.contain('leads: no rows')
+  })
+
+  const failCheck = async (directory: string) => {
+    await mkdir(join(directory, 'evidence'))
+    await writeFile(join(directory, 'evidence', '20261122T031500000Z-verified.json'), serializeEvidence({kind: 'verified', at, level: 'full', ok: false, by: 'test'}))
+  }
+
+  it('is the copy that is not suspect, and the suspect one when there is no other', async () => {
+    await failCheck(await put(roots().local, label(6)))
+    expect((await find({backup: label(6)})).suspect).to.equal(true)
+    const good = await put(join(roots().bucket, 'dr'), label(6))
+    const {location, suspect, notices} = await find({backup: label(6)})
+    expect({location, suspect}).to.deep.equal({location: good, suspect: false})
+    expect(notices.join()).to.contain('is suspect').and.contain(roots().local)
+  })
+
+  it('is known as suspect by its evidence when it is named by path or key, too', async () => {
+    const directory = await put(roots().local, label(6))
+    await failCheck(directory)
+    await failCheck(await put(join(roots().bucket, 'dr'), label(7)))
+    expect((await find({backup: directory})).suspect).to.equal(true)
+    expect((await find({s3: `dr/production/${label(7)}`})).suspect).to.equal(true)
+    expect((await find({s3: `dr/production/${label(2)}`})).suspect).to.equal(false)
+  })
+
+  it('is found in the bucket in a folder of any name', async () => {
+    const directory = await put(join(roots().bucket, 'dr'), label(8))
+    await rename(directory, join(roots().bucket, 'kept'))
+    expect((await find({s3: 'kept'})).manifest.label).to.equal(label(8))
+  })
+
+  it('is called unfinished without its manifest, and no foreign archive', async () => {
+    for (const file of ['lease.json', 'recover.sh']) {
+      for (const root of [join(folder.path, 'some'), join(roots().bucket, 'some')]) {
+        await mkdir(root, {recursive: true})
+        await writeFile(join(root, 'toc.dat'), 'PGDMP')
+        await writeFile(join(root, file), '')
+      }
+      expect(await drErrorOf(find({backup: 'some'}))).to.include({code: 'restore.unfinished', exitCode: 3})
+      expect(await drErrorOf(find({s3: 'some'}))).to.include({code: 'restore.unfinished', exitCode: 3})
+      for (const root of [folder.path, roots().bucket]) await rm(join(root, 'some', file))
+    }
+  })
+
+  it('with a damaged manifest is not offered by name, but by recover.sh', async () => {
+    const directory = await put(roots().local, label(3))
+    await writeFile(join(directory, 'manifest.json'), '{}')
+    await put(roots().local, label(1), {status: 'suspect', suspicions: ['x']})
+    const {hints} = await drErrorOf(find({}, {bucket: false}))
+    expect(hints.join('\n')).to.contain(`dr restore ${label(1)}`).and.contain('recover.sh').and.not.contain(`dr restore ${label(3)}`)
+    expect((await drErrorOf(find({backup: label(3)}, {bucket: false}))).hints.join()).to.contain('recover.sh')
+  })
+
+  it('is looked for past a folder that is not mounted, with a word on it', async () => {
+    const gone = {openLocal: () => Promise.resolve(new LocalStorage(join(folder.path, 'not mounted'), {mustExist: true}))}
+    expect((await find({}, gone)).notices.join()).to.contain('not mounted')
+    expect((await find({backup: label(2)}, gone)).manifest.label).to.equal(label(2))
+    expect(await drErrorOf(find({backup: label(1)}, gone))).to.include({code: 'storage.no-bucket'})
   })
 
   it('is none when all are suspect', async () => {

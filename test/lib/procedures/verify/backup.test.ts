@@ -89,6 +89,26 @@ describe('dr verify of a backup', () => {
     expect(await readdir(join(made.directory, 'run'))).to.deep.equal([])
   })
 
+  it('goes on with the other places when a store breaks off in one, and fails when it does in all', async () => {
+    await made.take('zstd:1')
+    const newer = '20991122T020000Z-0001'
+    await cp(made.folder, join(made.directory, 'backups', 'development', newer), {recursive: true})
+    const breaking = (broken: (key: string) => boolean) => new Proxy(made.storage(), {
+      get: (target, property) => {
+        if (property === 'kind') return 's3'
+        if (property === 'read') return (key: string) => (broken(key) ? Promise.reject(storageError('storage.unreachable')) : target.read(key))
+        const value: unknown = Reflect.get(target, property, target)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    const all = (broken: (key: string) => boolean) => verify({wanted: {kind: 'all'}, storages: [breaking(broken)], directory: made.directory})
+    const state = await all((key) => key.includes(newer) && key.endsWith('.zst'))
+    expect(state.verified.map(({label, ok}) => [label, ok])).to.deep.equal([[made.label, true]])
+    expect(state.unreachable.map(({location, code}) => [location, code])).to.deep.equal([[join(made.directory, 'backups', 'development', newer), 'storage.unreachable']])
+    expect(state.notices.join('\n')).to.include(newer)
+    expect(await drErrorOf(all((key) => key.endsWith('.zst')))).to.include({code: 'storage.unreachable'})
+  })
+
   it('tells a file that cannot be read from a store that cannot be reached', async () => {
     await made.take('zstd:1')
     const name = await made.dataOf('leads')

@@ -17,6 +17,7 @@ describe('dr verify of a dump that dr did not make', () => {
   let home = ''
   let directory = ''
   let bin = ''
+  let url = ''
   const dumps = new Map<string, Buffer>()
   let archive = ''
 
@@ -26,7 +27,7 @@ describe('dr verify of a dump that dr did not make', () => {
     directory = join(home, 'dumps')
     await mkdir(directory)
     bin = await clientTools(18)
-    const url = await smallDatabase('verify_foreign_test')
+    url = await smallDatabase('verify_foreign_test')
     const dump = (...args: string[]) => execFileSync(join(bin, 'pg_dump'), [...args, url], {maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore']})
     for (const [name, flag] of [['custom', '-Fc'], ['tar', '-Ft'], ['plain', '-Fp']] as const) dumps.set(name, dump(flag))
     dumps.set('cluster', execFileSync(join(bin, 'pg_dumpall'), ['--globals-only', '-d', url], {stdio: ['ignore', 'pipe', 'ignore']}))
@@ -84,6 +85,14 @@ describe('dr verify of a dump that dr did not make', () => {
     expect(errorsOf(await check('more.zst'))).to.deep.equal(['verify.compression'])
   })
 
+  it('does not say of a dump that is cut off that it ends as pg_dump ends one', async () => {
+    const whole = dumps.get('plain') ?? Buffer.alloc(0)
+    await writeFile(join(directory, 'cut.sql'), whole.subarray(0, whole.length - 200))
+    const {verified: [result]} = await check('cut.sql')
+    expect(result?.findings.map(({code}) => code)).to.deep.equal(['verify.end'])
+    expect(result?.extent).to.include('read to its end').and.not.include('ends as')
+  })
+
   it('reads only the first bytes when quick, and says so', async () => {
     await writeFile(join(directory, 'quick'), gzipSync(dumps.get('custom') ?? Buffer.alloc(0)).subarray(0, 5000))
     const {verified: [result]} = await check('quick', 'quick')
@@ -131,6 +140,25 @@ describe('dr verify of a dump that dr did not make', () => {
     await rm(join(archive, data))
     await writeFile(join(archive, 'toc.dat'), 'PGDMP')
     expect(errorsOf(await check('archive', 'full', storage))).to.deep.equal(['toc.dat verify.toc'])
+  })
+
+  it('passes dumps that pg_dump wrote as INSERT, says that their end cannot be told, and misses a file of them', async () => {
+    const folder = join(home, 'inserts')
+    for (const flags of [['--inserts'], ['--column-inserts'], ['--rows-per-insert=100']]) {
+      const dump = (...args: string[]) => execFileSync(join(bin, 'pg_dump'), [...args, ...flags, url], {maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore']})
+      dump('-Fd', '-Z', 'gzip:1', '-f', folder)
+      await writeFile(join(directory, 'inserts.tar'), dump('-Ft'))
+      for (const state of [await check('inserts', 'full', new LocalStorage(home)), await check('inserts.tar')]) {
+        expect(errorsOf(state), flags[0]).to.deep.equal([])
+        expect(state.verified[0]?.extent).to.include('written as INSERT')
+      }
+      const data = (await readdir(folder)).find((name) => /^\d+\.dat/.test(name)) ?? ''
+      await rm(join(folder, data))
+      const missing = await check('inserts', 'full', new LocalStorage(home))
+      expect(errorsOf(missing)).to.deep.equal([`${data.replace('.gz', '')} verify.missing`])
+      expect(missing.verified[0]?.extent).not.to.include('is there and')
+      await rm(folder, {recursive: true})
+    }
   })
 
   it('verifies a dump in a bucket, and leaves nothing of it on the disk', async () => {
