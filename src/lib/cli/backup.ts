@@ -41,11 +41,11 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
 
 /** What an operator wants to know of a finished backup, and what may come next. */
 export async function backupReport(state: BackupState, totalMs: number): Promise<string[]> {
-  const [{bytes, duration, number}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
+  const [{bytes, count, duration, number}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
   const places = (state.proofs ?? []).map(({destination, proof}) => `${destination} (${proof === 'reread' ? 'read back and hashed' : 'SHA-256 checked by the store'})`)
   const lines = [
     `${number(state.rows ?? 0)} rows in ${number(state.tables ?? 0)} tables, ${bytes(state.archiveBytes ?? 0)}, ${duration(totalMs)}; at ${places.join(' and ')}`,
-    ...(state.status === 'suspect' ? [`Suspect: ${state.findings.length} ${state.findings.length === 1 ? 'thing differs' : 'things differ'} from the last good backup ${state.lastGood?.label ?? ''}. If that is right: dr backup --accept`] : []),
+    ...(state.status === 'suspect' ? [`Suspect: ${count(state.findings.filter(({severity}) => severity === 'warning').length, 'thing differs', 'things differ')} from the last good backup ${state.lastGood?.label ?? ''}. If that is right: dr backup --accept`] : []),
     `Next: dr verify ${state.label ?? ''}`,
   ]
   const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined

@@ -1,12 +1,11 @@
-import {hostname} from 'node:os'
 import {DrError} from '../errors.ts'
 import type {Level} from '../repository/evidence.ts'
 import {isLabel} from '../repository/label.ts'
 import {isDead} from '../repository/lease.ts'
+import {surelyEnded} from '../system/process-identity.ts'
 import {Repository, type BackupEntry} from '../repository/repository.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import {isGood, listedBackup, objectiveOf, type ListedBackup, type Objective} from '../report/listed-backup.ts'
-import {isAlive} from './runs.ts'
 import {listForeign, type ForeignPlace, type ListedForeign} from './list-foreign.ts'
 
 /** The repositories of one environment, and how old its newest good backup may be. */
@@ -172,6 +171,6 @@ async function guarded<T, R>(items: readonly T[], storageOf: (item: T) => Storag
 async function unfinishedOf(repository: Repository, {now, signal}: ListOptions): Promise<ListedUnfinished[]> {
   const {environment, storage} = repository
   return (await repository.unfinished({signal})).map(({label, location, bytes, lastChange, lease}) => ({
-    label, environment, storage: storage.kind, location, bytes, lastChange: lastChange?.toISOString() ?? null, running: lease !== undefined && !isDead(lease, now) && (lease.host !== hostname() || isAlive(lease.pid)),
+    label, environment, storage: storage.kind, location, bytes, lastChange: lastChange?.toISOString() ?? null, running: lease !== undefined && !isDead(lease, now) && !surelyEnded(lease),
   }))
 }

@@ -73,15 +73,6 @@ async function isAbandoned(directory: string, owner: Owner): Promise<boolean> {
   return Date.now() - (await stat(join(directory, OWNER))).mtimeMs > SILENT
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 async function readOwner(directory: string): Promise<Owner | undefined> {
   try {
     return JSON.parse(await readFile(join(directory, OWNER), 'utf8')) as Owner

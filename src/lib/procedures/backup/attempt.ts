@@ -1,6 +1,6 @@
 import {mkdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {lockedError, verificationError, type DrError} from '../../errors.ts'
+import {messageOf, lockedError, verificationError, type DrError} from '../../errors.ts'
 import {dataEntries, readArchiveFile, type Archive} from '../../postgres/archive.ts'
 import {dumpArguments, startDump, type FinishedItem} from '../../postgres/dump.ts'
 import {startMonitor, type BlockedSession, type Monitor} from '../../postgres/monitor.ts'
@@ -65,6 +65,7 @@ export async function attempt(given: AttemptOptions): Promise<Copied> {
   const yieldTo = (session: BlockedSession) => { stop.abort(new Yielded(session)) }
   const monitor = await startMonitor(options.target, {
     applicationName, blockedLimitMs: options.config.backup.blockedLimitMs, onBlocked: yieldTo, onCopies: (copies) => { progress.copies(copies) },
+    onLost: (error) => { io.notice(`Nobody watches any more whom the backup blocks: ${messageOf(error)} A migration would wait until its end.`) },
   })
   // A blocked session waits for the leader's locks as much as for the dump's: end both on the server, at once.
   const release = () => { void monitor.endSessions() }
