@@ -64,16 +64,17 @@ function laterLabel(): string {
 export async function runBackup(setting: BackupSetting): Promise<BackupOutcome> {
   const {directory, toolsMajor = 18} = setting
   const loaded = await loadConfig({env: {}, cwd: directory, configDir: directory, dataDir: directory, flags: {environment: setting.environment}})
-  const tools = await clientTools(toolsMajor)
-  const config: Config = {...loaded.config, backup: {...loaded.config.backup, ...setting.backup}, tools: {directory: tools}}
+  const toolsDirectory = await clientTools(toolsMajor)
+  const tools = await findTools(toolsDirectory)
+  const config: Config = {...loaded.config, backup: {...loaded.config.backup, ...setting.backup}, tools: {directory: toolsDirectory}}
   const run = await createRun(directory)
   const options: BackupOptions = {
-    config, target: parseTarget(setting.url), storages: setting.storages ?? [localRepository(directory)], runDirectory: run.directory,
+    config, tools, target: parseTarget(setting.url), storages: setting.storages ?? [localRepository(directory)], runDirectory: run.directory,
     stagingRoot: setting.stagingRoot ?? join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, accept: setting.accept ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
     ...(setting.compress !== undefined && {compress: setting.compress}), ...(setting.beforeStatement && {beforeStatement: setting.beforeStatement}),
     newLabel: setting.newLabel ?? laterLabel,
   }
-  const [newest] = await findTools(tools)
+  const [newest] = tools
   if (newest === undefined) throw new Error('no tools')
   const work = new BackupWork(options, run)
   const state = backupState(options, {tools: newest, compression: 'zstd:1', jobs: dumpJobs(setting.jobs, 2)})

@@ -19,12 +19,13 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
     context.config(), import('../procedures/backup/index.ts'), import('../procedures/backup/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../postgres/dump.ts'),
   ])
   const target = await targetOf(config)
-  const [newest] = await findTools(config.tools.directory)
+  const tools = await findTools(config.tools.directory)
+  const [newest] = tools
   if (newest === undefined) throw new Error('findTools found nothing and said nothing.')
   const storages = await openStorages(config, config.backup.destinations)
   const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
   const options: BackupOptions = {
-    config, target, storages, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, digest: config.backup.digest, env: process.env,
+    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, digest: config.backup.digest, env: process.env,
     ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
   }
   const work = new BackupWork(options, run)

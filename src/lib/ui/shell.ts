@@ -1,5 +1,6 @@
-/** One word of a POSIX shell command. */
-export const shellQuote = (word: string): string => (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)
+import {shellQuote} from '../system/shell.ts'
+
+export {shellQuote}
 
 /** A command that can be pasted into a POSIX shell. */
 export const shellCommand = (argv: readonly string[]): string => argv.map(shellQuote).join(' ')

@@ -10,6 +10,8 @@ export interface BackupOptions {
   config: Config
   target: Target
   storages: readonly Storage[]
+  /** Every installation found, newest first. */
+  tools: readonly ClientTools[]
   /** The private folder of this run: password file, owner record. */
   runDirectory: string
   /** Where pg_dump writes before the members are shipped; on the repository's own file system when that is local. */

@@ -6,7 +6,7 @@ import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer, tablesFilteredByRls, unreadableLargeObjects, unreadableTables, type FilteredTable} from '../../postgres/server.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
-import {chooseForDump, findTools, knowsZstd} from '../../postgres/tools.ts'
+import {chooseForDump, knowsZstd} from '../../postgres/tools.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import type {BackupOptions, BackupState} from './options.ts'
 import type {BackupWork} from './work.ts'
@@ -65,7 +65,7 @@ function toolsStep(options: BackupOptions): Step<BackupState> {
     byHand: (state) => [{argv: [state.tools.pgDump, '--version']}],
     async run(state, io) {
       const major = state.server?.major ?? state.tools.major
-      state.tools = chooseForDump(await findTools(options.config.tools.directory, options.env), major)
+      state.tools = chooseForDump(options.tools, major)
       state.compression = chooseCompression(options.compress, state.tools, await knowsZstd(state.tools))
       if (state.tools.major > major) io.notice(`pg_dump ${state.tools.version} is used for a server of ${major}: the manifest and RECOVER.md say which pg_restore the archive needs.`)
     },

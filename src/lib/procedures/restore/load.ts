@@ -7,6 +7,7 @@ import {entriesToRepeat, restoreArguments, tryRestore, type RestoreArguments, ty
 import {startupOptions, type RestoreSettings} from '../../postgres/restore-settings.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {LoadProgress, RestProgress} from './progress.ts'
 import type {LoadUnit} from './units.ts'
@@ -106,8 +107,7 @@ async function commentOnExtensions({target}: RestoreOptions, work: RestoreWork, 
 const placeOf = ({backup}: RestoreOptions) => backup.directory ?? 'BACKUP'
 
 /** In a line for `sh -c`. */
-const listing = (options: RestoreOptions, {tools}: RestoreState) => `${quoted(tools.pgRestore)} --list ${quoted(placeOf(options))}`
-export const quoted = (word: string): string => (/^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)
+const listing = (options: RestoreOptions, {tools}: RestoreState) => `${shellQuote(tools.pgRestore)} --list ${shellQuote(placeOf(options))}`
 
 /** From the builder that `run` uses. */
 function byHand(options: RestoreOptions, state: RestoreState, list: string, jobs?: number): ManualCommand {

@@ -9,7 +9,7 @@ import {readServer, type ServerFacts} from '../../postgres/server.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
-import {quoted} from './load.ts'
+import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {databaseOf, type FoundBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
@@ -130,7 +130,7 @@ function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreStat
 
 function globalsCommand({backup, target}: RestoreOptions, {maintenanceDatabase}: RestoreWork): string[] {
   const url = targetUrl(target, maintenanceDatabase)
-  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${quoted(`${backup.location}/globals.sql`)} - | psql ${quoted(url)}`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
+  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${shellQuote(`${backup.location}/globals.sql`)} - | psql ${shellQuote(url)}`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
 }
 
 function refuseRoles({missing, missingMemberships, foreign}: RoleTrouble, {server, label}: RestoreState, command: string): void {
