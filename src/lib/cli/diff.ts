@@ -64,7 +64,7 @@ async function assertUsage({deep, against, keep}: DiffWish): Promise<void> {
 async function sideCopy(config: Config, target: Target, backup: FoundBackup, run: RunFolder, keep: boolean): Promise<SideCopy> {
   const [{restoreState}, {RestoreWork}, {findTools}] = await Promise.all([import('../procedures/restore/index.ts'), import('../procedures/restore/work.ts'), import('../postgres/tools.ts')])
   const options = {
-    config, target, backup, tools: await findTools(config.tools.directory), runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
+    config, target, backup, tools: await findTools(config.tools.directory), runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(), rowsOnly: !keep,
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `diff-${run.id}`),
   }
   return {options, work: new RestoreWork(options, run), state: restoreState(options, new Date()), keep}

@@ -39,7 +39,7 @@ export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<Res
 export function loadStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   return {
     id: 'restore.load',
-    title: 'Load the tables, build their indexes',
+    title: options.rowsOnly === true ? 'Load the tables' : 'Load the tables, build their indexes',
     effect: 'write',
     byHand: (state) => [
       ...(options.backup.directory === undefined ? [{argv: ['aws', 's3', 'cp', '--recursive', `${options.backup.location}/`, 'BACKUP/']}] : []),

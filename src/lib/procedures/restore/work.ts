@@ -67,7 +67,9 @@ export class RestoreWork {
   /** Decides what is restored when, for this server. */
   plan(state: RestoreState, serverMajor: number): void {
     this.#lists = restoreLists(this.archive, {serverMajor})
-    this.units = loadUnits(this.#lists, this.#options.backup.manifest, state.jobs)
+    const {data, builds} = this.#lists
+    const {rowsOnly = false, backup} = this.#options
+    this.units = loadUnits({data, builds: rowsOnly ? new Map() : builds}, backup.manifest, state.jobs)
   }
 
   get archive(): Archive {
