@@ -42,7 +42,7 @@ export default class Undo extends BaseCommand {
 
   private async report({state, run, journal}: RunResult<StandingState>): Promise<UndoResult> {
     const {swapReport, swapResult} = await import('../lib/cli/swap.ts')
-    if (!this.jsonEnabled()) for (const line of await swapReport(state, run)) this.logToStderr('%s', line)
+    if (!this.jsonEnabled()) for (const line of await swapReport(state, `what ${state.label} was`, run)) this.logToStderr('%s', line)
     this.log('%s', state.live)
     return {database: state.live, broughtBack: state.label, swap: swapResult(state.swap), findings: state.findings, run, journal}
   }

@@ -90,7 +90,7 @@ export async function restoreReport(state: RestoreState, run: string): Promise<s
   return [
     ...findingLines(findings, {theme: talkTheme, all: true}),
     ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...(swap ? (await swapReport({live, swap}, run)).flatMap((line) => [...wrapped(line, width)]) : [
+    ...(swap ? (await swapReport({live, swap}, `what backup ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
       ...wrapped(`The live database ${live} was not touched.`, width),
       `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
     ]),

@@ -40,6 +40,6 @@ export async function composeUndo(context: Context, run: string | undefined, wis
   const found = databaseToBringBack(await markedOf(context), target.database, run)
   const source: SwapSource = {title: `${found.database}, which was ${target.database} until ${found.at.slice(0, 19).replace('T', ' ')} UTC`, standing: true}
   const {options, close} = await composeSwap(context, config, target, source, {...wish, safety: 'none'}, 'dr undo')
-  const undo = {...options, keepAs: 'undone' as const, again: ({live}: {live: string}) => `dr undo ${shellQuote(found.run)} --confirm ${shellQuote(live)}`}
+  const undo = {...options, keepAs: 'undone' as const, countWritten: true, again: ({live}: {live: string}) => `dr undo ${shellQuote(found.run)} --confirm ${shellQuote(live)}`}
   return {procedure: undoProcedure(undo, found.database), state: standingState(undo, found.database), close}
 }

@@ -62,14 +62,14 @@ export function manifestSource(manifest: Manifest): SwapSource {
 }
 
 /** What is said when a swap has ended. */
-export async function swapReport(state: {live: string; swap: SwapState}, run: string): Promise<string[]> {
+export async function swapReport(state: {live: string; swap: SwapState}, what: string, run: string): Promise<string[]> {
   const [{number}, {shellQuote}] = await Promise.all([import('../ui/format.ts'), import('../ui/shell.ts')])
   const {live, swap: {kept, outageMs, ended = 0, safetyBackup, attempts = 1, swapped}} = state
   if (!swapped) return [`${live} was restored in place. The state before is backed up as ${safetyBackup?.label ?? ''}; to go back to it: dr restore ${safetyBackup?.label ?? ''} --in-place`]
   const how = [...(outageMs === undefined ? [] : [`${number(outageMs)} ms out of reach`]), `${number(ended)} ${ended === 1 ? 'session' : 'sessions'} ended`, ...(attempts > 1 ? [`at try ${attempts}`] : [])]
   return [
-    `${live} is ${kept === undefined ? 'there again' : 'another database now'} (${how.join(', ')}).`,
+    `${live} is now ${what} (${how.join(', ')}).`,
     ...(safetyBackup?.label === undefined ? [] : [`The state before is backed up as ${safetyBackup.label}.`]),
-    ...(kept === undefined ? [] : [`The old database is ${kept}. To bring it back: dr undo ${shellQuote(run)}. When it is no longer needed: dr restore clean-up`]),
+    ...(kept === undefined ? [] : [`What was live until now is ${kept}. To bring it back: dr undo ${shellQuote(run)}. When it is no longer needed: dr restore clean-up`]),
   ]
 }

@@ -15,6 +15,8 @@ export interface LiveTable {
   rows: number | null
   /** The planner's estimate: counting took too long, or somebody holds the table. */
   estimated: boolean
+  /** Rows that were inserted or changed since `sinceXid`. */
+  written?: number
 }
 
 export interface LiveCounts {
@@ -33,6 +35,8 @@ export interface LiveOptions extends TableScope {
   tenantColumn: string
   /** For all the counting; what is not counted then is estimated. */
   budgetMs: number
+  /** Count the rows that this transaction or a later one has written, too. */
+  sinceXid?: string | undefined
   signal: AbortSignal
   onCounted?: (done: number, total: number) => void
 }
@@ -58,7 +62,7 @@ export async function countLive(target: Target, options: LiveOptions): Promise<L
   const tenants = new Set<string>()
   const smallFirst = refs.toSorted((a, b) => a.estimatedRows - b.estimatedRows)
   await inParallel(smallFirst, {target, database, applicationName, connections: CONNECTIONS, settings, doing: 'Counting the rows', signal}, async (client, table) => {
-    const {trouble, tenants: found, ...counted} = await countWithin(client, table, options.tenantColumn, deadline)
+    const {trouble, tenants: found, ...counted} = await countWithin(client, table, options, deadline)
     tables.push(counted)
     for (const tenant of found) if (tenant !== '') tenants.add(tenant)
     if (trouble !== undefined) troubles.push(trouble)
@@ -70,7 +74,7 @@ export async function countLive(target: Target, options: LiveOptions): Promise<L
 
 const byName = (a: LiveTable, b: LiveTable) => (JSON.stringify([a.schema, a.name]) < JSON.stringify([b.schema, b.name]) ? -1 : 1)
 
-async function countWithin(client: Client, table: TableRef, tenantColumn: string, deadline: number): Promise<LiveTable & {tenants: string[]; trouble?: string}> {
+async function countWithin(client: Client, table: TableRef, {tenantColumn, sinceXid}: LiveOptions, deadline: number): Promise<LiveTable & {tenants: string[]; trouble?: string}> {
   const {schema, name, estimatedRows} = table
   const left = Math.floor(deadline - performance.now())
   const estimate = {schema, name, rows: estimatedRows < 0 ? null : estimatedRows, estimated: true, tenants: []}
@@ -78,7 +82,8 @@ async function countWithin(client: Client, table: TableRef, tenantColumn: string
   try {
     await client.query(`SET statement_timeout = ${left}`)
     const counts = await countTable(client, table, tenantColumn)
-    return {schema, name, rows: counts?.rows ?? null, estimated: false, tenants: Object.keys(counts?.tenants ?? {})}
+    const written = sinceXid === undefined ? undefined : await writtenSince(client, table, sinceXid)
+    return {schema, name, rows: counts?.rows ?? null, estimated: false, tenants: Object.keys(counts?.tenants ?? {}), ...(written !== undefined && {written})}
   } catch (error) {
     const code = codeOf(error) ?? ''
     // Dropped meanwhile: it is no longer there to be lost.
@@ -86,6 +91,16 @@ async function countWithin(client: Client, table: TableRef, tenantColumn: string
     if (!/^(22|42|54|58|XX)/.test(code)) throw error
     return {...estimate, rows: null, estimated: false, trouble: `${schema}.${name}: ${messageOf(error)}`}
   }
+}
+
+async function writtenSince(client: Client, table: TableRef, xid: string): Promise<number> {
+  const [row] = await rowsOf<{rows: string}>(client, `SELECT count(*)::text AS rows FROM ONLY ${qualified(table)} WHERE age(xmin) <= age($1::xid)`, [xid])
+  return Number(row?.rows ?? 0)
+}
+
+/** The transaction that last changed what the server notes of a database: for one that a swap has put aside, the swap. */
+export async function lastChangeOf(client: Client, database: string): Promise<string | undefined> {
+  return (await rowsOf<{xid: string}>(client, 'SELECT xmin::text AS xid FROM pg_catalog.pg_database WHERE datname = $1', [database]))[0]?.xid
 }
 
 interface TimeColumn {
@@ -122,5 +137,6 @@ async function newestOf(client: Client, {schema, table, column, zoned}: TimeColu
 /** Why a database cannot be read at all, for whoever wants to copy it first; undefined when the error says something else. */
 export function unreadableBecause(error: unknown): string | undefined {
   if (!(error instanceof DrError)) return undefined
+  if (codeOf(error.cause) === '55000') return 'it is closed to connections'
   return ['postgres.no-database', 'postgres.denied', 'postgres.corruption', 'postgres.permission'].includes(error.code) ? error.message.replace(/\.$/, '') : undefined
 }

@@ -48,6 +48,7 @@ const LIMIT_MS = 1500
 const ATTEMPTS = 5
 const PATIENCE_MS = 60_000
 const LOOK_EVERY_MS = 10
+const CLEAR_MS = 2000
 /** RENAME looks at most 50 times; each of these costs it one look. */
 const NUDGES = 12
 
@@ -144,6 +145,7 @@ class Swapper {
     await this.#renamer.query('LISTEN dr_swap')
     for (let attempt = 1; ; attempt++) {
       await this.#untilFree()
+      await this.#clearSide()
       const failure = await this.#once()
       if (typeof failure === 'number') return {outageMs: failure, attempts: attempt, ended: this.#ended.size}
       if (attempt >= attempts) throw busy(this.#swap, await this.#occupants(), failure)
@@ -222,6 +224,14 @@ class Swapper {
       if (performance.now() > this.#deadline) throw busy(this.#swap, found)
       if (!told) this.#run.onWaiting?.(`Waiting for ${occupantNames(found)}: in ${found[0]?.database ?? this.#swap.live}, and only a superuser may end it.`)
       await wait(100, undefined, {signal: this.#run.signal})
+    }
+  }
+
+  /** Nobody needs the other one yet: what can leave it before the outage begins does. Autovacuum is the usual guest. */
+  async #clearSide(): Promise<void> {
+    for (const deadline = performance.now() + CLEAR_MS; performance.now() < deadline;) {
+      if ((await endSessions(this.#ender, [this.#swap.side])).present === 0) return
+      await wait(LOOK_EVERY_MS)
     }
   }
 

@@ -21,6 +21,8 @@ export interface Loss {
   live: number | null
   estimated: boolean
   coming: number | null
+  /** Rows written since the coming one was put aside. */
+  written?: number
 }
 
 const plain = new Intl.NumberFormat('en-US')
@@ -57,16 +59,18 @@ const differenceOf = ({live, coming}: Loss): number => (coming ?? 0) - (live ?? 
 
 /** What changes in each table, largest change first; the rest in one line, so that it fits a screen. */
 export function lossLines(loss: readonly Loss[], headers: readonly [string, string]): string[] {
-  const changed = loss.filter((one) => one.live !== one.coming).toSorted((a, b) => Math.abs(differenceOf(b)) - Math.abs(differenceOf(a)) || (a.table < b.table ? -1 : 1))
+  const counted = loss.some(({written}) => written !== undefined)
+  const changed = loss.filter((one) => one.live !== one.coming || (one.written ?? 0) > 0).toSorted((a, b) => (b.written ?? 0) - (a.written ?? 0) || Math.abs(differenceOf(b)) - Math.abs(differenceOf(a)) || (a.table < b.table ? -1 : 1))
   const [shown, rest] = [changed.slice(0, SHOWN), changed.slice(SHOWN)]
   const same = loss.length - changed.length
+  if (changed.length === 0 && counted) return [`Nothing was written since, in any of ${number(loss.length)} tables.`]
   if (changed.length === 0) return [loss.length === 0 ? 'There is nothing to compare table by table.' : `All ${number(loss.length)} tables have as many rows as they would have afterwards; changed rows do not show in that.`]
-  const rows = shown.map((one) => [cut(one.table), cell(one.live, one.estimated), cell(one.coming, false), signed(one)])
+  const rows = shown.map((one) => [cut(one.table), cell(one.live, one.estimated), cell(one.coming, false), signed(one), ...(counted ? [number(one.written ?? 0)] : [])])
   const sum = (which: readonly Loss[]) => which.reduce((total, one) => total + differenceOf(one), 0)
   return [
-    ...columns([['TABLE', ...headers, 'CHANGE'], ...rows]),
+    ...columns([['TABLE', ...headers, 'CHANGE', ...(counted ? ['WRITTEN SINCE'] : [])], ...rows]),
     ...(rest.length === 0 ? [] : [`and ${number(rest.length)} more tables that differ, ${signedNumber(sum(rest))} rows in all`]),
-    ...(same === 0 ? [] : [`${number(same)} ${same === 1 ? 'table has' : 'tables have'} as many rows as they would have afterwards; changed rows do not show in that.`]),
+    ...(same === 0 ? [] : [`${number(same)} ${same === 1 ? 'table has' : 'tables have'} as many rows as they would have afterwards${counted ? ', and nothing was written there' : '; changed rows do not show in that'}.`]),
   ]
 }
 

@@ -65,7 +65,7 @@ export function swapStep(options: SwapOptions): Step<SwapSubject> {
 function planned({keepAs}: SwapOptions, {live, database}: SwapSubject): DatabaseSwap {
   const at = new Date()
   const kept = keptName(live, keepAs, at)
-  return {live, side: database, sideOid: 0, holder: {oid: 0, kept, comment: markedComment({kind: keepAs, live, name: kept, at: at.toISOString(), run: 'RUN'})}}
+  return {live, side: database, sideOid: 0, liveComment: 'its comment as it is now', holder: {oid: 0, kept, comment: markedComment({kind: keepAs, live, name: kept, at: at.toISOString(), run: 'RUN'})}}
 }
 
 async function swapIn(options: SwapOptions, state: SwapSubject, io: StepIo): Promise<void> {

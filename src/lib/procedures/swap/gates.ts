@@ -37,17 +37,18 @@ function aboutLoss({swap}: SwapSubject, headers: readonly [string, string]): str
 /** After the comparison: only when something is not as it should be. */
 export function findingsGate({accept = false, again}: SwapOptions): Gate<SwapSubject> {
   const errors = ({findings}: SwapSubject) => findings.filter(({severity}) => severity === 'error')
+  const wrong = (state: SwapSubject) => (errors(state).length === 0 ? 'Something is' : errors(state).length === 1 ? 'One thing is' : `${errors(state).length} things are`)
   const howTo = (state: SwapSubject) => [`${state.database} stays, to be looked into: psql -d ${shellQuote(state.database)}`, `To swap it in all the same: ${again(state)} --accept`, 'When it is not needed: dr restore clean-up']
   return {
     skip(state) {
       if (accept) return 'accepted beforehand'
       return errors(state).length === 0 ? 'everything is as it should be' : undefined
     },
-    question: (state) => `${errors(state).length} ${errors(state).length === 1 ? 'thing is' : 'things are'} not as it should be. Swap ${state.database} in for ${state.live} all the same?`,
+    question: (state) => `${wrong(state)} not as in the backup, or could not be carried over. Swap ${state.database} in for ${state.live} all the same?`,
     mustType: ({live}) => live,
     details: (state) => errors(state).slice(0, 12).map(({subject, message, code}) => `ERROR  ${subject === '' ? '' : `${subject}: `}${message} [${code}]`),
     strict: true,
     declined: howTo,
-    unasked: (state) => new StopError('swap.not-clean', `${errors(state).length} ${errors(state).length === 1 ? 'thing is' : 'things are'} not as it should be, so ${state.live} was not replaced: ${errors(state).slice(0, 3).map(({subject, message}) => `${subject === '' ? '' : `${subject}: `}${message}`).join('; ')}.`, {exitCode: ExitCode.verification, hints: howTo(state)}),
+    unasked: (state) => new StopError('swap.not-clean', `${wrong(state)} not as in the backup, or could not be carried over, so ${state.live} was not replaced: ${errors(state).slice(0, 3).map(({subject, message}) => `${subject === '' ? '' : `${subject}: `}${message}`).join('; ')}.`, {exitCode: ExitCode.verification, hints: howTo(state)}),
   }
 }

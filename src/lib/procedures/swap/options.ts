@@ -18,7 +18,7 @@ export interface SwapState {
   /** The live database as it was found; undefined when there is none. */
   target?: SwapTarget
   /** What it held, against what takes its place. */
-  loss?: {table: string; live: number | null; estimated: boolean; coming: number | null}[]
+  loss?: {table: string; live: number | null; estimated: boolean; coming: number | null; written?: number}[]
   /** There is no live database. */
   missing?: boolean
   /** Why it cannot be read. */
@@ -83,6 +83,8 @@ export interface SwapOptions {
   safetyWanted: boolean
   /** Takes the safety backup. */
   backup?: {procedure: Procedure<BackupState>; state: BackupState} | undefined
+  /** Count what was written since the swap that put the coming one aside. */
+  countWritten?: boolean
   /** What the old database is called. */
   keepAs: 'kept' | 'undone'
   /** The command that swaps the finished database in another time. */

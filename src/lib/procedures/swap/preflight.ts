@@ -1,7 +1,7 @@
 import {messageOf, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {codeOf} from '../../postgres/errors.ts'
-import {countLive, unreadableBecause, type LiveCounts} from '../../postgres/live.ts'
+import {countLive, lastChangeOf, unreadableBecause, type LiveCounts} from '../../postgres/live.ts'
 import {serverDiskSpace} from '../../postgres/server-disk.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupantNames, occupants, type Occupant} from '../../postgres/swap-sessions.ts'
@@ -104,7 +104,8 @@ function spaceStep(options: SwapOptions): Step<SwapSubject> {
 /** How many rows there are now, and how many there would be. */
 export function lossStep(options: SwapOptions): Step<SwapSubject> {
   const {target, config, applicationName, source} = options
-  const count = (database: string, io: StepIo) => countLive(target, {
+  const count = (database: string, io: StepIo, sinceXid?: string) => countLive(target, {
+    sinceXid,
     ...config.database, database, applicationName, budgetMs: COUNT_BUDGET_MS, signal: io.signal,
     onCounted: (done, total) => { io.progress({unit: 'items', done, total, note: `${done} of ${total} tables of ${database}`}) },
   })
@@ -117,7 +118,7 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
       const swap = swapOf(state)
       if (swap.target === undefined) return
       try {
-        const counts = await count(state.live, io)
+        const counts = await count(state.live, io, options.countWritten ? await outside(options, state, (client) => lastChangeOf(client, state.database)) : undefined)
         const bytes = await withClient(target, {database: state.live, applicationName}, async (client) => (await readServer(client)).databaseBytes)
         note(swap, counts, bytes, source.standing ? (await count(state.database, io)).tables : source.tables)
       } catch (error) {
@@ -137,7 +138,7 @@ function note(swap: ReturnType<typeof swapOf>, counts: LiveCounts, bytes: number
   Object.assign(target, {bytes, tables: counts.tables.length, rows: counts.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0), tenants: counts.tenants, newest: counts.newest})
   if (counts.troubles[0] !== undefined) swap.unreadable = counts.troubles.slice(0, 3).join('; ')
   const coming = new Map((tables ?? []).map((table) => [tableName(table), table.rows]))
-  const live = counts.tables.map((table) => ({table: tableName(table), live: table.rows, estimated: table.estimated, coming: tables === undefined ? null : coming.get(tableName(table)) ?? null}))
+  const live = counts.tables.map((table) => ({table: tableName(table), live: table.rows, estimated: table.estimated, ...(table.written !== undefined && {written: table.written}), coming: tables === undefined ? null : coming.get(tableName(table)) ?? null}))
   const there = new Set(live.map(({table}) => table))
   swap.loss = [...live, ...[...coming].filter(([table, rows]) => !there.has(table) && rows !== null).map(([table, rows]) => ({table, live: null, estimated: false, coming: rows}))]
 }
