@@ -8,12 +8,17 @@ import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {openStorages} from './storages.ts'
+import {composeSwap, manifestSource, swapReport, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
   into?: string | undefined
   digest?: boolean | undefined
   plan: boolean
+  /** Put it in the live database's place. */
+  swap?: SwapWish | undefined
+  /** Restore into the live database itself. */
+  inPlace?: SwapWish | undefined
 }
 
 export interface ComposedRestore {
@@ -32,17 +37,24 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const tools = await findTools(config.tools.directory)
   const {backup, closeStorages} = await findWanted(context, config, wish)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
+  const swapWish = wish.swap ?? wish.inPlace
+  const swap = swapWish && await composeSwap(context, config, target, manifestSource(backup.manifest), swapWish, `dr restore ${run.id}`)
   const options: RestoreOptions = {
     config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}),
+    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}), ...(wish.swap && swap && {swap: swap.options}),
   }
   const work = new RestoreWork(options, run)
   const close = async () => {
     await work.close()
+    await swap?.close()
     await closeStorages()
   }
   try {
+    if (wish.inPlace && swap) {
+      const {inPlaceProcedure, inPlaceState} = await import('../procedures/restore/in-place.ts')
+      return {procedure: inPlaceProcedure(options, work, swap.options), state: inPlaceState(options, swap.options), close}
+    }
     return {procedure: restoreProcedure(options, work), state: restoreState(options, new Date()), close}
   } catch (error) {
     await close()
@@ -72,13 +84,16 @@ export async function findWanted(context: Context, config: Config, wish: WantedB
 }
 
 /** What is said when a restore has ended: every finding, and what can be done next. */
-export async function restoreReport({database, live, findings, timings}: RestoreState): Promise<string[]> {
+export async function restoreReport(state: RestoreState, run: string): Promise<string[]> {
+  const {database, live, findings, timings, swap} = state
   const [{findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
   const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
   return [
     ...findingLines(findings, {theme: talkTheme, all: true}),
     ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...wrapped(`The live database ${live} was not touched.`, width),
-    `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ...(swap ? (await swapReport({live, swap}, `what backup ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
+      ...wrapped(`The live database ${live} was not touched.`, width),
+      `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ]),
   ]
 }
