@@ -2,7 +2,10 @@ import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
+import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
+import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
 import type {FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
+import type {RunFolder} from '../procedures/runs.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
@@ -30,13 +33,15 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   ])
   const target = await targetOf(config)
   const tools = await findTools(config.tools.directory)
-  const {backup, closeStorages} = await find(context, config, wish)
+  const {found, closeStorages} = await find(context, config, wish)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
-  const options: RestoreOptions = {
-    config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
+  const common = {
+    config, target, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}),
+    ...(wish.into !== undefined && {into: wish.into}),
   }
+  if ('place' in found) return composeForeign({...common, dump: found}, wish, run, closeStorages)
+  const options: RestoreOptions = {...common, backup: found, ...(wish.digest !== undefined && {digest: wish.digest})}
   const work = new RestoreWork(options, run)
   const close = async () => {
     await work.close()
@@ -50,8 +55,25 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   }
 }
 
-async function find(context: Context, config: Config, wish: RestoreWish): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
-  const {findBackup} = await import('../procedures/restore/source.ts')
+/** The same for a dump that dr did not make. */
+async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: RunFolder, closeStorages: () => Promise<void>): Promise<ComposedRestore> {
+  const [{foreignProcedure, foreignState}, {ForeignWork}, {preflightError}] = await Promise.all([import('../procedures/restore/foreign/index.ts'), import('../procedures/restore/foreign/work.ts'), import('../errors.ts')])
+  const work = new ForeignWork(options, run)
+  const close = async () => {
+    await work.close()
+    await closeStorages()
+  }
+  try {
+    if (wish.digest === true) throw preflightError('restore.no-digests', `${options.dump.location} has no digests to compare.`, {hints: ['Leave out --digest: rows are counted in any case.']})
+    return {procedure: foreignProcedure(options, work) as unknown as Procedure<RestoreState>, state: foreignState(options, new Date()), close}
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function find(context: Context, config: Config, wish: RestoreWish): Promise<{found: FoundBackup | FoundDump; closeStorages: () => Promise<void>}> {
+  const {findSource} = await import('../procedures/restore/source.ts')
   const opened: Storage[] = []
   const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {
     const storages = which === 'local' ? await openToRead(context, ['local']) : await openStorages({...config, s3: {...config.s3, prefix}}, [which])
@@ -62,8 +84,8 @@ async function find(context: Context, config: Config, wish: RestoreWish): Promis
   }
   const closeStorages = async () => { for (const storage of opened) await storage.close() }
   try {
-    const backup = await findBackup(wish, {config, cwd: process.cwd(), openLocal: () => open('local'), openS3: (prefix) => open('s3', prefix), signal: await context.signal()})
-    return {backup, closeStorages}
+    const found = await findSource(wish, {config, cwd: process.cwd(), openLocal: () => open('local'), openS3: (prefix) => open('s3', prefix), signal: await context.signal(), ...(wish.backup === '-' && {stdin: process.stdin})})
+    return {found, closeStorages}
   } catch (error) {
     await closeStorages()
     throw error

@@ -8,6 +8,7 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
+import {databaseOf} from './source.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
@@ -19,7 +20,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
       {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
-      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
     ],
   }
 }
