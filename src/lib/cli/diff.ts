@@ -7,7 +7,7 @@ import type {RunFolder} from '../procedures/runs.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Target} from '../postgres/target.ts'
 import type {Context} from './context.ts'
-import {findWanted} from './restore.ts'
+import {findWantedBackup} from './restore.ts'
 import {targetOf} from './target.ts'
 
 export interface DiffWish {
@@ -34,7 +34,7 @@ export async function composeDiff(context: Context, wish: DiffWish): Promise<Com
   const [config, {diffProcedure, diffState}, {createRun}] = await Promise.all([context.config(), import('../procedures/diff/index.ts'), import('../procedures/runs.ts')])
   await assertUsage(wish)
   const target = await targetOf(config)
-  const {backup, closeStorages} = await findWanted(context, config, {backup: wish.backup})
+  const {backup, closeStorages} = await findWantedBackup(context, config, {backup: wish.backup})
   const run = await createRun(config.dataDirectory)
   const jobs = Math.min(MOST_CONNECTIONS, config.restore.jobs ?? availableParallelism())
   let side: SideCopy | undefined

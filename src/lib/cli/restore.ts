@@ -2,13 +2,16 @@ import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
-import type {FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
+import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
+import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
+import type {FindOptions, FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
+import type {RunFolder} from '../procedures/runs.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {openStorages} from './storages.ts'
-import {composeSwap, manifestSource, swapReport, type SwapWish} from './swap.ts'
+import {composeSwap, dumpSource, manifestSource, swapReport, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
@@ -35,20 +38,26 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   ])
   const target = await targetOf(config)
   const tools = await findTools(config.tools.directory)
-  const {backup, closeStorages} = await findWanted(context, config, wish)
+  const {found, closeStorages} = await findWanted(context, config, wish)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
   const swapWish = wish.swap ?? wish.inPlace
-  const swap = swapWish && await composeSwap(context, config, target, manifestSource(backup.manifest), swapWish, `dr restore ${run.id}`)
-  const options: RestoreOptions = {
-    config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
+  const source = 'place' in found ? dumpSource(found) : manifestSource(found.manifest)
+  const swap = swapWish && await composeSwap(context, config, target, source, swapWish, `dr restore ${run.id}`)
+  const common = {
+    config, target, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}), ...(wish.swap && swap && {swap: swap.options}),
+    ...(wish.into !== undefined && {into: wish.into}), ...(wish.swap && swap && {swap: swap.options}),
   }
+  const closeRest = async () => {
+    await swap?.close()
+    await closeStorages()
+  }
+  if ('place' in found) return composeForeign({...common, dump: found}, wish, run, closeRest)
+  const options: RestoreOptions = {...common, backup: found, ...(wish.digest !== undefined && {digest: wish.digest})}
   const work = new RestoreWork(options, run)
   const close = async () => {
     await work.close()
-    await swap?.close()
-    await closeStorages()
+    await closeRest()
   }
   try {
     if (wish.inPlace && swap) {
@@ -62,9 +71,38 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   }
 }
 
-/** The backup that is meant, and the storages that were opened for it. */
-export async function findWanted(context: Context, config: Config, wish: WantedBackup): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
-  const {findBackup} = await import('../procedures/restore/source.ts')
+/** The same for a dump that dr did not make. */
+async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: RunFolder, closeRest: () => Promise<void>): Promise<ComposedRestore> {
+  const [{foreignProcedure, foreignState}, {ForeignWork}, {preflightError, usageError}] = await Promise.all([import('../procedures/restore/foreign/index.ts'), import('../procedures/restore/foreign/work.ts'), import('../errors.ts')])
+  const work = new ForeignWork(options, run)
+  const close = async () => {
+    await work.close()
+    await closeRest()
+  }
+  try {
+    if (wish.inPlace) throw usageError('restore.in-place-foreign', '--in-place takes backups of dr: what a dump of another kind drops cannot be foreseen.', {hints: ['dr restore --swap restores it beside the live database and swaps it in.']})
+    if (wish.digest === true) throw preflightError('restore.no-digests', `${options.dump.location} has no digests to compare.`, {hints: ['Leave out --digest: rows are counted in any case.']})
+    return {procedure: foreignProcedure(options, work) as unknown as Procedure<RestoreState>, state: foreignState(options, new Date()), close}
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The backup or dump that is meant, and the storages that were opened for it. */
+export const findWanted = (context: Context, config: Config, wish: WantedBackup): Promise<{found: FoundBackup | FoundDump; closeStorages: () => Promise<void>}> =>
+  finding(context, config, wish, ({findSource}, options) => findSource(wish, options))
+
+/** A backup of dr, and none other. */
+export async function findWantedBackup(context: Context, config: Config, wish: WantedBackup): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
+  const {found, closeStorages} = await finding(context, config, wish, ({findBackup}, options) => findBackup(wish, options))
+  return {backup: found, closeStorages}
+}
+
+type Sources = typeof import('../procedures/restore/source.ts')
+
+async function finding<T>(context: Context, config: Config, wish: WantedBackup, find: (sources: Sources, options: FindOptions) => Promise<T>): Promise<{found: T; closeStorages: () => Promise<void>}> {
+  const sources = await import('../procedures/restore/source.ts')
   const opened: Storage[] = []
   const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {
     const storages = which === 'local' ? await openToRead(context, ['local']) : await openStorages({...config, s3: {...config.s3, prefix}}, [which])
@@ -75,8 +113,8 @@ export async function findWanted(context: Context, config: Config, wish: WantedB
   }
   const closeStorages = async () => { for (const storage of opened) await storage.close() }
   try {
-    const backup = await findBackup(wish, {config, cwd: process.cwd(), openLocal: () => open('local'), openS3: (prefix) => open('s3', prefix), signal: await context.signal()})
-    return {backup, closeStorages}
+    const found = await find(sources, {config, cwd: process.cwd(), openLocal: () => open('local'), openS3: (prefix) => open('s3', prefix), signal: await context.signal(), ...(wish.backup === '-' && {stdin: process.stdin})})
+    return {found, closeStorages}
   } catch (error) {
     await closeStorages()
     throw error
@@ -91,7 +129,7 @@ export async function restoreReport(state: RestoreState, run: string): Promise<s
   return [
     ...findingLines(findings, {theme: talkTheme, all: true}),
     ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...(swap ? (await swapReport({live, swap}, `what backup ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
+    ...(swap ? (await swapReport({live, swap}, `what ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
       ...wrapped(`The live database ${live} was not touched.`, width),
       `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
     ]),

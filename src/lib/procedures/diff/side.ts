@@ -7,6 +7,7 @@ import {loadStep, restStep, schemaStep} from '../restore/load.ts'
 import type {RestoreState} from '../restore/options.ts'
 import {preflightSteps, psql} from '../restore/preflight.ts'
 import {finishStep} from '../restore/prove.ts'
+import {databaseOf} from '../restore/source.ts'
 import {dropDatabaseSql} from '../../postgres/create-database.ts'
 import type {DiffState, SideCopy} from './options.ts'
 
@@ -53,7 +54,7 @@ function countStep({options, work, state: restore}: SideCopy): Step<DiffState> {
 }
 
 export function sideEnd(side: SideCopy): Step<DiffState>[] {
-  return side.keep ? [lifted(side)(finishStep(side.options, side.work))] : [dropStep(side)]
+  return side.keep ? [lifted(side)(finishStep(side.options, side.work, databaseOf(side.options.backup.manifest)))] : [dropStep(side)]
 }
 
 /** What stays behind when it fails is marked as unfinished: the next restore or comparison drops it. */

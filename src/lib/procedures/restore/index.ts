@@ -8,6 +8,7 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
+import {databaseOf} from './source.ts'
 import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
@@ -22,7 +23,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
       {title: 'Check', steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
       {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
-      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
       ...(around?.after ?? []),
     ],
   }

@@ -96,7 +96,7 @@ async function restAtOnce(options: RestoreOptions, work: RestoreWork, state: Res
 }
 
 /** Where the role may not, the comment that CREATE EXTENSION wrote stays. */
-async function commentOnExtensions({target}: RestoreOptions, work: RestoreWork, state: RestoreState): Promise<void> {
+export async function commentOnExtensions({target}: Pick<RestoreOptions, 'target'>, work: Pick<RestoreWork, 'lists' | 'applicationName'>, state: RestoreState): Promise<void> {
   const comments = work.lists.dropped.filter(isExtensionComment)
   if (comments.length === 0) return
   await withClient(target, {database: state.database, applicationName: work.applicationName}, async (client) => {
@@ -133,7 +133,7 @@ async function runList(options: RestoreOptions, work: RestoreWork, state: Restor
 }
 
 /** Watches our sessions while the work goes on. The work ends them at once when it is given up. */
-async function watched(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, watch: Pick<MonitorOptions, 'onCopies' | 'onIndexes'>, run: () => Promise<void>): Promise<void> {
+export async function watched(options: Pick<RestoreOptions, 'target'>, work: Pick<RestoreWork, 'applicationName'>, state: RestoreState, io: StepIo, watch: Pick<MonitorOptions, 'onCopies' | 'onIndexes'>, run: () => Promise<void>): Promise<void> {
   const monitor = await startMonitor(options.target, {applicationName: work.applicationName, database: state.database, ...watch})
   const release = () => { void monitor.endSessions() }
   io.signal.addEventListener('abort', release, {once: true})

@@ -12,6 +12,7 @@ import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {databaseOf, type FoundBackup} from './source.ts'
+import type {RestoreSession} from './session.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Everything that can be known to fail is known here, before anything is made. */
@@ -20,7 +21,7 @@ export function preflightSteps(options: RestoreOptions, work: RestoreWork): Step
 }
 
 /** The operator's way to the maintenance database. */
-export const psql = ({target}: RestoreOptions, {maintenanceDatabase}: RestoreWork, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
+export const psql = ({target}: Pick<RestoreOptions, 'target'>, {maintenanceDatabase}: RestoreSession, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
 
 function backupStep({backup}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   const {manifest, directory, location} = backup
@@ -51,19 +52,30 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     id: 'restore.server',
     title: `Look at the server ${target.host}`,
     effect: 'read',
-    byHand: (state) => [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)],
+    byHand: (state) => serverByHand(options, work, state),
     async run(state, io) {
-      const client = await work.maintenance()
-      await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
-      const server = await readServer(client)
-      state.server = server
-      if (work.maintenanceDatabase === target.database) io.notice(`Database ${options.config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
-      await assertUsable(client, server, state)
+      const {client, server} = await lookAtServer(options, work, state, io)
       if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
-      state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
-      warnOlder(server, manifest, state, io)
+      warnOlder(server, manifest.server.major, state, io)
     },
   }
+}
+
+export const serverByHand = (options: ServerOptions, work: RestoreSession, state: RestoreState): ManualCommand[] =>
+  [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)]
+
+type ServerOptions = Pick<RestoreOptions, 'target' | 'config'>
+
+/** What every restore asks of a server, whatever it restores. */
+export async function lookAtServer({target, config}: ServerOptions, work: RestoreSession, state: RestoreState, io: StepIo): Promise<{client: Client; server: ServerFacts}> {
+  const client = await work.maintenance()
+  await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
+  const server = await readServer(client)
+  state.server = server
+  if (work.maintenanceDatabase === target.database) io.notice(`Database ${config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
+  await assertUsable(client, server, state)
+  state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
+  return {client, server}
 }
 
 async function assertUsable(client: Client, server: ServerFacts, state: RestoreState): Promise<void> {
@@ -89,9 +101,9 @@ function noCollation({collation: {provider, collate, ctype, locale}}: FoundBacku
   return preflightError('restore.collation', `The server does not know the collation of the backup: ${provider}, ${locale ?? `${collate}, ${ctype}`}.`, {hints: [provider === 'libc' ? 'Install the locale on the server (locale -a shows what it has), or restore into a server that has it.' : 'Restore into a server of the same or a newer major that is built with it.']})
 }
 
-function warnOlder(server: ServerFacts, {server: source}: FoundBackup['manifest'], state: RestoreState, io: StepIo): void {
-  if (server.major >= source.major) return
-  const message = `the server is PostgreSQL ${server.major}, older than the source (${source.major}): what the older one does not know fails`
+export function warnOlder(server: ServerFacts, sourceMajor: number, state: RestoreState, io: StepIo): void {
+  if (server.major >= sourceMajor) return
+  const message = `the server is PostgreSQL ${server.major}, older than the source (${sourceMajor}): what the older one does not know fails`
   io.notice(`Note: ${message}.`)
   state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
 }
