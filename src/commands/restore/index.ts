@@ -44,7 +44,7 @@ export default class Restore extends BaseCommand {
     const {args, flags} = await this.parse(Restore)
     const context = this.context(flags, {'restore.jobs': flags.jobs})
     const {composeRestore} = await import('../../lib/cli/restore.ts')
-    const {procedure, state, close} = await composeRestore(context, {backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan})
+    const {procedure, state, close} = await composeRestore(context, {backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, resuming: this.resuming})
     try {
       const result = await this.runProcedure(procedure, state, flags, context)
       return isRun(result) ? await this.report(result) : result

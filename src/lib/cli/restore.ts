@@ -1,12 +1,16 @@
 import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
+import {preflightError} from '../errors.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
 import type {FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
+import type {RestoreWork} from '../procedures/restore/work.ts'
 import type {Procedure} from '../runbook/procedure.ts'
+import type {Resumption} from '../runbook/resume.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
+import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
 import {targetOf} from './target.ts'
 
@@ -14,6 +18,8 @@ export interface RestoreWish extends WantedBackup {
   into?: string | undefined
   digest?: boolean | undefined
   plan: boolean
+  /** The earlier run that is gone on with, or undone. */
+  resuming?: Resuming | undefined
 }
 
 export interface ComposedRestore {
@@ -30,12 +36,13 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   ])
   const target = await targetOf(config)
   const tools = await findTools(config.tools.directory)
-  const {backup, closeStorages} = await find(context, config, wish)
-  const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
+  const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
+  const {backup, closeStorages} = await sourceOf(context, config, wish, earlier)
+  const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const options: RestoreOptions = {
     config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(wish.into !== undefined && {into: wish.into}), ...(wish.digest !== undefined && {digest: wish.digest}),
+    ...(wish.into !== undefined && {into: wish.into}), ...(earlier && {into: earlier.state.database}), ...(wish.digest !== undefined && {digest: wish.digest}),
   }
   const work = new RestoreWork(options, run)
   const close = async () => {
@@ -43,11 +50,31 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
     await closeStorages()
   }
   try {
-    return {procedure: restoreProcedure(options, work), state: restoreState(options, new Date()), close}
+    const procedure = restoreProcedure(options, work)
+    if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, options, work)
+    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : restoreState(options, new Date()), close}
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/** Whether what the earlier process did is still there. */
+async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, procedure: Procedure<RestoreState>, options: RestoreOptions, work: RestoreWork): Promise<void> {
+  assertSameTarget(resuming, procedure)
+  const {settleRestore, takeOver} = await import('../procedures/restore/resume.ts')
+  if (resuming.undo) await takeOver(options.target, work, earlier)
+  else if (earlier.anew === undefined) resuming.anew = await settleRestore(options, work, earlier)
+}
+
+async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
+  if (earlier === undefined) return find(context, config, wish)
+  const {namedBackup, pinned} = await import('../procedures/restore/resume.ts')
+  if (wish.resuming?.undo) return {backup: namedBackup(earlier.state), closeStorages: () => Promise.resolve()}
+  const source = await find(context, config, pinned(wish, earlier.state))
+  if (source.backup.manifest.label === earlier.state.label) return source
+  await source.closeStorages()
+  throw preflightError('run.other-backup', `${source.backup.location} is the backup ${source.backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
 }
 
 async function find(context: Context, config: Config, wish: RestoreWish): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {

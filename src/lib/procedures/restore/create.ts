@@ -1,5 +1,5 @@
 import {DrError, messageOf} from '../../errors.ts'
-import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, dropDatabaseSql, markText} from '../../postgres/create-database.ts'
+import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, dropDatabaseSql, dropMarkedDatabase, markText} from '../../postgres/create-database.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
@@ -45,7 +45,10 @@ export function createStep(options: RestoreOptions, work: RestoreWork): Step<Res
       // The download needs no database: it begins now.
       work.flow(state, io.signal)
       try {
+        // What an earlier process of this run has made of it is begun anew.
+        await dropMarkedDatabase(client, state.database, work.mark)
         await createMarkedDatabase(client, database(state), work.mark, majorOf(state))
+        state.databaseOid = (await databaseNamed(client, state.database))?.oid ?? 0
       } catch (error) {
         io.signal.throwIfAborted()
         throw codeOf(error) === '42P04' ? nameTaken(state.database, state.live) : statementError(error, `Creating ${state.database}`)
