@@ -53,7 +53,7 @@ export default class Restore extends BaseCommand {
     const {composeRestore} = await import('../../lib/cli/restore.ts')
     const wish = {...flags, drVersion: this.config.version}
     const {procedure, state, close} = await composeRestore(context, {
-      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, ...(flags.swap && {swap: wish}),
+      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
       ...(flags['in-place'] && {inPlace: {...wish, safety: flags.safety ?? 'backup'}}),
     })
     try {

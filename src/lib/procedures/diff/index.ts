@@ -4,7 +4,7 @@ import {preflightError, usageError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {readLiveCounts} from '../../postgres/live-counts.ts'
 import {databaseExists} from '../../postgres/restore-needs.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetName, targetUrl} from '../../postgres/target.ts'
 import type {Phase, Procedure, Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {compareRows} from './compare.ts'
@@ -19,6 +19,8 @@ export function diffProcedure(options: DiffOptions): Procedure<DiffState> {
   return {
     id: 'diff',
     title: `Compare ${manifest.label} of ${manifest.source.database} (${manifest.environment}) with ${target.database}`,
+    target: targetName(target),
+    once: 'it changes nothing; dr diff begins anew, and removes the copy that this one has left',
     phases: [
       {title: 'Look', steps: [countStep(options), ...(deep && 'against' in deep ? [againstStep(options, deep.against)] : [])]},
       ...(side ? [{title: 'Check', steps: sideChecks(side)}, {title: 'Restore a copy', steps: sideRestore(side)}] : []),

@@ -46,8 +46,12 @@ export interface RestoreState {
   server?: ServerFacts
   /** Of the new database, when it can be the source's; else whoever restores. */
   owner?: string
+  /** By which the mark and the lock of the new database are known. */
+  runId: string
   /** Its name is taken by this run. */
   created?: boolean
+  /** Of the new database. */
+  databaseOid?: number
   /** Finished: no longer marked as ours. */
   finished?: boolean
   tables?: number
