@@ -118,7 +118,7 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
       const swap = swapOf(state)
       if (swap.target === undefined) return
       try {
-        const counts = await count(state.live, io, options.countWritten ? await outside(options, state, (client) => lastChangeOf(client, state.database)) : undefined)
+        const counts = await count(state.live, io, await firstUnknown(options, state))
         const bytes = await withClient(target, {database: state.live, applicationName}, async (client) => (await readServer(client)).databaseBytes)
         note(swap, counts, bytes, source.standing ? (await count(state.database, io)).tables : source.tables)
       } catch (error) {
@@ -130,6 +130,16 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
       if (swap.unreadable !== undefined) io.notice(`${state.live} cannot be read in full: ${swap.unreadable}.`)
     },
   }
+}
+
+/** The first transaction whose rows are not in what comes in, where that can be told. */
+async function firstUnknown(options: SwapOptions, state: SwapSubject): Promise<string | undefined> {
+  const {source: {snapshot}, countWritten} = options
+  const {target, liveOid} = swapOf(state)
+  if (countWritten) return outside(options, state, (client) => lastChangeOf(client, state.database))
+  if (snapshot === undefined || snapshot.systemIdentifier !== target?.systemIdentifier || snapshot.databaseOid !== liveOid) return undefined
+  // Rows carry the lower half only.
+  return String(BigInt(snapshot.xmax) & 0xff_ff_ff_ffn)
 }
 
 function note(swap: ReturnType<typeof swapOf>, counts: LiveCounts, bytes: number, tables: readonly {schema: string; name: string; rows: number | null}[] | undefined): void {
