@@ -3,6 +3,7 @@ import {withClient} from '../../postgres/connection.ts'
 import {codeOf} from '../../postgres/errors.ts'
 import {countLive, lastChangeOf, unreadableBecause, type LiveCounts} from '../../postgres/live.ts'
 import {serverDiskSpace} from '../../postgres/server-disk.ts'
+import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupantNames, occupants, type Occupant} from '../../postgres/swap-sessions.ts'
 import {assertSwappable, readParty, readRenamer, type Renamer, type SwapParty} from '../../postgres/swap-needs.ts'
@@ -46,7 +47,8 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
       "SELECT subname, datname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid")],
     run: (state, io) => outside(options, state, async (client) => {
       const [party, renamer] = [await readParty(client, state.live), await readRenamer(client)]
-      const {version, systemIdentifier} = await readServer(client)
+      const {version, systemIdentifier, database} = await readServer(client)
+      await assertNoPooler(client, {...target, database})
       if (options.source.standing) swapOf(state).sideOid = assertSide(await readParty(client, state.database), state, renamer)
       if (party === undefined) {
         swapOf(state).missing = true
