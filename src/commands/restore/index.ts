@@ -1,6 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
-import {procedureFlags, swapFlags} from '../../lib/cli/flags.ts'
+import {procedureFlags, replaceFlags} from '../../lib/cli/flags.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
 import type {Finding} from '../../lib/checks/finding.ts'
 import {ExitCode} from '../../lib/errors.ts'
@@ -41,9 +41,7 @@ export default class Restore extends BaseCommand {
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
     jobs: Flags.integer({char: 'j', description: 'tables loaded at once; else the number of cores', helpValue: 'N', min: 1, max: 64}),
     digest: Flags.boolean({description: 'compare the digest of every table; else when the backup has them', allowNo: true}),
-    swap: Flags.boolean({description: 'put the new database in the live one’s place; the old one is kept'}),
-    'in-place': Flags.boolean({description: 'restore into the live database itself, in one transaction: only where no database can be renamed', exclusive: ['swap', 'into']}),
-    ...swapFlags,
+    ...replaceFlags,
     plan: procedureFlags.plan,
   }
 
