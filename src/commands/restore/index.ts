@@ -4,6 +4,9 @@ import {procedureFlags} from '../../lib/cli/flags.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
 import type {Finding} from '../../lib/checks/finding.ts'
 import {ExitCode} from '../../lib/errors.ts'
+import type {CreatedRoles} from '../../lib/postgres/create-roles.ts'
+import type {HarmlessError} from '../../lib/postgres/restore-rules.ts'
+import type {Outcome} from '../../lib/procedures/restore/outcome.ts'
 import type {RestoreState} from '../../lib/procedures/restore/options.ts'
 import type {Plan} from '../../lib/runbook/plan.ts'
 
@@ -14,6 +17,11 @@ export interface RestoreResult {
   location: string
   tables: number
   rows: number
+  /** `harmless`: clean, but for errors that a rule forgives; they are findings too. */
+  outcome: Outcome
+  harmless: HarmlessError[]
+  /** With --create-roles: what was made, and who needs a password. */
+  roles?: CreatedRoles
   findings: Finding[]
   /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total. */
   timings: {phase: string; ms: number}[]
@@ -36,6 +44,9 @@ export default class Restore extends BaseCommand {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
     jobs: Flags.integer({char: 'j', description: 'tables loaded at once; else the number of cores', helpValue: 'N', min: 1, max: 64}),
+    'role-map': Flags.string({description: 'what is the role OLD’s in the backup becomes NEW’s: owners, privileges, policies, memberships; may be given several times', helpValue: 'OLD=NEW', multiple: true, multipleNonGreedy: true}),
+    'create-roles': Flags.boolean({description: 'make the roles and memberships that the server lacks, without passwords'}),
+    skip: Flags.string({description: 'leave out event-triggers, publications, subscriptions, foreign-data, or extension:NAME; may be given several times', helpValue: 'WHAT', multiple: true, multipleNonGreedy: true}),
     digest: Flags.boolean({description: 'compare the digest of every table; else when the backup has them', allowNo: true}),
     plan: procedureFlags.plan,
   }
@@ -44,7 +55,7 @@ export default class Restore extends BaseCommand {
     const {args, flags} = await this.parse(Restore)
     const context = this.context(flags, {'restore.jobs': flags.jobs})
     const {composeRestore} = await import('../../lib/cli/restore.ts')
-    const {procedure, state, close} = await composeRestore(context, {backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan})
+    const {procedure, state, close} = await composeRestore(context, {backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, roleMap: flags['role-map'], createRoles: flags['create-roles'], skip: flags.skip, plan: flags.plan})
     try {
       const result = await this.runProcedure(procedure, state, flags, context)
       return isRun(result) ? await this.report(result) : result
@@ -55,11 +66,11 @@ export default class Restore extends BaseCommand {
 
   /** The name alone on stdout; findings and what may come next on stderr. */
   private async report({state, run, journal}: RunResult<RestoreState>): Promise<RestoreResult> {
-    const {database, label, location, findings, timings, tables = 0, rows = 0} = state
+    const {database, label, location, findings, timings, harmless, roles, outcome = 'failed', tables = 0, rows = 0} = state
     const {restoreReport} = await import('../../lib/cli/restore.ts')
     if (!this.jsonEnabled()) for (const line of await restoreReport(state)) this.logToStderr('%s', line)
     this.log('%s', database)
     if (findings.some(({severity}) => severity === 'error')) process.exitCode = ExitCode.verification
-    return {database, label, location, tables, rows, findings, timings, run, journal}
+    return {database, label, location, tables, rows, outcome, harmless, ...(roles && {roles}), findings, timings, run, journal}
   }
 }

@@ -1,6 +1,6 @@
 import {preflightError} from '../../errors.ts'
 import {restoreName} from '../../postgres/create-database.ts'
-import {chooseForRestore} from '../../postgres/tools.ts'
+import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import {analyzeStep} from './analyze.ts'
 import {createStep, sweepStep} from './create.ts'
@@ -8,6 +8,8 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
+import {rightsStep} from './rights.ts'
+import {createRolesStep} from './roles.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
@@ -18,7 +20,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into a new database`,
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
-      {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
     ],
   }
@@ -32,7 +34,7 @@ export function restoreState(options: RestoreOptions, now: Date): RestoreState {
   if (digest === true && !manifest.digests) throw preflightError('restore.no-digests', `Backup ${manifest.label} has no digests to compare.`, {hints: ['Leave out --digest: rows and tenants are counted in any case.', 'dr backup --digest takes them.']})
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database, jobs,
-    tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
+    tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], harmless: [], timings: [],
   }
 }

@@ -14,6 +14,7 @@ import type {RunFolder} from '../runs.ts'
 import {Flow} from './flow.ts'
 import {inFolder, Members} from './members.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {prepareArchive, schemasFirst} from './prepare.ts'
 import {isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
 const FETCH_LANES = 3
@@ -29,7 +30,10 @@ export class RestoreWork {
   /** Where the maintenance connection landed. */
   maintenanceDatabase: string
   units: readonly LoadUnit[] = []
+  /** Restored before all others: see `schemasFirst`. */
+  schemas: readonly ArchiveEntry[] = []
   #archive: Archive | undefined
+  #archiveDirectory: string | undefined
   #lists: RestoreLists | undefined
   #flow: Flow | undefined
   #access: ToolAccess | undefined
@@ -62,9 +66,21 @@ export class RestoreWork {
   }
 
   /** Decides what is restored when, for this server. */
-  plan(state: RestoreState, serverMajor: number): void {
-    this.#lists = restoreLists(this.archive, {serverMajor})
+  async plan(state: RestoreState, serverMajor: number): Promise<void> {
+    const plainRole = state.server?.superuser === false
+    const prepared = await prepareArchive(this.archive, this.members.directory, this.#options, {plainRole})
+    this.#archive = prepared.archive
+    this.#archiveDirectory = prepared.directory
+    state.skipped = prepared.skipped
+    const {lists, schemas} = schemasFirst(restoreLists(this.archive, {serverMajor}), plainRole)
+    this.#lists = lists
+    this.schemas = schemas
     this.units = loadUnits(this.#lists.data, this.#options.backup.manifest, state.jobs)
+  }
+
+  /** Where pg_restore finds toc.dat, with other roles where they are mapped, and the members. */
+  get archiveDirectory(): string {
+    return this.#archiveDirectory ?? this.members.directory
   }
 
   get archive(): Archive {
