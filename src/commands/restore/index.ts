@@ -1,28 +1,13 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
 import {procedureFlags, replaceFlags} from '../../lib/cli/flags.ts'
+import type {RestoreResult} from '../../lib/cli/restore-report.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
-import type {Finding} from '../../lib/checks/finding.ts'
 import {ExitCode} from '../../lib/errors.ts'
-import type {SwapResult} from '../../lib/cli/swap.ts'
 import type {RestoreState} from '../../lib/procedures/restore/options.ts'
 import type {Plan} from '../../lib/runbook/plan.ts'
 
-export interface RestoreResult {
-  /** The new database; with --swap the live one. */
-  database: string
-  label: string
-  location: string
-  tables: number
-  rows: number
-  findings: Finding[]
-  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total. */
-  timings: {phase: string; ms: number}[]
-  /** With --swap. */
-  swap?: SwapResult
-  run: string
-  journal: string
-}
+export type {RestoreResult} from '../../lib/cli/restore-report.ts'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Restore a backup into a new database, and compare it with what was backed up'
@@ -40,6 +25,9 @@ export default class Restore extends BaseCommand {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
     jobs: Flags.integer({char: 'j', description: 'tables loaded at once; else the number of cores', helpValue: 'N', min: 1, max: 64}),
+    'role-map': Flags.string({description: 'what is the role OLD’s in the backup becomes NEW’s: owners, privileges, policies, memberships; may be given several times', helpValue: 'OLD=NEW', multiple: true, multipleNonGreedy: true}),
+    'create-roles': Flags.boolean({description: 'make the roles and memberships that the server lacks, without passwords'}),
+    skip: Flags.string({description: 'leave out event-triggers, publications, subscriptions, foreign-data, or extension:NAME; may be given several times', helpValue: 'WHAT', multiple: true, multipleNonGreedy: true}),
     digest: Flags.boolean({description: 'compare the digest of every table; else when the backup has them', allowNo: true}),
     ...replaceFlags,
     plan: procedureFlags.plan,
@@ -51,7 +39,7 @@ export default class Restore extends BaseCommand {
     const {composeRestore} = await import('../../lib/cli/restore.ts')
     const wish = {...flags, drVersion: this.config.version}
     const {procedure, state, close} = await composeRestore(context, {
-      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
+      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, roleMap: flags['role-map'], createRoles: flags['create-roles'], skip: flags.skip, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
       ...(flags['in-place'] && {inPlace: {...wish, safety: flags.safety ?? 'backup'}}),
     })
     try {
@@ -64,12 +52,11 @@ export default class Restore extends BaseCommand {
 
   /** The name alone on stdout; findings and what may come next on stderr. */
   private async report({state, run, journal}: RunResult<RestoreState>): Promise<RestoreResult> {
-    const {label, location, findings, timings, tables = 0, rows = 0, swap} = state
-    const [{restoreReport}, {swapResult}] = await Promise.all([import('../../lib/cli/restore.ts'), import('../../lib/cli/swap.ts')])
+    const {restoreReport, restoreResult} = await import('../../lib/cli/restore-report.ts')
     if (!this.jsonEnabled()) for (const line of await restoreReport(state, run)) this.logToStderr('%s', line)
-    const database = swap ? state.live : state.database
-    this.log('%s', database)
-    if (findings.some(({severity}) => severity === 'error')) process.exitCode = ExitCode.verification
-    return {database, label, location, tables, rows, findings, timings, ...(swap && {swap: swapResult(swap)}), run, journal}
+    const result = restoreResult(state, {run, journal})
+    this.log('%s', result.database)
+    if (result.findings.some(({severity}) => severity === 'error')) process.exitCode = ExitCode.verification
+    return result
   }
 }

@@ -2,6 +2,7 @@ import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import {preflightError} from '../errors.ts'
+import type {RoleMap} from '../postgres/role-map.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
 import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
@@ -16,12 +17,16 @@ import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
-import {composeSwap, dumpSource, manifestSource, swapReport, type SwapWish} from './swap.ts'
+import {composeSwap, dumpSource, manifestSource, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
   into?: string | undefined
   digest?: boolean | undefined
+  /** `OLD=NEW` each. */
+  roleMap?: readonly string[] | undefined
+  createRoles?: boolean | undefined
+  skip?: readonly string[] | undefined
   plan: boolean
   /** Put it in the live database's place. */
   swap?: SwapWish | undefined
@@ -40,11 +45,14 @@ export interface ComposedRestore {
 
 /** Finds the backup, and joins configuration, storages and tools into the procedure of one restore. */
 export async function composeRestore(context: Context, wish: RestoreWish): Promise<ComposedRestore> {
-  const [config, {createRun, unstartedRun}, {findTools}] = await Promise.all([context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts')])
+  const [config, {createRun, unstartedRun}, {findTools}, {parseRoleMap}, {parseSkip}] = await Promise.all([
+    context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../procedures/restore/role-map.ts'), import('../postgres/restore-skip.ts'),
+  ])
   const target = await targetOf(config)
+  const [roleMap, skip] = [parseRoleMap(wish.roleMap ?? []), parseSkip(wish.skip ?? [])]
   const tools = await findTools(config.tools.directory)
   const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
-  const {found, closeStorages} = await sourceOf(context, config, wish, earlier)
+  const {found, closeStorages} = await sourceOf(context, config, wish, earlier, roleMap)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const swapWish = wish.swap ?? wish.inPlace
   const source = 'place' in found ? dumpSource(found) : manifestSource(found.manifest)
@@ -53,7 +61,7 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const common = {
     config, target, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}),
+    roleMap, createRoles: wish.createRoles ?? false, skip, ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}),
   }
   const closeRest = async () => {
     await swap?.close()
@@ -96,12 +104,16 @@ async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, pro
 }
 
 /** What is restored; for a run that is gone on with, the backup that it began with. */
-async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined): ReturnType<typeof findWanted> {
-  if (earlier === undefined) return findWanted(context, config, wish)
+async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined, roleMap: RoleMap): ReturnType<typeof findWanted> {
+  const {withRoles} = await import('../procedures/restore/role-map.ts')
+  if (earlier === undefined) {
+    const {found, closeStorages} = await findWanted(context, config, wish)
+    return {found: 'place' in found ? found : withRoles(found, roleMap), closeStorages}
+  }
   const {namedBackup, pinned} = await import('../procedures/restore/resume.ts')
   if (wish.resuming?.undo) return {found: namedBackup(earlier.state), closeStorages: () => Promise.resolve()}
   const {backup, closeStorages} = await findWantedBackup(context, config, pinned(wish, earlier.state))
-  if (backup.manifest.label === earlier.state.label) return {found: backup, closeStorages}
+  if (backup.manifest.label === earlier.state.label) return {found: withRoles(backup, roleMap), closeStorages}
   await closeStorages()
   throw preflightError('run.other-backup', `${backup.location} is the backup ${backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
 }
@@ -116,6 +128,7 @@ async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: R
   }
   try {
     if (wish.inPlace) throw usageError('restore.in-place-foreign', '--in-place takes backups of dr: what a dump of another kind drops cannot be foreseen.', {hints: ['dr restore --swap restores it beside the live database and swaps it in.']})
+    if ((wish.roleMap ?? []).length > 0 || wish.createRoles || (wish.skip ?? []).length > 0) throw usageError('restore.foreign-roles', '--role-map, --create-roles and --skip take backups of dr.', {hints: ['Make the roles that the dump names first: CREATE ROLE …']})
     if (wish.digest === true) throw preflightError('restore.no-digests', `${options.dump.location} has no digests to compare.`, {hints: ['Leave out --digest: rows are counted in any case.']})
     return {procedure: foreignProcedure(options, work) as unknown as Procedure<RestoreState>, state: foreignState(options, new Date()), close}
   } catch (error) {
@@ -154,19 +167,4 @@ async function finding<T>(context: Context, config: Config, wish: WantedBackup, 
     await closeStorages()
     throw error
   }
-}
-
-/** What is said when a restore has ended: every finding, and what can be done next. */
-export async function restoreReport(state: RestoreState, run: string): Promise<string[]> {
-  const {database, live, findings, timings, swap} = state
-  const [{findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
-  const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
-  return [
-    ...findingLines(findings, {theme: talkTheme, all: true}),
-    ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...(swap ? (await swapReport({live, swap}, `what ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
-      ...wrapped(`The live database ${live} was not touched.`, width),
-      `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
-    ]),
-  ]
 }

@@ -47,7 +47,7 @@ export function inPlaceState(options: RestoreOptions, swap: SwapOptions): Restor
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database: target.database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], harmless: [], timings: [],
     swap: {safety: 'backup', ...(swap.backup && {safetyBackup: swap.backup.state})},
   }
 }
@@ -114,7 +114,7 @@ function replaceStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSt
       const entries = await inPlaceEntries(reader, work.archive, state.server?.major ?? 0).finally(() => reader.end())
       const list = await work.list('in-place', entries)
       const access = await work.access(settingsOf(state))
-      const argv = inPlaceArguments(state.tools, access, {directory: work.members.directory, list, database: state.live})
+      const argv = inPlaceArguments(state.tools, access, {directory: work.archiveDirectory, list, database: state.live})
       let begun = 0
       await restoreInPlace(argv, {
         // Its one commit is what counts: it must be on disk.

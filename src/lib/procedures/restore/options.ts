@@ -5,6 +5,12 @@ import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
 import type {SwapOptions, SwapState} from '../swap/options.ts'
+import type {CreatedRoles} from '../../postgres/create-roles.ts'
+import type {RoleTrouble} from '../../postgres/restore-needs.ts'
+import type {RoleMap} from '../../postgres/role-map.ts'
+import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
+import type {HarmlessError} from '../../postgres/restore-rules.ts'
+import type {Outcome} from './outcome.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -25,6 +31,12 @@ export interface RestoreOptions {
   jobs: number
   /** The rows are all that is wanted: no keys and indexes with them. */
   rowsOnly?: boolean
+  /** Roles of the backup that become others; the manifest is the mapped one already: see `withRoles`. */
+  roleMap?: RoleMap
+  /** Make the roles and memberships that are missing. */
+  createRoles?: boolean
+  /** What is left out. */
+  skip?: readonly SkipKind[]
   /** Compare digests; undefined: when the backup has them. */
   digest?: boolean
   /** Put the new database in the live one's place. */
@@ -58,6 +70,16 @@ export interface RestoreState {
   rows?: number
   archiveBytes: number
   findings: Finding[]
+  /** Entries of the archive that were left out as wished. */
+  skipped?: SkippedEntry[]
+  /** What the server lacked of roles in the check. */
+  roleTrouble?: RoleTrouble
+  /** Roles that this run made. */
+  roles?: CreatedRoles
+  /** Errors that a rule forgave. */
+  harmless: HarmlessError[]
+  /** Known at the end. */
+  outcome?: Outcome
   timings: Timing[]
   /** With --swap. */
   swap?: SwapState

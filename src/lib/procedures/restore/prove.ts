@@ -7,8 +7,10 @@ import {targetUrl} from '../../postgres/target.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {readRestored} from './facts.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {settleOutcome} from './outcome.ts'
 import {psql} from './preflight.ts'
 import type {RestoreSession} from './session.ts'
+import {explained} from './skipped.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Compares the new database with the manifest. Deviations are findings, not failures: the database is kept to be looked into. */
@@ -27,7 +29,7 @@ export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<
         const restored = await readRestored({...options, manifest}, state, work.applicationName, digests, io)
         state.tables = restored.tables.length
         state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
-        state.findings.push(...compareIntegrity(manifest, restored))
+        state.findings.push(...explained(compareIntegrity(manifest, restored), state))
       })
       const wrong = state.findings.filter(({severity}) => severity === 'error').length
       if (wrong > 0) io.notice(`${wrong} ${wrong === 1 ? 'thing is' : 'things are'} not as in the backup; ${state.database} is kept to be looked into.`)
@@ -54,6 +56,7 @@ export function finishStep(options: Pick<RestoreOptions, 'target'>, work: Restor
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
       if (database && !state.swap) state.findings.push(...settingsFinding(database, state))
+      settleOutcome(state)
       await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
       state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})

@@ -1,6 +1,6 @@
 import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {readArchiveFile, type Archive} from '../../postgres/archive.ts'
+import {readArchiveFile, type Archive, type ArchiveEntry} from '../../postgres/archive.ts'
 import {restoreLists, type RestoreLists} from '../../postgres/restore-lists.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
@@ -8,6 +8,7 @@ import type {RunFolder} from '../runs.ts'
 import {Flow} from './flow.ts'
 import {Members} from './members.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {prepareArchive, schemasFirst} from './prepare.ts'
 import {RestoreSession} from './session.ts'
 import {fetchOrder, isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
@@ -20,7 +21,10 @@ const MOST_AHEAD = 8
 export class RestoreWork extends RestoreSession {
   readonly members: Members
   units: readonly LoadUnit[] = []
+  /** Restored before all others: see `schemasFirst`. */
+  schemas: readonly ArchiveEntry[] = []
   #archive: Archive | undefined
+  #archiveDirectory: string | undefined
   #lists: RestoreLists | undefined
   #flow: Flow | undefined
   readonly #options: RestoreOptions
@@ -45,11 +49,23 @@ export class RestoreWork extends RestoreSession {
   }
 
   /** Decides what is restored when, for this server. */
-  plan(state: RestoreState, serverMajor: number): void {
-    this.#lists = restoreLists(this.archive, {serverMajor})
-    const {data, builds} = this.#lists
+  async plan(state: RestoreState, serverMajor: number): Promise<void> {
+    const plainRole = state.server?.superuser === false
+    const prepared = await prepareArchive(this.archive, this.members.directory, this.#options, {plainRole})
+    this.#archive = prepared.archive
+    this.#archiveDirectory = prepared.directory
+    state.skipped = prepared.skipped
+    const {lists, schemas} = schemasFirst(restoreLists(this.archive, {serverMajor}), plainRole)
+    this.#lists = lists
+    this.schemas = schemas
+    const {data, builds} = lists
     const {rowsOnly = false, backup} = this.#options
     this.units = loadUnits({data, builds: rowsOnly ? new Map() : builds}, backup.manifest, state.jobs)
+  }
+
+  /** Where pg_restore finds toc.dat, with other roles where they are mapped, and the members. */
+  get archiveDirectory(): string {
+    return this.#archiveDirectory ?? this.members.directory
   }
 
   get archive(): Archive {

@@ -55,7 +55,7 @@ export function foreignState(options: ForeignOptions, now: Date): ForeignState {
   return {
     environment: config.environment, label: markLabel(dump.name), location: dump.location, live: target.database, database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, 0, newest.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: dump.bytes ?? 0, findings: [], timings: [],
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: dump.bytes ?? 0, findings: [], harmless: [], timings: [],
     dump: {...(dump.found && {kind: dump.found.kind}), layers: dump.found ? layersOf(dump.found) : [], bytes: dump.bytes ?? 0, extent: '', tables: 0},
     ...(options.swap && {swap: swapState(options.swap)}),
   }

@@ -1,3 +1,4 @@
+import {noteEnd, tellProblems} from '../outcome.ts'
 import {verificationError} from '../../../errors.ts'
 import {psqlArguments, runScript, type Psql} from '../../../postgres/psql.ts'
 import {scriptError} from '../../../postgres/psql-errors.ts'
@@ -61,7 +62,10 @@ async function loadArchive(options: ForeignOptions, work: ForeignWork, state: Fo
 async function runArchive(work: ForeignWork, state: ForeignState, io: StepIo, {list, jobs, onBegun}: {list: string; jobs: number; onBegun: () => void}): Promise<RestoreEnd> {
   const access = await work.access(settingsOf(state))
   const argv = restoreArguments(state.tools, access, {format: formatOf(work), directory: work.proven.ready.path, list, database: state.database, jobs, verbose: true})
-  return tryRestore(argv, {archive: work.archive, tools: state.tools, serverMajor: serverOf(state).major, env: access.env, signal: io.signal, onBegun})
+  const end = await tryRestore(argv, {archive: work.archive, tools: state.tools, serverMajor: serverOf(state).major, env: access.env, signal: io.signal, onBegun})
+  noteEnd(state, end)
+  if (end.error) tellProblems(state, io, end.problems)
+  return end
 }
 
 function formatOf({proven: {ready: {kind}}}: ForeignWork): 'custom' | 'tar' | 'directory' {

@@ -7,7 +7,7 @@ import {mayOwn, missingExtensions, roleTrouble, type RoleTrouble} from '../../..
 import {quoteIdent} from '../../../postgres/quote.ts'
 import type {ServerFacts} from '../../../postgres/server.ts'
 import type {Step, StepIo} from '../../../runbook/procedure.ts'
-import {lookAtServer, psql, serverByHand, warnOlder} from '../preflight.ts'
+import {lookAtServer, psql, serverByHand, warnOfFeatures} from '../preflight.ts'
 import {readByHand} from './by-hand.ts'
 import {factsOf, needsOf} from './facts.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
@@ -65,7 +65,7 @@ function needsStep(options: ForeignOptions, work: ForeignWork): Step<ForeignStat
       const needs = needsOf(work.proven, server)
       refuseRoles(await roleTrouble(client, needs.roles, server.major), state, server)
       await refuseExtensions(client, needs.extensions, state)
-      if (state.dump.serverVersion !== undefined) warnOlder(server, Number.parseInt(state.dump.serverVersion, 10), state, io)
+      if (state.dump.serverVersion !== undefined) warnOfFeatures(server, Number.parseInt(state.dump.serverVersion, 10), work.hasArchive ? work.archive : undefined, state, io)
       if (script) {
         work.psql = choosePsql(options.tools, server.major)
         state.findings.push(...scriptFindings(script, server))
