@@ -48,6 +48,8 @@ describe('dr restore --swap, dr swap, dr undo, dr restore clean-up', function ()
     const undone = JSON.parse((await run(['undo', '--json', '--confirm', 'crm'], 'production')).stdout) as UndoResult
     expect(undone).to.include({database: 'crm', broughtBack: swap?.kept})
     expect(await title(7)).to.equal('later')
+    const latest = await run(['restore', 'latest', '--plan'], 'production')
+    expect(latest.stdout, 'the state that was replaced is not what a later restore takes by itself').to.include(`Restore ${label} of crm`)
     const cleaned = JSON.parse((await run(['restore', 'cleanup', '--older-than', '0s', '--confirm', 'crm', '--json'], 'production')).stdout) as CleanUpResult
     expect(cleaned.dropped).to.deep.equal([undone.swap.kept])
     expect(await crm.all()).to.deep.equal(['crm'])
