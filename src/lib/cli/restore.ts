@@ -35,7 +35,7 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   ])
   const target = await targetOf(config)
   const tools = await findTools(config.tools.directory)
-  const {backup, closeStorages} = await find(context, config, wish)
+  const {backup, closeStorages} = await findWanted(context, config, wish)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
   const swapWish = wish.swap ?? wish.inPlace
   const swap = swapWish && await composeSwap(context, config, target, manifestSource(backup.manifest), swapWish, `dr restore ${run.id}`)
@@ -62,7 +62,8 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   }
 }
 
-async function find(context: Context, config: Config, wish: RestoreWish): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
+/** The backup that is meant, and the storages that were opened for it. */
+export async function findWanted(context: Context, config: Config, wish: WantedBackup): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
   const {findBackup} = await import('../procedures/restore/source.ts')
   const opened: Storage[] = []
   const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {
