@@ -157,7 +157,7 @@ describe('dr diff', function () {
   it('refuses what cannot be compared with, before anything is made', async () => {
     const refused: [string[], number, RegExp][] = [
       [['--against', 'differing_gone', '--deep'], 3, /There is no database differing_gone/], [['--against', 'differing', '--deep'], 3, /is the live database itself/],
-      [['--against', 'x'], 2, /--against goes with --deep/], [['--keep'], 2, /--keep goes with --deep/], [['--deep', '--keep', '--against', 'x'], 2, /Leave out one/], [['20200101T000000Z-0000'], 3, /There is no backup/],
+      [['--against', 'x'], 2, /--against goes with --deep/], [['--tenant', ''], 2, /names no tenant/], [['--keep'], 2, /--keep goes with --deep/], [['--deep', '--keep', '--against', 'x'], 2, /Leave out one/], [['20200101T000000Z-0000'], 3, /There is no backup/],
     ]
     for (const [args, exitCode, says] of refused) {
       const {code, stdout, stderr} = await run(...args)
