@@ -8,7 +8,9 @@ import type {HarmlessError, RestoreProblem} from './restore-rules.ts'
 import type {ClientTools} from './tools.ts'
 
 export interface RestoreArguments {
-  /** Of the archive: toc.dat and the members. */
+  /** Else `directory`. */
+  format?: 'custom' | 'tar' | 'directory'
+  /** Of the archive: toc.dat and the members; of another format the file. */
   directory: string
   /** File with the entries to restore. */
   list: string
@@ -19,9 +21,9 @@ export interface RestoreArguments {
   verbose?: boolean
 }
 
-export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {directory, list, database, jobs = 1, verbose = false}: RestoreArguments): [string, ...string[]] {
+export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false}: RestoreArguments): [string, ...string[]] {
   return [
-    tools.pgRestore, '--format=directory', `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []),
+    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []),
     `--dbname=${access.url(database)}`, directory,
   ]
 }

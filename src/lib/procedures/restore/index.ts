@@ -9,19 +9,24 @@ import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
 import {rightsStep} from './rights.ts'
-import {createRolesStep} from './roles.ts'
+import {backupRoles, createRolesStep} from './roles.ts'
+import {databaseOf} from './source.ts'
+import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
 export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Procedure<RestoreState> {
-  const {backup: {manifest}} = options
+  const {backup: {manifest}, swap} = options
+  const around = swap && swapPhases(swap)
   return {
     id: 'restore',
-    title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into a new database`,
+    title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
-      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
-      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+      ...(around?.before ?? []),
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
+      ...(around?.after ?? []),
     ],
   }
 }
@@ -35,6 +40,6 @@ export function restoreState(options: RestoreOptions, now: Date): RestoreState {
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database, jobs,
     tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], harmless: [], timings: [],
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [], ...(options.swap && {swap: swapState(options.swap)}),
   }
 }

@@ -10,6 +10,7 @@ import type {RoleMap} from '../../postgres/role-map.ts'
 import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
 import type {HarmlessError} from '../../postgres/restore-rules.ts'
 import type {Outcome} from './outcome.ts'
+import type {SwapOptions, SwapState} from '../swap/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -34,8 +35,12 @@ export interface RestoreOptions {
   createRoles?: boolean
   /** What is left out. */
   skip?: readonly SkipKind[]
+  /** The rows are all that is wanted: no keys and indexes with them. */
+  rowsOnly?: boolean
   /** Compare digests; undefined: when the backup has them. */
   digest?: boolean
+  /** Put the new database in the live one's place. */
+  swap?: SwapOptions
 }
 
 /** Plain data: it stands in the journal and in --json. */
@@ -68,8 +73,10 @@ export interface RestoreState {
   /** Roles that this run made. */
   roles?: CreatedRoles
   /** Errors that a rule forgave. */
-  harmless: HarmlessError[]
+  harmless?: HarmlessError[]
   /** Known at the end. */
   outcome?: Outcome
   timings: Timing[]
+  /** With --swap. */
+  swap?: SwapState
 }

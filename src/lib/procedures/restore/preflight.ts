@@ -12,6 +12,7 @@ import {featuresBeyond} from '../../postgres/version-features.ts'
 import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import type {RestoreSession} from './session.ts'
 import {rolesStep} from './roles.ts'
 import {isSkipped, tellSkipped} from './skipped.ts'
 import type {FoundBackup} from './source.ts'
@@ -23,7 +24,7 @@ export function preflightSteps(options: RestoreOptions, work: RestoreWork): Step
 }
 
 /** The operator's way to the maintenance database. */
-export const psql = ({target}: RestoreOptions, {maintenanceDatabase}: RestoreWork, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
+export const psql = ({target}: Pick<RestoreOptions, 'target'>, {maintenanceDatabase}: RestoreSession, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
 
 function backupStep({backup}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   const {manifest, directory, location} = backup
@@ -54,19 +55,30 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     id: 'restore.server',
     title: `Look at the server ${target.host}`,
     effect: 'read',
-    byHand: (state) => [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)],
+    byHand: (state) => serverByHand(options, work, state),
     async run(state, io) {
-      const client = await work.maintenance()
-      await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
-      const server = await readServer(client)
-      state.server = server
-      if (work.maintenanceDatabase === target.database) io.notice(`Database ${options.config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
-      await assertUsable(client, server, state)
+      const {client, server} = await lookAtServer(options, work, state, io)
       if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
-      state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
-      warnOfFeatures(server, manifest, work.archive, state, io)
+      warnOlder(server, manifest.server.major, work.archive, state, io)
     },
   }
+}
+
+export const serverByHand = (options: ServerOptions, work: RestoreSession, state: RestoreState): ManualCommand[] =>
+  [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)]
+
+type ServerOptions = Pick<RestoreOptions, 'target' | 'config'>
+
+/** What every restore asks of a server, whatever it restores. */
+export async function lookAtServer({target, config}: ServerOptions, work: RestoreSession, state: RestoreState, io: StepIo): Promise<{client: Client; server: ServerFacts}> {
+  const client = await work.maintenance()
+  await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
+  const server = await readServer(client)
+  state.server = server
+  if (work.maintenanceDatabase === target.database) io.notice(`Database ${config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
+  await assertUsable(client, server, state)
+  state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
+  return {client, server}
 }
 
 async function assertUsable(client: Client, server: ServerFacts, state: RestoreState): Promise<void> {
@@ -93,10 +105,11 @@ function noCollation({collation: {provider, collate, ctype, locale}}: FoundBacku
 }
 
 /** What the server does not know is looked for in the archive, so that it is said before anything is made. A newer pg_dump may write it even for a source as old. */
-function warnOfFeatures(server: ServerFacts, {server: source}: FoundBackup['manifest'], archive: Archive, state: RestoreState, io: StepIo): void {
-  const beyond = featuresBeyond(archive, server.major)
-  if (server.major < source.major) {
-    const message = `the server is PostgreSQL ${server.major}, older than the source (${source.major}): ${beyond.length === 0 ? 'nothing was found in the backup that it does not know' : 'what it does not know fails'}`
+export function warnOlder(server: ServerFacts, sourceMajor: number, archive: Archive | undefined, state: RestoreState, io: StepIo): void {
+  const beyond = archive === undefined ? [] : featuresBeyond(archive, server.major)
+  if (server.major < sourceMajor) {
+    const known = archive !== undefined && beyond.length === 0
+    const message = `the server is PostgreSQL ${server.major}, older than the source (${sourceMajor}): ${known ? 'nothing was found in it that the older one does not know' : 'what the older one does not know fails'}`
     io.notice(`Note: ${message}.`)
     state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
   }

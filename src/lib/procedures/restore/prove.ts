@@ -9,8 +9,8 @@ import {readRestored} from './facts.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {settleOutcome} from './outcome.ts'
 import {psql} from './preflight.ts'
+import type {RestoreSession} from './session.ts'
 import {explained} from './skipped.ts'
-import {databaseOf} from './source.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Compares the new database with the manifest. Deviations are findings, not failures: the database is kept to be looked into. */
@@ -26,7 +26,7 @@ export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<
     run: (state, io) => work.time(state.timings, 'integrity', async () => {
       const digests = manifest.digests && options.digest !== false
       await keeping(state, io, 'restore.integrity', 'not everything could be compared with the backup', async () => {
-        const restored = await readRestored(options, state, work.applicationName, digests, io)
+        const restored = await readRestored({...options, manifest}, state, work.applicationName, digests, io)
         state.tables = restored.tables.length
         state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
         state.findings.push(...explained(compareIntegrity(manifest, restored), state))
@@ -48,15 +48,14 @@ export async function keeping(state: RestoreState, io: StepIo, code: string, wha
 }
 
 /** The new database gets the source's comment and is ours no longer. What else belongs to a database is carried over when it takes the live one's place. */
-export function finishStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
-  const database = databaseOf(options.backup.manifest)
+export function finishStep(options: Pick<RestoreOptions, 'target'>, work: RestoreSession, database: Partial<DatabaseFacts> | undefined): Step<RestoreState> {
   return {
     id: 'restore.finish',
     title: 'Hand it over',
     effect: 'write',
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
-      if (database) state.findings.push(...settingsFinding(database, state))
+      if (database && !state.swap) state.findings.push(...settingsFinding(database, state))
       settleOutcome(state)
       await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
