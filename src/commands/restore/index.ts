@@ -1,13 +1,13 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
-import {procedureFlags, replaceFlags} from '../../lib/cli/flags.ts'
-import type {RestoreResult} from '../../lib/cli/restore-report.ts'
+import {archiveFlags, procedureFlags, replaceFlags} from '../../lib/cli/flags.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
 import {ExitCode} from '../../lib/errors.ts'
+import type {RestoreResult} from '../../lib/cli/restore-result.ts'
 import type {RestoreState} from '../../lib/procedures/restore/options.ts'
 import type {Plan} from '../../lib/runbook/plan.ts'
 
-export type {RestoreResult} from '../../lib/cli/restore-report.ts'
+export type {RestoreResult} from '../../lib/cli/restore-result.ts'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Restore a backup into a new database, and compare it with what was backed up'
@@ -25,9 +25,7 @@ export default class Restore extends BaseCommand {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
     jobs: Flags.integer({char: 'j', description: 'tables loaded at once; else the number of cores', helpValue: 'N', min: 1, max: 64}),
-    'role-map': Flags.string({description: 'what is the role OLD’s in the backup becomes NEW’s: owners, privileges, policies, memberships; may be given several times', helpValue: 'OLD=NEW', multiple: true, multipleNonGreedy: true}),
-    'create-roles': Flags.boolean({description: 'make the roles and memberships that the server lacks, without passwords'}),
-    skip: Flags.string({description: 'leave out event-triggers, publications, subscriptions, foreign-data, or extension:NAME; may be given several times', helpValue: 'WHAT', multiple: true, multipleNonGreedy: true}),
+    ...archiveFlags,
     digest: Flags.boolean({description: 'compare the digest of every table; else when the backup has them', allowNo: true}),
     ...replaceFlags,
     plan: procedureFlags.plan,
@@ -39,7 +37,8 @@ export default class Restore extends BaseCommand {
     const {composeRestore} = await import('../../lib/cli/restore.ts')
     const wish = {...flags, drVersion: this.config.version}
     const {procedure, state, close} = await composeRestore(context, {
-      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, roleMap: flags['role-map'], createRoles: flags['create-roles'], skip: flags.skip, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
+      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
+      roleMap: flags['role-map'], createRoles: flags['create-roles'], skip: flags.skip,
       ...(flags['in-place'] && {inPlace: {...wish, safety: flags.safety ?? 'backup'}}),
     })
     try {
@@ -51,12 +50,12 @@ export default class Restore extends BaseCommand {
   }
 
   /** The name alone on stdout; findings and what may come next on stderr. */
-  private async report({state, run, journal}: RunResult<RestoreState>): Promise<RestoreResult> {
-    const {restoreReport, restoreResult} = await import('../../lib/cli/restore-report.ts')
-    if (!this.jsonEnabled()) for (const line of await restoreReport(state, run)) this.logToStderr('%s', line)
-    const result = restoreResult(state, {run, journal})
+  private async report(performed: RunResult<RestoreState>): Promise<RestoreResult> {
+    const [{restoreReport}, {restoreResult}] = await Promise.all([import('../../lib/cli/restore-report.ts'), import('../../lib/cli/restore-result.ts')])
+    const result = restoreResult(performed)
+    if (!this.jsonEnabled()) for (const line of await restoreReport(performed.state, performed.run)) this.logToStderr('%s', line)
     this.log('%s', result.database)
-    if (result.findings.some(({severity}) => severity === 'error')) process.exitCode = ExitCode.verification
+    if (result.outcome === 'failed') process.exitCode = ExitCode.verification
     return result
   }
 }

@@ -59,16 +59,14 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const swap = swapWish && await composeSwap(context, config, target, source, swapWish, `dr restore ${run.id}`)
   const into = earlier?.state.database ?? wish.into
   const common = {
-    config, target, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
-    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    roleMap, createRoles: wish.createRoles ?? false, skip, ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}),
+    config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id), ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}), skip,
   }
   const closeRest = async () => {
     await swap?.close()
     await closeStorages()
   }
   if ('place' in found) return composeForeign({...common, dump: found}, wish, run, closeRest)
-  const options: RestoreOptions = {...common, backup: found, ...(wish.digest !== undefined && {digest: wish.digest})}
+  const options: RestoreOptions = {...common, backup: found, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
   return composeOwn(options, wish, run, closeRest, swap?.options)
 }
 
@@ -118,6 +116,11 @@ async function sourceOf(context: Context, config: Config, wish: RestoreWish, ear
   throw preflightError('run.other-backup', `${backup.location} is the backup ${backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
 }
 
+const ofWish = (config: Config, {createRoles = false}: RestoreWish, run: string) => ({
+  jobs: config.restore.jobs ?? availableParallelism(), createRoles,
+  stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run}`),
+})
+
 /** The same for a dump that dr did not make. */
 async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: RunFolder, closeRest: () => Promise<void>): Promise<ComposedRestore> {
   const [{foreignProcedure, foreignState}, {ForeignWork}, {preflightError, usageError}] = await Promise.all([import('../procedures/restore/foreign/index.ts'), import('../procedures/restore/foreign/work.ts'), import('../errors.ts')])
@@ -127,8 +130,8 @@ async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: R
     await closeRest()
   }
   try {
+    if (wish.roleMap !== undefined && wish.roleMap.length > 0) throw usageError('restore.role-map', '--role-map takes backups of dr.', {hints: ['--create-roles makes the roles that the server lacks; then, in the new database: REASSIGN OWNED BY old TO new.']})
     if (wish.inPlace) throw usageError('restore.in-place-foreign', '--in-place takes backups of dr: what a dump of another kind drops cannot be foreseen.', {hints: ['dr restore --swap restores it beside the live database and swaps it in.']})
-    if ((wish.roleMap ?? []).length > 0 || wish.createRoles || (wish.skip ?? []).length > 0) throw usageError('restore.foreign-roles', '--role-map, --create-roles and --skip take backups of dr.', {hints: ['Make the roles that the dump names first: CREATE ROLE …']})
     if (wish.digest === true) throw preflightError('restore.no-digests', `${options.dump.location} has no digests to compare.`, {hints: ['Leave out --digest: rows are counted in any case.']})
     return {procedure: foreignProcedure(options, work) as unknown as Procedure<RestoreState>, state: foreignState(options, new Date()), close}
   } catch (error) {

@@ -64,7 +64,7 @@ export const knowsMore = ({clientMajor, serverMajor}: Majors): boolean => client
 const HARMLESS: readonly RestoreRule[] = [
   harmless(TIMEOUT_RULE, 'the tools of 17 and newer switch off a limit that servers before 17 do not have', (said, {command}, majors) =>
     (knowsMore(majors) && command === TIMEOUT_COMMAND && said === 'unrecognized configuration parameter "transaction_timeout"' ? [] : undefined)),
-  harmless('public-schema', 'every new database has the schema public; its owner, comment and privileges are set all the same',
+  harmless('schema-public', 'every new database has the schema public; its owner, comment and privileges are set all the same',
     saysOf(/^schema "public" already exists$/, /^CREATE SCHEMA "?public"?;?$/)),
   harmless('extension-comment', 'only the extension\'s owner may comment on it; CREATE EXTENSION has written the comment already',
     saysOf(/^must be owner of extension "?(.+?)"?$/, /^COMMENT ON EXTENSION /)),
@@ -105,6 +105,7 @@ const OTHERS: readonly RestoreRule[] = [
     says(/^must be (?:able to SET ROLE|member of role) "(.+)"$/, /^permission denied to (?:change default privileges)$/), ([role = '…']) => [
       `GRANT "${role}" TO the role that restores (from 16 on WITH INHERIT TRUE, SET TRUE), or --role-map ${role}=NEW, or restore as a superuser.`,
     ]),
+  repairable('superuser-grantor', 'restore.superuser', 'a privilege was passed on by a role that only a superuser can act for', says(/^permission denied to set session authorization(?: "(.+)")?$/), () => ['Restore as a superuser.']),
   repairable('superuser-extension', 'restore.superuser', 'only a superuser, or the provider\'s own role, may create this extension', says(/^permission denied to create extension "(.+)"$/), ([name = '']) => [
     `--skip extension:${name} leaves it out, with what depends on it; or restore as a superuser.`,
   ]),

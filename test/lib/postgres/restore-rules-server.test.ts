@@ -68,7 +68,7 @@ for (const major of serverMajors) {
 
     it('forgive the schema public of an archive of that schema alone, and nothing more', async () => {
       const end = await restored(major, ['CREATE TABLE a (i int); INSERT INTO a VALUES (1)', "COMMENT ON SCHEMA public IS 'kept'"], await into(), {dump: ['--schema=public']})
-      expect(rulesOf(end, {clientMajor: 18, serverMajor: major})).to.include('public-schema')
+      expect(rulesOf(end, {clientMajor: 18, serverMajor: major})).to.include('schema-public')
       expect(end.error).to.equal(undefined)
       // A table that is there already is no such thing, and fails.
       const again = await restored(major, ['CREATE TABLE a (i int)'], {url: (await testCluster({major})).url('rules_target'), serverMajor: major}, {dump: ['--schema=public']})
@@ -168,7 +168,7 @@ for (const major of [15, 18] as const) {
       expect(await said("COMMENT ON LANGUAGE plpgsql IS 'x';")).to.equal('plpgsql')
       expect(await said('ALTER PROCEDURAL LANGUAGE plpgsql OWNER TO crm_master;')).to.equal('plpgsql')
       expect(await said("COMMENT ON EXTENSION plpgsql IS 'PL/pgSQL procedural language';")).to.equal('extension-comment')
-      expect(await said('CREATE SCHEMA public;')).to.equal('public-schema')
+      expect(await said('CREATE SCHEMA public;')).to.equal('schema-public')
       expect(await said('SET transaction_timeout = 0;')).to.equal(major < 17 ? 'transaction-timeout' : 'no error')
       expect(await said("CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 password=x dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE);")).to.equal('superuser-subscription')
       expect(await said('DROP EXTENSION plpgsql;')).to.equal(undefined)

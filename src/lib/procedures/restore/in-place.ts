@@ -5,7 +5,7 @@ import {startupOptions} from '../../postgres/restore-settings.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
 import {targetName, targetUrl} from '../../postgres/target.ts'
-import {chooseForRestore} from '../../postgres/tools.ts'
+import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {replaceGate} from '../swap/gates.ts'
 import {swapOf, type SwapOptions, type SwapSubject} from '../swap/options.ts'
@@ -16,6 +16,7 @@ import {settingsOf} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {preflightSteps} from './preflight.ts'
 import {integrityStep} from './prove.ts'
+import {backupRoles, createRolesStep} from './roles.ts'
 import type {RestoreWork} from './work.ts'
 
 /**
@@ -33,7 +34,7 @@ export function inPlaceProcedure(options: RestoreOptions, work: RestoreWork, swa
       {title: 'Check', steps: preflightSteps(options, work).filter(({id}) => id !== 'restore.server').toSpliced(1, 0, liveStep(options, work))},
       {title: 'Check the live database', steps: [lossStep(swap)]},
       {title: 'Safety backup', gate: strictGate(swap), steps: safetySteps(swap)},
-      {title: 'Restore', steps: [membersStep(options, work), replaceStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [membersStep(options, work), createRolesStep(options, work, backupRoles(options, work)), replaceStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work)]},
     ],
   }
@@ -46,8 +47,8 @@ export function inPlaceState(options: RestoreOptions, swap: SwapOptions): Restor
   assertSource(swap)
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database: target.database, jobs, runId: options.runId,
-    tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], harmless: [], timings: [],
+    tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
     swap: {safety: 'backup', ...(swap.backup && {safetyBackup: swap.backup.state})},
   }
 }

@@ -9,9 +9,9 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
-import {databaseOf} from './source.ts'
 import {rightsStep} from './rights.ts'
-import {createRolesStep} from './roles.ts'
+import {backupRoles, createRolesStep} from './roles.ts'
+import {databaseOf} from './source.ts'
 import {LOADED} from './resume.ts'
 import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
@@ -28,7 +28,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
       ...(around?.after ?? []),
     ],
@@ -44,6 +44,6 @@ export function restoreState(options: RestoreOptions, now: Date): RestoreState {
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], harmless: [], timings: [], ...(options.swap && {swap: swapState(options.swap)}),
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [], ...(options.swap && {swap: swapState(options.swap)}),
   }
 }

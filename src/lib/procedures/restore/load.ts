@@ -140,7 +140,7 @@ async function runList(options: RestoreOptions, work: RestoreWork, state: Restor
   if (error) throw told(state, io, problems, error)
 }
 
-function told(state: RestoreState, io: StepIo, problems: RestoreEnd['problems'], error: DrError): DrError {
+export function told(state: RestoreState, io: StepIo, problems: RestoreEnd['problems'], error: DrError): DrError {
   tellProblems(state, io, problems)
   return error
 }

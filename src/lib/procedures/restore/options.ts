@@ -4,13 +4,13 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
-import type {SwapOptions, SwapState} from '../swap/options.ts'
 import type {CreatedRoles} from '../../postgres/create-roles.ts'
 import type {RoleTrouble} from '../../postgres/restore-needs.ts'
 import type {RoleMap} from '../../postgres/role-map.ts'
 import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
 import type {HarmlessError} from '../../postgres/restore-rules.ts'
 import type {Outcome} from './outcome.ts'
+import type {SwapOptions, SwapState} from '../swap/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -29,14 +29,14 @@ export interface RestoreOptions {
   /** Name of the new database; else the live one's with the time. */
   into?: string
   jobs: number
-  /** The rows are all that is wanted: no keys and indexes with them. */
-  rowsOnly?: boolean
   /** Roles of the backup that become others; the manifest is the mapped one already: see `withRoles`. */
   roleMap?: RoleMap
   /** Make the roles and memberships that are missing. */
   createRoles?: boolean
   /** What is left out. */
   skip?: readonly SkipKind[]
+  /** The rows are all that is wanted: no keys and indexes with them. */
+  rowsOnly?: boolean
   /** Compare digests; undefined: when the backup has them. */
   digest?: boolean
   /** Put the new database in the live one's place. */
@@ -77,7 +77,7 @@ export interface RestoreState {
   /** Roles that this run made. */
   roles?: CreatedRoles
   /** Errors that a rule forgave. */
-  harmless: HarmlessError[]
+  harmless?: HarmlessError[]
   /** Known at the end. */
   outcome?: Outcome
   timings: Timing[]

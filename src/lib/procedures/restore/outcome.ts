@@ -8,7 +8,7 @@ import type {RestoreState} from './options.ts'
 /** `clean`: no error at all. `harmless`: only errors that a rule forgives. `failed`: the database is not what the backup says. */
 export type Outcome = 'clean' | 'harmless' | 'failed'
 
-type Gathering = Pick<RestoreState, 'findings' | 'harmless'>
+type Gathering = Pick<RestoreState, 'findings' | 'harmless' | 'outcome'>
 
 const MOST_TOLD = 20
 const SERVER_WARNING = 'restore.server-warning'
@@ -29,25 +29,29 @@ export function tellProblems(state: Pick<RestoreState, 'tools' | 'server'>, io: 
 }
 
 /** Also for what psql or our own statements met. */
-export const noteHarmless = (state: Gathering, harmless: readonly HarmlessError[]): void => { addHarmless(state.harmless, harmless) }
+export const noteHarmless = (state: Gathering, harmless: readonly HarmlessError[]): void => { addHarmless(state.harmless ??= [], harmless) }
 
 /** One finding for each harmless error, with the name of its rule. */
-export const harmlessFindings = ({harmless}: Gathering): Finding[] => harmless.map(({rule, subject, message, count}) => ({
+export const harmlessFindings = ({harmless = []}: Gathering): Finding[] => harmless.map(({rule, subject, message, count}) => ({
   code: `harmless.${rule}`, severity: 'info', subject, message: `${message}${count === 1 ? '' : ` (${count} times)`}: ${harmlessReason(rule)}`,
 }))
 
-/** The result, once everything has been looked at. Adds the findings of harmless errors. */
-export function settleOutcome(state: Gathering & {outcome?: Outcome}): void {
+/** What the result is by all that has been found so far. */
+export const outcomeOf = ({findings, harmless = []}: Gathering): Outcome => (findings.some(({severity}) => severity === 'error') ? 'failed' : harmless.length > 0 ? 'harmless' : 'clean')
+
+/** Adds the findings of harmless errors, and the result, once everything has been looked at. */
+export function settleOutcome(state: Gathering): void {
   state.findings.push(...harmlessFindings(state))
-  state.outcome = state.findings.some(({severity}) => severity === 'error') ? 'failed' : state.harmless.length > 0 ? 'harmless' : 'clean'
+  state.outcome = outcomeOf(state)
 }
 
 /** In closing. */
-export function outcomeWords({outcome = 'failed', harmless, findings}: Gathering & {outcome?: Outcome}): string {
+export function outcomeWords(state: Gathering): string {
+  const {harmless = [], findings} = state
   const number = harmless.reduce((sum, {count}) => sum + count, 0)
   const rules = [...new Set(harmless.map(({rule}) => rule))].join(', ')
   const forgiven = number === 0 ? '' : ` with ${number} harmless ${number === 1 ? 'error' : 'errors'} (${rules})`
-  if (outcome !== 'failed') return `The restore is clean${forgiven}.`
+  if (outcomeOf(state) !== 'failed') return `The restore is clean${forgiven}.`
   const wrong = findings.filter(({severity}) => severity === 'error').length
   return `The restore failed: ${wrong} ${wrong === 1 ? 'thing is' : 'things are'} not as in the backup${forgiven === '' ? '' : `; pg_restore ended${forgiven}`}.`
 }

@@ -12,10 +12,10 @@ import {featuresBeyond} from '../../postgres/version-features.ts'
 import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import type {RestoreSession} from './session.ts'
 import {rolesStep} from './roles.ts'
 import {isSkipped, tellSkipped} from './skipped.ts'
 import type {FoundBackup} from './source.ts'
-import type {RestoreSession} from './session.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Everything that can be known to fail is known here, before anything is made. */
@@ -59,7 +59,7 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     async run(state, io) {
       const {client, server} = await lookAtServer(options, work, state, io)
       if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
-      warnOfFeatures(server, manifest.server.major, work.archive, state, io)
+      warnOlder(server, manifest.server.major, work.archive, state, io)
     },
   }
 }
@@ -108,10 +108,11 @@ function noCollation({collation: {provider, collate, ctype, locale}}: FoundBacku
 }
 
 /** What the server does not know is looked for in the archive, so that it is said before anything is made. A newer pg_dump may write it even for a source as old. */
-export function warnOfFeatures(server: ServerFacts, sourceMajor: number, archive: Archive | undefined, state: RestoreState, io: StepIo): void {
-  const beyond = archive ? featuresBeyond(archive, server.major) : []
+export function warnOlder(server: ServerFacts, sourceMajor: number, archive: Archive | undefined, state: RestoreState, io: StepIo): void {
+  const beyond = archive === undefined ? [] : featuresBeyond(archive, server.major)
   if (server.major < sourceMajor) {
-    const message = `the server is PostgreSQL ${server.major}, older than the source (${sourceMajor}): ${beyond.length === 0 && archive ? 'nothing was found in the backup that it does not know' : 'what it does not know fails'}`
+    const known = archive !== undefined && beyond.length === 0
+    const message = `the server is PostgreSQL ${server.major}, older than the source (${sourceMajor}): ${known ? 'nothing was found in it that the older one does not know' : 'what the older one does not know fails'}`
     io.notice(`Note: ${message}.`)
     state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
   }

@@ -8,7 +8,7 @@ export const isSkipped = ({skipped = []}: Pick<RestoreState, 'skipped'>, kind: s
 /** What is left out is said for each object; what hangs on one (comments, privileges) goes with it. */
 export function tellSkipped(state: Skipped): void {
   const told = (state.skipped ?? []).filter(({kind}) => !['COMMENT', 'ACL', 'SECURITY LABEL'].includes(kind))
-  state.findings.push(...told.map(({kind, name}): Finding => ({code: 'restore.left-out', severity: 'warning', subject: `${kind} ${name}`, message: 'left out, as --skip says'})))
+  state.findings.push(...told.map(({kind, name}): Finding => ({code: 'restore.skipped', severity: 'warning', subject: `${kind} ${name}`, message: 'left out, as --skip says'})))
 }
 
 /** Kinds of entries by the words that the integrity check counts them under. */

@@ -13,7 +13,8 @@ import {assertRestorable, foundWords} from './dump.ts'
 import {describeStep} from './describe.ts'
 import {loadStep} from './load.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
-import {preflightSteps} from './preflight.ts'
+import {dumpRoles, preflightSteps} from './preflight.ts'
+import {createRolesStep} from '../roles.ts'
 import {swapPhases, swapState} from '../../swap/index.ts'
 import {markLabel, type ForeignWork} from './work.ts'
 
@@ -37,7 +38,7 @@ export function foreignProcedure(options: ForeignOptions, work: ForeignWork): Pr
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), create, loadStep(options, work), analyzing(options, work, () => work.hasArchive && carriesStatistics(work.lists))]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep<ForeignState>(options, work, dumpRoles(options, work)), create, loadStep(options, work), analyzing(options, work, () => work.hasArchive && carriesStatistics(work.lists))]},
       {title: 'Look', steps: [describeStep(options, work), finishStep(options, work, undefined)]},
       ...(around?.after ?? []),
     ],
@@ -55,7 +56,7 @@ export function foreignState(options: ForeignOptions, now: Date): ForeignState {
   return {
     environment: config.environment, label: markLabel(dump.name), location: dump.location, live: target.database, database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, 0, newest.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: dump.bytes ?? 0, findings: [], harmless: [], timings: [],
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: dump.bytes ?? 0, findings: [], timings: [],
     dump: {...(dump.found && {kind: dump.found.kind}), layers: dump.found ? layersOf(dump.found) : [], bytes: dump.bytes ?? 0, extent: '', tables: 0},
     ...(options.swap && {swap: swapState(options.swap)}),
   }
