@@ -37,6 +37,12 @@ export async function unfinishedRuns(folder: string, {all = false}: {all?: boole
   return listed
 }
 
+/** The newest run that was undone, when that was not long ago: its operator may want to begin it anew. */
+export async function lastUndone(folder: string, since: Date): Promise<ListedRun | undefined> {
+  const run = (await knownRuns(folder)).find(({status, lastAt}) => status === 'undone' && new Date(lastAt) > since)
+  return run && listedRun(run)
+}
+
 /** Of a run that only reads nothing is left, and it is begun again as easily as gone on with. */
 const isOpen = ({status, about}: KnownRun): boolean => OPEN.includes(status) && (status === 'running' || about.steps?.every(({effect}) => effect === 'read') !== true)
 
@@ -52,10 +58,12 @@ function listedRun(run: KnownRun): ListedRun {
     run: run.run, journal, procedure, title: about.title ?? procedure, environment: about.command?.environment ?? null, target: about.target ?? null, status, begunAt, lastAt,
     process: owner ? {pid: owner.pid, host: owner.host} : null,
     stopped: at && status !== 'running' && status !== 'finished' ? {where: at.doing === 'done' ? 'after' : at.doing === 'undo' ? 'undoing' : 'in', step: at.step, title: at.title} : null,
-    left: leftBy(run), whyNot, continues: whyNot === null ? (KNOWLEDGE[procedure]?.continues?.(run) ?? 'goes on where it stopped') : null,
+    left: leftBy(run), whyNot, continues: whyNot === null ? continuing(run) : null,
     undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined,
   }
 }
+
+const continuing = (run: KnownRun): string => (run.status === 'undone' ? 'begins it anew, with the same options' : (KNOWLEDGE[run.procedure]?.continues?.(run) ?? 'goes on where it stopped'))
 
 function leftBy(run: KnownRun): string[] {
   const {procedure, status, about, begun} = run
@@ -68,6 +76,9 @@ function leftBy(run: KnownRun): string[] {
 function whyNotOf({status, about}: KnownRun): string | null {
   if (status === 'running') return 'it is at work'
   if (status === 'finished') return 'it is finished'
-  if (about.once !== undefined) return about.once
-  return about.command === undefined ? 'an older dr made it, which did not note how it was called' : null
+  if (about.command === undefined) return 'an older dr made it, which did not note how it was called'
+  return about.resumes ? null : whyOnce(about)
 }
+
+/** Why a run of this kind cannot be gone on with. */
+export const whyOnce = ({once = 'no later process can take its place'}: Pick<KnownRun['about'], 'once'>): string => once

@@ -82,7 +82,9 @@ export interface Procedure<S> {
   phases: readonly Phase<S>[]
   /** What it works on, `HOST:PORT/DATABASE`: a later process must not go on with it elsewhere. */
   target?: string
-  /** Why a later process cannot go on with it; it can undo it. */
+  /** A later process can go on with it: what steps need and the journal does not hold is made by phases that are done `again`. */
+  resumes?: true
+  /** Why a later process cannot go on with it. It may undo it all the same. */
   once?: string
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
