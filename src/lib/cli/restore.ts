@@ -68,16 +68,17 @@ async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, pro
 }
 
 async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
-  if (earlier === undefined) return find(context, config, wish)
+  if (earlier === undefined) return findWanted(context, config, wish)
   const {namedBackup, pinned} = await import('../procedures/restore/resume.ts')
   if (wish.resuming?.undo) return {backup: namedBackup(earlier.state), closeStorages: () => Promise.resolve()}
-  const source = await find(context, config, pinned(wish, earlier.state))
+  const source = await findWanted(context, config, pinned(wish, earlier.state))
   if (source.backup.manifest.label === earlier.state.label) return source
   await source.closeStorages()
   throw preflightError('run.other-backup', `${source.backup.location} is the backup ${source.backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
 }
 
-async function find(context: Context, config: Config, wish: RestoreWish): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
+/** The backup that is meant, and the storages that were opened for it. */
+export async function findWanted(context: Context, config: Config, wish: WantedBackup): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {
   const {findBackup} = await import('../procedures/restore/source.ts')
   const opened: Storage[] = []
   const open = async (which: 'local' | 's3', prefix = config.s3.prefix) => {

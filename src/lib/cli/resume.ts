@@ -50,7 +50,7 @@ export async function openRun(context: Context, name: string, {undo = false, ...
     const {run, about} = earlier
     const {command} = about
     if (undo && earlier.anew !== undefined) throw usageError('run.undone', `The run ${run} is undone already.`, {hints: ['dr resume lists the runs that are not.']})
-    if (command !== undefined && !undo && !about.resumes) throw usageError('run.once', `The run ${run} cannot be gone on with: ${whyOnce(about)}.`, {hints: [`What it left can be removed: dr resume ${run} --undo`]})
+    if (command !== undefined && (undo ? about.later === undefined : about.later !== 'go-on')) throw usageError('run.once', `The run ${run} cannot be ${undo ? 'undone' : 'gone on with'}: ${whyOnce(about)}.`, {hints: about.later === undefined ? [] : [`What it left can be removed: dr resume ${run} --undo`]})
     if (command === undefined) throw preflightError('run.command', `The journal of ${run} does not say how it was called: an older dr made it.`, {hints: ['Begin anew; the next run removes what killed ones left.']})
     if (flags.environment !== undefined && flags.environment !== command.environment) throw usageError('run.environment', `The run ${run} belongs to ${command.environment}, not to ${flags.environment}.`, {hints: ['Leave out --environment.']})
     return {command: flags.config === undefined ? command : {...command, config: flags.config}, resuming: {undo, earlier, answers: flags}, close: release}

@@ -1,6 +1,7 @@
 import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
 import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
+import type {DiffState} from './diff/options.ts'
 import type {RestoreState} from './restore/options.ts'
 import {LOADED} from './restore/resume.ts'
 
@@ -21,6 +22,10 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
       const [one, other] = [state as BackupState, later as BackupState]
       return one.environment === other.environment && one.destinations.every((place) => other.destinations.includes(place))
     },
+  },
+  diff: {
+    left: ({state, begun}) => (begun.includes('diff.copy-create') ? [`database ${(state as DiffState).restore?.database ?? ''}, a copy to compare with`] : []),
+    removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
   },
   restore: {
     left: ({state, begun, done}) => (begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
@@ -59,7 +64,7 @@ function listedRun(run: KnownRun): ListedRun {
     process: owner ? {pid: owner.pid, host: owner.host} : null,
     stopped: at && status !== 'running' && status !== 'finished' ? {where: at.doing === 'done' ? 'after' : at.doing === 'undo' ? 'undoing' : 'in', step: at.step, title: at.title} : null,
     left: leftBy(run), whyNot, continues: whyNot === null ? continuing(run) : null,
-    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined,
+    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined && about.later !== undefined,
   }
 }
 
@@ -77,7 +82,7 @@ function whyNotOf({status, about}: KnownRun): string | null {
   if (status === 'running') return 'it is at work'
   if (status === 'finished') return 'it is finished'
   if (about.command === undefined) return 'an older dr made it, which did not note how it was called'
-  return about.resumes ? null : whyOnce(about)
+  return about.later === 'go-on' ? null : whyOnce(about)
 }
 
 /** Why a run of this kind cannot be gone on with. */

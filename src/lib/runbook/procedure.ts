@@ -1,6 +1,8 @@
 /** What a step does to the world. */
 export type Effect = 'read' | 'write' | 'destroy'
 
+export type Later = 'undo' | 'go-on'
+
 /** What an operator would type to do the same by hand. Secrets never stand in argv. */
 export interface ManualCommand {
   argv: readonly string[]
@@ -82,9 +84,12 @@ export interface Procedure<S> {
   phases: readonly Phase<S>[]
   /** What it works on, `HOST:PORT/DATABASE`: a later process must not go on with it elsewhere. */
   target?: string
-  /** A later process can go on with it: what steps need and the journal does not hold is made by phases that are done `again`. */
-  resumes?: true
-  /** Why a later process cannot go on with it. It may undo it all the same. */
+  /**
+   * What a later process can do with it, when whoever composes it gives it what the journal holds: undo it, or also go on with
+   * it. Without it neither. To go on, what lasts only as long as the process is made by phases that are done `again`.
+   */
+  later?: Later
+  /** Why a later process cannot go on with it, and what to do instead. */
   once?: string
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined

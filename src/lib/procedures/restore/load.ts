@@ -10,7 +10,7 @@ import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {LoadProgress, RestProgress} from './progress.ts'
-import type {LoadUnit} from './units.ts'
+import type {Job} from './flow.ts'
 import type {RestoreWork} from './work.ts'
 
 export const settingsOf = (state: RestoreState): RestoreSettings => ({maintenanceWorkMemBytes: state.maintenanceWorkMemBytes, serverMajor: state.server?.major ?? 0})
@@ -32,11 +32,14 @@ export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<Res
   }
 }
 
-/** List 2: one table, or a batch of small ones, per process; each begins when its members are proven. */
+/**
+ * List 2: one table, or a batch of small ones, per process; each begins when its members are proven. The indexes of a loaded
+ * table are built meanwhile, as a single `pg_restore -j` would.
+ */
 export function loadStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   return {
     id: 'restore.load',
-    title: 'Load the tables',
+    title: options.rowsOnly === true ? 'Load the tables' : 'Load the tables, build their indexes',
     effect: 'write',
     byHand: (state) => [
       ...(options.backup.directory === undefined ? [{argv: ['aws', 's3', 'cp', '--recursive', `${options.backup.location}/`, 'BACKUP/']}] : []),
@@ -49,22 +52,24 @@ export function loadStep(options: RestoreOptions, work: RestoreWork): Step<Resto
 
 async function loadAll(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo): Promise<void> {
   const progress = new LoadProgress(io, work.units, options.backup.manifest.tables, () => (work.members.remote ? work.members.downloadedBytes : undefined))
-  await watched(options, work, state, io, {onCopies: (copies) => { progress.copies(copies) }}, () => work.flow(state, io.signal).load(state.jobs, async (unit, signal) => {
-    await loadUnit(options, work, state, {...io, signal}, unit)
-    progress.finished(unit)
+  const watch = {onCopies: progress.copies.bind(progress), onIndexes: progress.indexes.bind(progress)}
+  await watched(options, work, state, io, watch, () => work.flow(state, io.signal).load(state.jobs, async (job, signal) => {
+    await loadJob(options, work, state, {...io, signal}, job)
+    progress.finished(job)
   }))
 }
 
-async function loadUnit(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, unit: LoadUnit): Promise<void> {
-  await runList(options, work, state, io, await work.list(`data-${unit.entries[0]?.dumpId ?? 0}`, unit.entries))
-  for (const member of unit.members) await work.members.discard(member)
+async function loadJob(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, {unit, indexes}: Job): Promise<void> {
+  const entries = indexes ?? [...unit.entries, ...unit.keys]
+  await runList(options, work, state, io, await work.list(`load-${entries[0]?.dumpId ?? 0}`, entries))
+  if (indexes === undefined) for (const member of unit.members) await work.members.discard(member)
 }
 
-/** List 3: sequences, large objects, indexes, keys, policies, privileges, materialized views, event triggers. */
+/** List 3: sequences, large objects, foreign keys, the indexes that are left, policies, privileges, materialized views, event triggers. */
 export function restStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   return {
     id: 'restore.rest',
-    title: 'Indexes, keys, policies, privileges',
+    title: 'Foreign keys, policies, privileges',
     effect: 'write',
     byHand: (state) => [
       {argv: ['sh', '-c', `${listing(options, state)} | grep -v -x -F -f schema.list -f data.list | grep -v ' COMMENT - EXTENSION ' > rest.list`]},

@@ -22,6 +22,8 @@ export interface RestoreOptions {
   /** Name of the new database; else the live one's with the time. */
   into?: string
   jobs: number
+  /** The rows are all that is wanted: no keys and indexes with them. */
+  rowsOnly?: boolean
   /** Compare digests; undefined: when the backup has them. */
   digest?: boolean
 }

@@ -14,9 +14,12 @@ import type {RunFolder} from '../runs.ts'
 import {Flow} from './flow.ts'
 import {inFolder, Members} from './members.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
-import {isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
+import {fetchOrder, isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
-const FETCH_LANES = 3
+/** One stream does not fill a fast link; many share a slow one, and then all of them arrive late. */
+const FETCH_LANES = 2
+/** Units that wait, loaded by nobody: small ones, for the most part. */
+const MOST_AHEAD = 8
 /** Networks forget a connection that says nothing; some after 350 seconds. */
 const HEARTBEAT_MS = 30_000
 
@@ -64,7 +67,9 @@ export class RestoreWork {
   /** Decides what is restored when, for this server. */
   plan(state: RestoreState, serverMajor: number): void {
     this.#lists = restoreLists(this.archive, {serverMajor})
-    this.units = loadUnits(this.#lists.data, this.#options.backup.manifest, state.jobs)
+    const {data, builds} = this.#lists
+    const {rowsOnly = false, backup} = this.#options
+    this.units = loadUnits({data, builds: rowsOnly ? new Map() : builds}, backup.manifest, state.jobs)
   }
 
   get archive(): Archive {
@@ -79,7 +84,7 @@ export class RestoreWork {
   flow(state: RestoreState, signal: AbortSignal): Flow {
     if (this.#flow) return this.#flow
     const others = this.#options.backup.manifest.members.filter(({name}) => isLargeObjectMember(name))
-    const flow = new Flow({units: this.units, others, fetch: (member, aborted) => this.members.prove(member, aborted), lanes: FETCH_LANES, ahead: state.jobs + FETCH_LANES, signal})
+    const flow = new Flow({units: this.members.remote ? fetchOrder(this.units) : this.units, others, fetch: (member, aborted) => this.members.prove(member, aborted), lanes: FETCH_LANES, ahead: Math.max(state.jobs + FETCH_LANES, MOST_AHEAD), signal})
     this.#flow = flow
     if (this.members.remote) void stopwatch(state.timings).time('download', () => flow.start()).catch(() => {})
     else void flow.start()

@@ -6,43 +6,11 @@ import type {RestoreState} from '../../../../src/lib/procedures/restore/options.
 import {createAwkwardDatabase} from '../../../support/awkward.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {serverMajors, testCluster, type TestCluster} from '../../../support/cluster.ts'
+import {expectEqual} from '../../../support/equality.ts'
 import {runRestore, wrongFindings, type RestoreOutcome} from '../../../support/restore.ts'
 import {clientTools} from '../../../support/tools.ts'
 
-/** What pg_dump does not show, or not for every row, as one text each. */
-const MORE: Record<string, string> = {
-  sequences: "SELECT string_agg(format('%s.%s=%s,%s', schemaname, sequencename, last_value, start_value), E'\\n' ORDER BY schemaname, sequencename) FROM pg_sequences",
-  'large objects': "SELECT string_agg(format('%s %s %s %s', m.oid, m.lomacl, encode(lo_get(m.oid), 'hex'), obj_description(m.oid, 'pg_largeobject')), E'\\n' ORDER BY m.oid) FROM pg_largeobject_metadata m",
-  'trigger states': "SELECT string_agg(format('%s %s %s', tgrelid::regclass, tgname, tgenabled), E'\\n' ORDER BY tgrelid::regclass::text, tgname) FROM pg_trigger WHERE NOT tgisinternal",
-  'event trigger states': "SELECT string_agg(format('%s %s', evtname, evtenabled), E'\\n' ORDER BY evtname) FROM pg_event_trigger",
-  'populated views': "SELECT string_agg(format('%s %s', oid::regclass, relispopulated), E'\\n' ORDER BY oid::regclass::text) FROM pg_class WHERE relkind = 'm'",
-  'clustered and replica identity': "SELECT string_agg(format('%s %s %s', indexrelid::regclass, indisclustered, indisreplident), E'\\n' ORDER BY indexrelid::regclass::text) FROM pg_index WHERE indisclustered OR indisreplident",
-  'validated constraints': "SELECT string_agg(format('%s %s %s', conrelid::regclass, conname, convalidated), E'\\n' ORDER BY conrelid::regclass::text, conname) FROM pg_constraint",
-  'table privileges': "SELECT string_agg(format('%s %s', oid::regclass, relacl), E'\\n' ORDER BY oid::regclass::text) FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_|information_schema'",
-}
-
-/** The schema as pg_dump writes it, without the words that are new at every dump. */
-async function schemaOf(url: string, major: number): Promise<string> {
-  const bin = await clientTools(major === 18 ? 18 : 17)
-  const text = execFileSync(`${bin}/pg_dump`, ['--schema-only', url], {encoding: 'utf8', maxBuffer: 64 * 1024 * 1024})
-  return text.replaceAll(/^\\(un)?restrict .*$/gm, '')
-}
-
-function firstDifference(one: string, other: string): string | undefined {
-  const [lines, otherLines] = [one.split('\n'), other.split('\n')]
-  const index = lines.findIndex((line, at) => line !== otherLines[at])
-  return one === other ? undefined : [lines, otherLines].map((text) => text.slice(Math.max(0, index - 8), index + 3).join('\n')).join('\n<<< >>>\n')
-}
-
 const at = (cluster: TestCluster, state: RestoreState) => cluster.url(state.database)
-
-async function expectEqual(cluster: TestCluster, source: string, target: string): Promise<void> {
-  expect(firstDifference(await schemaOf(target, cluster.major), await schemaOf(source, cluster.major))).to.equal(undefined)
-  for (const [name, query] of Object.entries(MORE)) {
-    const read = (url: string) => withClient(url, {}, (client) => client.query('SET search_path = pg_catalog').then(() => rowsOf(client, query)))
-    expect(await read(target), name).to.deep.equal(await read(source))
-  }
-}
 
 async function drop(cluster: TestCluster, name: string | undefined): Promise<void> {
   if (name !== undefined) await withClient(cluster.adminUrl, {}, (client) => client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(name)} WITH (FORCE)`))
