@@ -60,6 +60,8 @@ export interface RestoreState {
   owner?: string
   /** By which the mark and the lock of the new database are known. */
   runId: string
+  /** What earlier processes of the run spent on what is not done again. */
+  earlierMs?: number
   /** Its name is taken by this run. */
   created?: boolean
   /** Of the new database. */

@@ -35,6 +35,7 @@ export async function settleRestore({target}: Pick<RestoreOptions, 'target'>, se
   const known = state.server?.systemIdentifier
   if (known !== undefined && systemIdentifier !== undefined && known !== systemIdentifier) throw usageError('run.other-target', `The run ${earlier.run} works on another server than the one that answers at ${target.host}:${target.port}.`, {hints: ['Set DATABASE_URL to what it was when the run was begun.']})
   if (state.databaseOid === undefined || (await databaseOf(client, state.databaseOid)) === undefined) return `${state.database} is gone; a later restore removes what killed ones left`
+  state.earlierMs = [...done.values()].reduce((sum, ms) => sum + ms, 0)
   // The checks are made again, and find again what they had found.
   const checked = (before.get(FIRST) as RestoreState | undefined)?.findings ?? []
   state.findings = state.findings.filter((finding) => !checked.some((one) => isDeepStrictEqual(one, finding)))

@@ -1,4 +1,3 @@
-import {noteEnd, tellProblems} from '../outcome.ts'
 import {verificationError} from '../../../errors.ts'
 import {psqlArguments, runScript, type Psql} from '../../../postgres/psql.ts'
 import {scriptError} from '../../../postgres/psql-errors.ts'
@@ -11,6 +10,7 @@ import type {ScriptFacts} from '../../../postgres/sql/script.ts'
 import type {Step, StepIo} from '../../../runbook/procedure.ts'
 import {StreamTrouble, unpacked} from '../../verify/decompress.ts'
 import {commentOnExtensions, settingsOf, told, watched} from '../load.ts'
+import {noteEnd, noteHarmless} from '../outcome.ts'
 import {loadByHand} from './by-hand.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
 import {serverOf} from './preflight.ts'
@@ -66,7 +66,6 @@ async function runArchive(work: ForeignWork, state: ForeignState, io: StepIo, {l
   const argv = restoreArguments(state.tools, access, {format: formatOf(work), directory: work.proven.ready.path, list, database: state.database, jobs, verbose: true})
   const end = await tryRestore(argv, {archive: work.archive, tools: state.tools, serverMajor: serverOf(state).major, env: access.env, signal: io.signal, onBegun})
   noteEnd(state, end)
-  if (end.error) tellProblems(state, io, end.problems)
   return end
 }
 
