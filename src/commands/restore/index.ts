@@ -4,6 +4,7 @@ import {procedureFlags} from '../../lib/cli/flags.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
 import type {Finding} from '../../lib/checks/finding.ts'
 import {ExitCode} from '../../lib/errors.ts'
+import type {DumpFacts} from '../../lib/procedures/restore/foreign/options.ts'
 import type {RestoreState} from '../../lib/procedures/restore/options.ts'
 import type {Plan} from '../../lib/runbook/plan.ts'
 
@@ -15,23 +16,27 @@ export interface RestoreResult {
   tables: number
   rows: number
   findings: Finding[]
-  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total. */
+  /** Of a dump that dr did not make: what it is, and how far it was proven. */
+  dump?: DumpFacts
+  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total; of a dump: read, load, analyze, integrity, total. */
   timings: {phase: string; ms: number}[]
   run: string
   journal: string
 }
 
 export default class Restore extends BaseCommand {
-  static override summary = 'Restore a backup into a new database, and compare it with what was backed up'
-  static override description = 'The live database is not touched. From S3 the first tables are loaded while later ones are still downloading. Prints the name of the new database.'
+  static override summary = 'Restore a backup or any dump into a new database, and compare it with what was backed up'
+  static override description = 'The live database is not touched. From S3 the first tables are loaded while later ones are still downloading. A dump that dr did not make (custom, tar or directory archive of pg_dump, plain SQL; bare, gzip, zstd or lz4) is known by its first bytes, and read to its end before a database is made. Prints the name of the new database.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> latest',
     '<%= config.bin %> <%= command.id %> 20261122T020000Z-7f3a --into crm_check',
     '<%= config.bin %> <%= command.id %> --s3 latest --environment production',
     '<%= config.bin %> <%= command.id %> /mnt/disk/20261122T020000Z-7f3a --plan',
+    '<%= config.bin %> <%= command.id %> --s3 backups/production-2026-01-01.sql.gz',
+    'ssh db pg_dump -Fc crm | <%= config.bin %> <%= command.id %> -',
   ]
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.verification, ExitCode.unreachable, ExitCode.locked, ExitCode.interrupted]
-  static override args = {backup: Args.string({ignoreStdin: true, description: 'label, latest, path of a backup, or s3://BUCKET/KEY; else latest'})}
+  static override args = {backup: Args.string({ignoreStdin: true, description: 'label, latest, path of a backup or a dump, s3://BUCKET/KEY, or - for standard input; else latest'})}
   static override flags = {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
@@ -55,11 +60,11 @@ export default class Restore extends BaseCommand {
 
   /** The name alone on stdout; findings and what may come next on stderr. */
   private async report({state, run, journal}: RunResult<RestoreState>): Promise<RestoreResult> {
-    const {database, label, location, findings, timings, tables = 0, rows = 0} = state
+    const {database, label, location, findings, timings, tables = 0, rows = 0, dump} = state
     const {restoreReport} = await import('../../lib/cli/restore.ts')
     if (!this.jsonEnabled()) for (const line of await restoreReport(state)) this.logToStderr('%s', line)
     this.log('%s', database)
     if (findings.some(({severity}) => severity === 'error')) process.exitCode = ExitCode.verification
-    return {database, label, location, tables, rows, findings, timings, run, journal}
+    return {database, label, location, tables, rows, findings, ...(dump && {dump}), timings, run, journal}
   }
 }

@@ -4,6 +4,7 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
+import type {DumpFacts} from './foreign/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -48,6 +49,8 @@ export interface RestoreState {
   tables?: number
   rows?: number
   archiveBytes: number
+  /** Of a dump that dr did not make. */
+  dump?: DumpFacts
   findings: Finding[]
   timings: Timing[]
 }
