@@ -11,6 +11,7 @@ import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
 import type {HarmlessError} from '../../postgres/restore-rules.ts'
 import type {Outcome} from './outcome.ts'
 import type {SwapOptions, SwapState} from '../swap/options.ts'
+import type {DumpFacts} from './foreign/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -71,6 +72,8 @@ export interface RestoreState {
   tables?: number
   rows?: number
   archiveBytes: number
+  /** Of a dump that dr did not make. */
+  dump?: DumpFacts
   findings: Finding[]
   /** Entries of the archive that were left out as wished. */
   skipped?: SkippedEntry[]
