@@ -147,6 +147,10 @@ describe('dr diff', function () {
     const {rows} = await json('--deep', '--against', kept ?? '', '--table', 'leads')
     expect(rows).to.deep.include({against: kept, restored: false})
     expect(rows?.total).to.include({onlyLive: 5, changed: 2, onlyBackup: 3})
+    expect(rows?.cautions).to.deep.equal([])
+    await withClient(cluster.url(kept ?? ''), {}, (client) => client.query("DELETE FROM leads WHERE id = 'lead-500'"))
+    const {stdout} = await run('--deep', '--against', kept ?? '', '--table', 'leads')
+    expect(stdout).to.include(`${kept ?? ''} is not this backup as it was restored: public.leads has 999 rows there and 1,000 in the backup.`)
     await cluster.drop(kept ?? '')
   })
 

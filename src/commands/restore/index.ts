@@ -1,6 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../../lib/cli/base-command.ts'
-import {archiveFlags, procedureFlags, swapFlags} from '../../lib/cli/flags.ts'
+import {archiveFlags, procedureFlags, replaceFlags} from '../../lib/cli/flags.ts'
 import {isRun, type RunResult} from '../../lib/cli/run-procedure.ts'
 import {ExitCode} from '../../lib/errors.ts'
 import type {RestoreResult} from '../../lib/cli/restore-result.ts'
@@ -27,9 +27,7 @@ export default class Restore extends BaseCommand {
     jobs: Flags.integer({char: 'j', description: 'tables loaded at once; else the number of cores', helpValue: 'N', min: 1, max: 64}),
     ...archiveFlags,
     digest: Flags.boolean({description: 'compare the digest of every table; else when the backup has them', allowNo: true}),
-    swap: Flags.boolean({description: 'put the new database in the live one’s place; the old one is kept'}),
-    'in-place': Flags.boolean({description: 'restore into the live database itself, in one transaction: only where no database can be renamed', exclusive: ['swap', 'into']}),
-    ...swapFlags,
+    ...replaceFlags,
     plan: procedureFlags.plan,
   }
 
@@ -39,7 +37,7 @@ export default class Restore extends BaseCommand {
     const {composeRestore} = await import('../../lib/cli/restore.ts')
     const wish = {...flags, drVersion: this.config.version}
     const {procedure, state, close} = await composeRestore(context, {
-      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, ...(flags.swap && {swap: wish}),
+      backup: args.backup, s3: flags.s3, into: flags.into, digest: flags.digest, plan: flags.plan, resuming: this.resuming, ...(flags.swap && {swap: wish}),
       roleMap: flags['role-map'], createRoles: flags['create-roles'], skip: flags.skip,
       ...(flags['in-place'] && {inPlace: {...wish, safety: flags.safety ?? 'backup'}}),
     })

@@ -1,15 +1,20 @@
 import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
+import {preflightError} from '../errors.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
 import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
 import type {FindOptions, FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
 import type {RunFolder} from '../procedures/runs.ts'
+import type {SwapOptions} from '../procedures/swap/options.ts'
+import type {RestoreWork} from '../procedures/restore/work.ts'
 import type {Procedure} from '../runbook/procedure.ts'
+import type {Resumption} from '../runbook/resume.ts'
 import type {Storage} from '../repository/storage/storage.ts'
 import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
+import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
 import {composeSwap, dumpSource, manifestSource, swapReport, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
@@ -26,6 +31,8 @@ export interface RestoreWish extends WantedBackup {
   swap?: SwapWish | undefined
   /** Restore into the live database itself. */
   inPlace?: SwapWish | undefined
+  /** The earlier run that is gone on with, or undone. */
+  resuming?: Resuming | undefined
 }
 
 export interface ComposedRestore {
@@ -37,29 +44,37 @@ export interface ComposedRestore {
 
 /** Finds the backup, and joins configuration, storages and tools into the procedure of one restore. */
 export async function composeRestore(context: Context, wish: RestoreWish): Promise<ComposedRestore> {
-  const [config, {restoreProcedure, restoreState}, {RestoreWork}, {createRun, unstartedRun}, {findTools}, {parseRoleMap, withRoles}, {parseSkip}] = await Promise.all([
-    context.config(), import('../procedures/restore/index.ts'), import('../procedures/restore/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'),
-    import('../procedures/restore/role-map.ts'), import('../postgres/restore-skip.ts'),
+  const [config, {createRun, unstartedRun}, {findTools}, {parseRoleMap, withRoles}, {parseSkip}] = await Promise.all([
+    context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../procedures/restore/role-map.ts'), import('../postgres/restore-skip.ts'),
   ])
   const target = await targetOf(config)
   const [roleMap, skip] = [parseRoleMap(wish.roleMap ?? []), parseSkip(wish.skip ?? [])]
   const tools = await findTools(config.tools.directory)
-  const {found: plain, closeStorages} = await findWanted(context, config, wish)
-  const found = 'place' in plain ? plain : withRoles(plain, roleMap)
-  const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory)
+  const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
+  const {found, closeStorages} = await sourceOf(context, config, wish, earlier)
+  const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const swapWish = wish.swap ?? wish.inPlace
   const source = 'place' in found ? dumpSource(found) : manifestSource(found.manifest)
   const swap = swapWish && await composeSwap(context, config, target, source, swapWish, `dr restore ${run.id}`)
+  const into = earlier?.state.database ?? wish.into
   const common = {
-    config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id),
-    ...(wish.swap && swap && {swap: swap.options}), skip,
+    config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id), skip,
+    ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}),
   }
   const closeRest = async () => {
     await swap?.close()
     await closeStorages()
   }
   if ('place' in found) return composeForeign({...common, dump: found}, wish, run, closeRest)
-  const options: RestoreOptions = {...common, backup: found, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
+  const backup = wish.resuming?.undo ? found : withRoles(found, roleMap)
+  const options: RestoreOptions = {...common, backup, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
+  return composeOwn(options, wish, run, closeRest, swap?.options)
+}
+
+/** The restore of a backup of dr's. */
+async function composeOwn(options: RestoreOptions, wish: RestoreWish, run: RunFolder, closeRest: () => Promise<void>, swap: SwapOptions | undefined): Promise<ComposedRestore> {
+  const [{restoreProcedure, restoreState}, {RestoreWork}] = await Promise.all([import('../procedures/restore/index.ts'), import('../procedures/restore/work.ts')])
+  const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
   const work = new RestoreWork(options, run)
   const close = async () => {
     await work.close()
@@ -68,20 +83,40 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   try {
     if (wish.inPlace && swap) {
       const {inPlaceProcedure, inPlaceState} = await import('../procedures/restore/in-place.ts')
-      return {procedure: inPlaceProcedure(options, work, swap.options), state: inPlaceState(options, swap.options), close}
+      return {procedure: inPlaceProcedure(options, work, swap), state: wish.resuming?.undo && earlier ? earlier.state : inPlaceState(options, swap), close}
     }
-    return {procedure: restoreProcedure(options, work), state: restoreState(options, new Date()), close}
+    const procedure = restoreProcedure(options, work)
+    if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, options, work)
+    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : restoreState(options, new Date()), close}
   } catch (error) {
     await close()
     throw error
   }
 }
 
-const ofWish = (config: Config, {into, createRoles = false}: RestoreWish, run: string) => ({
+const ofWish = (config: Config, {createRoles = false}: RestoreWish, run: string) => ({
   jobs: config.restore.jobs ?? availableParallelism(), createRoles,
   stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run}`),
-  ...(into !== undefined && {into}),
 })
+
+/** Whether what the earlier process did is still there. */
+async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, procedure: Procedure<RestoreState>, options: RestoreOptions, work: RestoreWork): Promise<void> {
+  assertSameTarget(resuming, procedure)
+  const {settleRestore, takeOver} = await import('../procedures/restore/resume.ts')
+  if (resuming.undo) await takeOver(options.target, work, earlier)
+  else if (earlier.anew === undefined) resuming.anew = await settleRestore(options, work, earlier)
+}
+
+/** What is restored; for a run that is gone on with, the backup that it began with. */
+async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined): ReturnType<typeof findWanted> {
+  if (earlier === undefined) return findWanted(context, config, wish)
+  const {namedBackup, pinned} = await import('../procedures/restore/resume.ts')
+  if (wish.resuming?.undo) return {found: namedBackup(earlier.state), closeStorages: () => Promise.resolve()}
+  const {backup, closeStorages} = await findWantedBackup(context, config, pinned(wish, earlier.state))
+  if (backup.manifest.label === earlier.state.label) return {found: backup, closeStorages}
+  await closeStorages()
+  throw preflightError('run.other-backup', `${backup.location} is the backup ${backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
+}
 
 /** The same for a dump that dr did not make. */
 async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: RunFolder, closeRest: () => Promise<void>): Promise<ComposedRestore> {

@@ -53,13 +53,16 @@ export async function composeSwap(context: Context, config: Config, target: Targ
 
 /** What the manifest says of the database that comes in. */
 export function manifestSource(manifest: Manifest): SwapSource {
-  const {label, environment, source: {database}, snapshot: {at}, sizes: {databaseBytes}, tables, database: own} = manifest
+  const {label, environment, source: {database, systemIdentifier, databaseOid}, snapshot: {at, xmax}, sizes: {databaseBytes}, tables, database: own} = manifest
   const traits: DatabaseTraits | undefined = own && {
     owner: own.owner, connectionLimit: own.connectionLimit, allowsConnections: true, settings: own.settings, ...(own.comment !== undefined && {comment: own.comment}),
     // None written down are the default ones.
     grants: own.grants.length > 0 ? own.grants : [{grantee: 'public', privileges: ['CONNECT', 'TEMPORARY']}, {grantee: own.owner, privileges: ['CONNECT', 'CREATE', 'TEMPORARY']}],
   }
-  return {title: `backup ${label} of ${database} (${environment})`, at, environment, database, bytes: databaseBytes, tables: tables.filter(({kind}) => kind === 'table'), ...(traits && {traits})}
+  return {
+    title: `backup ${label} of ${database} (${environment})`, at, environment, database, bytes: databaseBytes, tables: tables.filter(({kind}) => kind === 'table'), ...(traits && {traits}),
+    ...(systemIdentifier !== undefined && databaseOid !== undefined && {snapshot: {systemIdentifier, databaseOid, xmax}}),
+  }
 }
 
 /** What is known of a dump that dr did not make before it is read. */

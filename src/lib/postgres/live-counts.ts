@@ -86,7 +86,7 @@ export async function countIn(snapshot: ReadSnapshot, target: Target, options: L
 }
 
 /** Rows that a role does not see would look as if they were gone. */
-export async function refuseFiltered(client: Client, scope: TableScope, tables: readonly LiveTableRef[]): Promise<void> {
+export async function refuseFiltered(client: Client, scope: TableScope, tables: readonly {schema: string; name: string}[]): Promise<void> {
   const filtered = (await tablesFilteredByRls(client, scope)).filter(({schema, name}) => tables.some((table) => table.schema === schema && table.name === name))
   const [first] = filtered
   if (first === undefined) return

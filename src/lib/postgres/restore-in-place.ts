@@ -47,7 +47,7 @@ export interface InPlaceRun {
 }
 
 const LOOK_EVERY_MS = 250
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 15_000
 
 /** Runs it. Sessions whose locks are in the way are ended; one that may not be ended stops the restore, and nothing has changed. */
 export async function restoreInPlace(argv: [string, ...string[]], run: InPlaceRun): Promise<void> {

@@ -52,8 +52,8 @@ export async function sniff(head: Buffer): Promise<Sniffed> {
     bytes = await inner(bytes, layer)
   }
   const kind = kindOf(bytes)
-  // Nothing came out of a compressed head: it is damaged, not empty.
-  const other = kind !== 'unknown' || (layers.length > 0 && bytes.length === 0) ? undefined : otherKind(bytes)
+  const isHollow = layers.length > 0 && bytes.length === 0
+  const other = kind !== 'unknown' ? undefined : isHollow ? {what: 'damaged or empty: nothing can be unpacked from its beginning'} : otherKind(bytes)
   return {compression: layers[0] ?? 'none', kind, ...(layers.length > 1 && {layers}), ...(other && {other})}
 }
 

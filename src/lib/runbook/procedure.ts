@@ -55,6 +55,11 @@ export interface Step<S> {
   run(state: S, io: StepIo): Promise<void>
   /** Takes back what `run` did, wholly or in part; also called when `run` failed half-way. */
   undo?(state: S, io: StepIo): Promise<void>
+  /**
+   * Asked when a later process goes on with a run that stopped inside this step: whether the work is in place all the same,
+   * by facts, not by the journal. It may note what it learns in the state. Without it the step is run again.
+   */
+  settle?(state: S, io: StepIo): Promise<'done' | 'not done'>
 }
 
 /** A confirmation, asked between two phases. All of it is pure. */
@@ -78,6 +83,8 @@ export interface Gate<S> {
 
 export interface Phase<S> {
   title: string
+  /** It only reads, and opens what lasts as long as the process: a later process of the run does it again. */
+  again?: true
   gate?: Gate<S>
   steps: readonly Step<S>[]
 }
@@ -90,4 +97,10 @@ export interface Procedure<S> {
   id: string
   title: string
   phases: readonly Phase<S>[]
+  /** What it works on, `HOST:PORT/DATABASE`: a later process must not go on with it elsewhere. */
+  target?: string
+  /** Why a later process cannot go on with it; it can undo it. */
+  once?: string
+  /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
+  undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
 }

@@ -64,10 +64,15 @@ export function omissionOf(statement: Pick<SqlStatement, 'tokens'>): Omission | 
   return undefined
 }
 
+const DROPS = [
+  /^drop (?!schema (if exists )?public\b|database\b|role\b|user\b|group\b|tablespace\b|owned\b|subscription\b)/, /^alter (table|domain|view|materialized view) .*\bdrop (constraint|default)\b/,
+  /^alter table .*\balter column \S+ drop (default|identity|not null)\b/, /^alter publication .* drop\b/, /^select pg_catalog \. lo_unlink \( ' \)$/,
+]
+
 /** At the beginning of a script that cleans up first: an empty database has none of it. */
 export const isDrop = ({tokens}: Pick<SqlStatement, 'tokens'>): boolean => {
   const shape = shapeOf(tokens)
-  return /^drop (?!schema (if exists )?public\b|database\b|role\b|user\b|group\b|tablespace\b|owned\b|subscription\b)/.test(shape) || /^alter (table|domain|view|materialized view) .*\bdrop (constraint|default)\b/.test(shape) || /^alter table .*\balter column \S+ drop (default|identity|not null)\b/.test(shape) || /^alter publication .* drop\b/.test(shape)
+  return DROPS.some((pattern) => pattern.test(shape))
 }
 
 /** Says how strings are read from here on; undefined when the statement does not. */

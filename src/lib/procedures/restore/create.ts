@@ -1,5 +1,5 @@
 import {DrError, messageOf} from '../../errors.ts'
-import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, dropDatabaseSql, markText, type NewDatabase} from '../../postgres/create-database.ts'
+import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, dropDatabaseSql, dropMarkedDatabase, markText, type NewDatabase} from '../../postgres/create-database.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
@@ -60,7 +60,10 @@ export function createDatabaseStep<S extends RestoreState>(options: Pick<Restore
       state.created = true
       begin?.(state, io)
       try {
+        // What an earlier process of this run has made of it is begun anew.
+        await dropMarkedDatabase(client, state.database, work.mark)
         await createMarkedDatabase(client, database(state), work.mark, majorOf(state))
+        state.databaseOid = (await databaseNamed(client, state.database))?.oid ?? 0
       } catch (error) {
         io.signal.throwIfAborted()
         throw codeOf(error) === '42P04' ? nameTaken(state.database, state.live) : statementError(error, `Creating ${state.database}`)

@@ -4,7 +4,7 @@ import {assertInPlaceTools, inPlaceArguments, inPlaceEntries, restoreInPlace} fr
 import {startupOptions} from '../../postgres/restore-settings.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetName, targetUrl} from '../../postgres/target.ts'
 import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {replaceGate} from '../swap/gates.ts'
@@ -28,6 +28,8 @@ export function inPlaceProcedure(options: RestoreOptions, work: RestoreWork, swa
   return {
     id: 'restore-in-place',
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into the live database ${target.database} itself`,
+    target: targetName(target),
+    once: 'it is one transaction, which its process has taken along; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work).filter(({id}) => id !== 'restore.server').toSpliced(1, 0, liveStep(options, work))},
       {title: 'Check the live database', steps: [lossStep(swap)]},
@@ -44,7 +46,7 @@ export function inPlaceState(options: RestoreOptions, swap: SwapOptions): Restor
   if (swap.safety === 'none') throw preflightError('restore.in-place-safety', 'In place there is no undo but the safety backup: it cannot be left out.', {hints: ['Leave out --safety none.', 'dr restore --swap keeps the old database.']})
   assertSource(swap)
   return {
-    environment: config.environment, label: manifest.label, location, live: target.database, database: target.database, jobs,
+    environment: config.environment, label: manifest.label, location, live: target.database, database: target.database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
     maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
     swap: {safety: 'backup', ...(swap.backup && {safetyBackup: swap.backup.state})},

@@ -58,8 +58,12 @@ export interface RestoreState {
   server?: ServerFacts
   /** Of the new database, when it can be the source's; else whoever restores. */
   owner?: string
+  /** By which the mark and the lock of the new database are known. */
+  runId: string
   /** Its name is taken by this run. */
   created?: boolean
+  /** Of the new database. */
+  databaseOid?: number
   /** Finished: no longer marked as ours. */
   finished?: boolean
   tables?: number
@@ -70,6 +74,8 @@ export interface RestoreState {
   skipped?: SkippedEntry[]
   /** What the server lacked of roles in the check. */
   roleTrouble?: RoleTrouble
+  /** How many an earlier process of this run has made. */
+  madeBefore?: number
   /** Roles that this run made. */
   roles?: CreatedRoles
   /** Errors that a rule forgave. */

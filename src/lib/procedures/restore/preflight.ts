@@ -1,9 +1,9 @@
 import {DrError, preflightError, verificationError} from '../../errors.ts'
 import type {Archive} from '../../postgres/archive.ts'
 import type {Client} from '../../postgres/connection.ts'
-import {abandonedDatabases, databaseNameTrouble, knowsCollation, restoreNamePrefix} from '../../postgres/create-database.ts'
+import {abandonedDatabases, databaseNamed, databaseNameTrouble, knowsCollation, markText, restoreNamePrefix} from '../../postgres/create-database.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
-import {databaseExists, mayCreateDatabase, missingExtensions} from '../../postgres/restore-needs.ts'
+import {mayCreateDatabase, missingExtensions} from '../../postgres/restore-needs.ts'
 import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer, type ServerFacts} from '../../postgres/server.ts'
@@ -76,16 +76,19 @@ export async function lookAtServer({target, config}: ServerOptions, work: Restor
   const server = await readServer(client)
   state.server = server
   if (work.maintenanceDatabase === target.database) io.notice(`Database ${config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
-  await assertUsable(client, server, state)
+  await assertUsable(client, server, state, work)
   state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
   return {client, server}
 }
 
-async function assertUsable(client: Client, server: ServerFacts, state: RestoreState): Promise<void> {
+async function assertUsable(client: Client, server: ServerFacts, state: RestoreState, {mark}: Pick<RestoreSession, 'mark'>): Promise<void> {
   if (server.inRecovery) throw preflightError('restore.standby', 'The server is a standby: nothing can be restored into it.', {hints: ['Set DATABASE_URL to the primary.']})
   if (!(await mayCreateDatabase(client))) throw preflightError('restore.createdb', `Role ${server.user} may not create databases.`, {hints: [`ALTER ROLE ${quoteIdent(server.user)} CREATEDB (needs a superuser; on RDS the master user).`]})
+  const there = await databaseNamed(client, state.database)
+  // An earlier process of this run has made it.
+  if (there === undefined || there.comment === markText(mark) || there.oid === state.databaseOid) return
   const abandoned = await abandonedDatabases(client, (name) => name === state.database)
-  if (abandoned.every(({name}) => name !== state.database) && (await databaseExists(client, state.database))) throw nameTaken(state.database, state.live)
+  if (abandoned.every(({name}) => name !== state.database)) throw nameTaken(state.database, state.live)
 }
 
 /** Only a name of ours may be spoken of as something to drop. */

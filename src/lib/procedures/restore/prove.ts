@@ -1,7 +1,7 @@
 import {compareIntegrity} from '../../checks/integrity.ts'
 import type {Finding} from '../../checks/finding.ts'
 import {messageOf} from '../../errors.ts'
-import {commentSql, markText} from '../../postgres/create-database.ts'
+import {commentSql, databaseNamed, markText} from '../../postgres/create-database.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
@@ -62,8 +62,11 @@ export function finishStep(options: Pick<RestoreOptions, 'target'>, work: Restor
       state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})
     },
     async undo(state) {
-      if (!state.finished) return
-      await work.persistently((client) => client.query(commentSql(state.database, markText(work.mark))))
+      // Also when it is not known to be finished: a process that was killed may have taken the mark away.
+      await work.persistently(async (client) => {
+        const there = await databaseNamed(client, state.database)
+        if (there !== undefined && there.oid === state.databaseOid) await client.query(commentSql(state.database, markText(work.mark)))
+      })
       state.finished = false
     },
   }

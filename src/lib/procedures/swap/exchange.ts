@@ -24,6 +24,8 @@ export function carryStep(options: SwapOptions): Step<SwapSubject> {
       swapOf(state).sideOid = (await holdersOf(client, [state.database])).get(state.database) ?? 0
       if (wanted !== undefined) await carry(options, state, client, side, wanted)
       noteDifferences(options, state, live)
+      // One that dr did not make must never look as if dr might drop it.
+      if (options.source.standing) return
       const mark = {kind: 'ready' as const, live: state.live, name: state.database, at: new Date().toISOString(), run: io.run, comment: operatorsComment(side.comment)}
       await client.query(commentSql(state.database, markedComment(mark)))
     }),

@@ -15,6 +15,8 @@ export interface SwapState {
   safety: Safety
   /** How the safety backup went; its label is in it. */
   safetyBackup?: BackupState
+  /** It is finished, and stays whatever happens afterwards. */
+  safetyComplete?: boolean
   /** The live database as it was found; undefined when there is none. */
   target?: SwapTarget
   /** What it held, against what takes its place. */
@@ -60,6 +62,8 @@ export interface SwapSource {
   at?: string | undefined
   environment?: string | undefined
   database?: string | undefined
+  /** The server and database that it was taken from, and the first transaction that it does not hold: to count what was written since. */
+  snapshot?: {systemIdentifier: string; databaseOid: number; xmax: string} | undefined
   /** Bytes that it will take on the server. */
   bytes?: number | undefined
   tables?: readonly {schema: string; name: string; rows: number | null}[] | undefined

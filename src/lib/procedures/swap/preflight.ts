@@ -3,6 +3,7 @@ import {withClient} from '../../postgres/connection.ts'
 import {codeOf} from '../../postgres/errors.ts'
 import {countLive, lastChangeOf, unreadableBecause, type LiveCounts} from '../../postgres/live.ts'
 import {serverDiskSpace} from '../../postgres/server-disk.ts'
+import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupantNames, occupants, type Occupant} from '../../postgres/swap-sessions.ts'
 import {assertSwappable, readParty, readRenamer, type Renamer, type SwapParty} from '../../postgres/swap-needs.ts'
@@ -46,7 +47,8 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
       "SELECT subname, datname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid")],
     run: (state, io) => outside(options, state, async (client) => {
       const [party, renamer] = [await readParty(client, state.live), await readRenamer(client)]
-      const {version, systemIdentifier} = await readServer(client)
+      const {version, systemIdentifier, database} = await readServer(client)
+      await assertNoPooler(client, {...target, database})
       if (options.source.standing) swapOf(state).sideOid = assertSide(await readParty(client, state.database), state, renamer)
       if (party === undefined) {
         swapOf(state).missing = true
@@ -118,7 +120,7 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
       const swap = swapOf(state)
       if (swap.target === undefined) return
       try {
-        const counts = await count(state.live, io, options.countWritten ? await outside(options, state, (client) => lastChangeOf(client, state.database)) : undefined)
+        const counts = await count(state.live, io, await firstUnknown(options, state))
         const bytes = await withClient(target, {database: state.live, applicationName}, async (client) => (await readServer(client)).databaseBytes)
         note(swap, counts, bytes, source.standing ? (await count(state.database, io)).tables : source.tables)
       } catch (error) {
@@ -130,6 +132,16 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
       if (swap.unreadable !== undefined) io.notice(`${state.live} cannot be read in full: ${swap.unreadable}.`)
     },
   }
+}
+
+/** The first transaction whose rows are not in what comes in, where that can be told. */
+async function firstUnknown(options: SwapOptions, state: SwapSubject): Promise<string | undefined> {
+  const {source: {snapshot}, countWritten} = options
+  const {target, liveOid} = swapOf(state)
+  if (countWritten) return outside(options, state, (client) => lastChangeOf(client, state.database))
+  if (snapshot === undefined || snapshot.systemIdentifier !== target?.systemIdentifier || snapshot.databaseOid !== liveOid) return undefined
+  // Rows carry the lower half only.
+  return String(BigInt(snapshot.xmax) & 0xff_ff_ff_ffn)
 }
 
 function note(swap: ReturnType<typeof swapOf>, counts: LiveCounts, bytes: number, tables: readonly {schema: string; name: string; rows: number | null}[] | undefined): void {

@@ -75,8 +75,8 @@ async function headOf(path: string): Promise<Buffer> {
 /** Throws when this can never be restored, whatever it is. */
 export function assertRestorable({location, place}: FoundDump, found: Sniffed): void {
   if (found.kind === 'unknown') {
-    const {what, hint} = found.other ?? {what: found.compression === 'none' ? 'something that dr does not know' : `${found.compression} at its beginning, but nothing that can be unpacked`}
-    throw verificationError('restore.not-a-dump', `${location} is no dump of PostgreSQL: it is ${what}${found.compression === 'none' || found.other === undefined ? '' : ` (${compressionWords(found)})`}.`, {hints: [...(hint === undefined ? [] : [hint]), 'dr list shows the backups and the dumps that are there.']})
+    const {what, hint} = found.other ?? {what: 'something that dr does not know'}
+    throw verificationError('restore.not-a-dump', `${location} is no dump of PostgreSQL: it is ${what}${found.compression === 'none' ? '' : ` (${compressionWords(found)})`}.`, {hints: [...(hint === undefined ? [] : [hint]), 'dr list shows the backups and the dumps that are there.']})
   }
   if (found.kind === 'cluster') {
     throw verificationError('restore.cluster-dump', `${location} is ${foundWords(found)}: roles and every database of a server. dr restores one database at a time, into a new one.`, {hints: ['pg_dump makes a dump of one database.', 'By hand, into an empty server: psql --set=ON_ERROR_STOP=1 --file=FILE postgres']})

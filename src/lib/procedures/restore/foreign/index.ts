@@ -1,6 +1,7 @@
 import {preflightError} from '../../../errors.ts'
 import {restoreName} from '../../../postgres/create-database.ts'
 import {carriesStatistics} from '../../../postgres/restore-lists.ts'
+import {targetName} from '../../../postgres/target.ts'
 import {chooseForRestore} from '../../../postgres/tools.ts'
 import {layersOf} from '../../../repository/foreign.ts'
 import type {Procedure} from '../../../runbook/procedure.ts'
@@ -32,6 +33,8 @@ export function foreignProcedure(options: ForeignOptions, work: ForeignWork): Pr
   return {
     id: 'restore',
     title: `Restore ${dump.location} (${what}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
+    target: targetName(options.target),
+    once: 'a dump that dr did not make is read from its beginning; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
@@ -51,7 +54,7 @@ export function foreignState(options: ForeignOptions, now: Date): ForeignState {
   const [newest] = options.tools
   if (newest === undefined) throw preflightError('tools.missing', 'pg_restore and psql were not found.', {hints: ['Install the PostgreSQL client tools (apt-get install postgresql-client), or set tools.directory (DR_PG_BIN).']})
   return {
-    environment: config.environment, label: markLabel(dump.name), location: dump.location, live: target.database, database, jobs,
+    environment: config.environment, label: markLabel(dump.name), location: dump.location, live: target.database, database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, 0, newest.major),
     maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: dump.bytes ?? 0, findings: [], timings: [],
     dump: {...(dump.found && {kind: dump.found.kind}), layers: dump.found ? layersOf(dump.found) : [], bytes: dump.bytes ?? 0, extent: '', tables: 0},
