@@ -2,7 +2,6 @@ import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import {preflightError} from '../errors.ts'
-import type {RoleMap} from '../postgres/role-map.ts'
 import type {RestoreOptions, RestoreState} from '../procedures/restore/options.ts'
 import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
@@ -17,7 +16,7 @@ import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
-import {composeSwap, dumpSource, manifestSource, type SwapWish} from './swap.ts'
+import {composeSwap, dumpSource, manifestSource, swapReport, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
@@ -45,28 +44,30 @@ export interface ComposedRestore {
 
 /** Finds the backup, and joins configuration, storages and tools into the procedure of one restore. */
 export async function composeRestore(context: Context, wish: RestoreWish): Promise<ComposedRestore> {
-  const [config, {createRun, unstartedRun}, {findTools}, {parseRoleMap}, {parseSkip}] = await Promise.all([
+  const [config, {createRun, unstartedRun}, {findTools}, {parseRoleMap, withRoles}, {parseSkip}] = await Promise.all([
     context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../procedures/restore/role-map.ts'), import('../postgres/restore-skip.ts'),
   ])
   const target = await targetOf(config)
   const [roleMap, skip] = [parseRoleMap(wish.roleMap ?? []), parseSkip(wish.skip ?? [])]
   const tools = await findTools(config.tools.directory)
   const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
-  const {found, closeStorages} = await sourceOf(context, config, wish, earlier, roleMap)
+  const {found, closeStorages} = await sourceOf(context, config, wish, earlier)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const swapWish = wish.swap ?? wish.inPlace
   const source = 'place' in found ? dumpSource(found) : manifestSource(found.manifest)
   const swap = swapWish && await composeSwap(context, config, target, source, swapWish, `dr restore ${run.id}`)
   const into = earlier?.state.database ?? wish.into
   const common = {
-    config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id), ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}), skip,
+    config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id), skip,
+    ...(into !== undefined && {into}), ...(wish.swap && swap && {swap: swap.options}),
   }
   const closeRest = async () => {
     await swap?.close()
     await closeStorages()
   }
   if ('place' in found) return composeForeign({...common, dump: found}, wish, run, closeRest)
-  const options: RestoreOptions = {...common, backup: found, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
+  const backup = wish.resuming?.undo ? found : withRoles(found, roleMap)
+  const options: RestoreOptions = {...common, backup, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
   return composeOwn(options, wish, run, closeRest, swap?.options)
 }
 
@@ -93,6 +94,11 @@ async function composeOwn(options: RestoreOptions, wish: RestoreWish, run: RunFo
   }
 }
 
+const ofWish = (config: Config, {createRoles = false}: RestoreWish, run: string) => ({
+  jobs: config.restore.jobs ?? availableParallelism(), createRoles,
+  stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run}`),
+})
+
 /** Whether what the earlier process did is still there. */
 async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, procedure: Procedure<RestoreState>, options: RestoreOptions, work: RestoreWork): Promise<void> {
   assertSameTarget(resuming, procedure)
@@ -102,24 +108,15 @@ async function settle(resuming: Resuming, earlier: Resumption<RestoreState>, pro
 }
 
 /** What is restored; for a run that is gone on with, the backup that it began with. */
-async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined, roleMap: RoleMap): ReturnType<typeof findWanted> {
-  const {withRoles} = await import('../procedures/restore/role-map.ts')
-  if (earlier === undefined) {
-    const {found, closeStorages} = await findWanted(context, config, wish)
-    return {found: 'place' in found ? found : withRoles(found, roleMap), closeStorages}
-  }
+async function sourceOf(context: Context, config: Config, wish: RestoreWish, earlier: Resumption<RestoreState> | undefined): ReturnType<typeof findWanted> {
+  if (earlier === undefined) return findWanted(context, config, wish)
   const {namedBackup, pinned} = await import('../procedures/restore/resume.ts')
   if (wish.resuming?.undo) return {found: namedBackup(earlier.state), closeStorages: () => Promise.resolve()}
   const {backup, closeStorages} = await findWantedBackup(context, config, pinned(wish, earlier.state))
-  if (backup.manifest.label === earlier.state.label) return {found: withRoles(backup, roleMap), closeStorages}
+  if (backup.manifest.label === earlier.state.label) return {found: backup, closeStorages}
   await closeStorages()
   throw preflightError('run.other-backup', `${backup.location} is the backup ${backup.manifest.label}, but the run ${earlier.run} restores ${earlier.state.label}.`, {hints: [`Put the backup back where it was, or undo the run: dr resume ${earlier.run} --undo`]})
 }
-
-const ofWish = (config: Config, {createRoles = false}: RestoreWish, run: string) => ({
-  jobs: config.restore.jobs ?? availableParallelism(), createRoles,
-  stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run}`),
-})
 
 /** The same for a dump that dr did not make. */
 async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: RunFolder, closeRest: () => Promise<void>): Promise<ComposedRestore> {
@@ -170,4 +167,20 @@ async function finding<T>(context: Context, config: Config, wish: WantedBackup, 
     await closeStorages()
     throw error
   }
+}
+
+/** What is said when a restore has ended: every finding, and what can be done next. */
+export async function restoreReport(state: RestoreState, run: string): Promise<string[]> {
+  const {database, live, findings, timings, swap} = state
+  const [{outcomeWords}, {findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../procedures/restore/outcome.ts'), import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
+  const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
+  return [
+    ...findingLines(findings, {theme: talkTheme, all: true}),
+    ...wrapped(outcomeWords(state), width),
+    ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
+    ...(swap ? (await swapReport({live, swap}, `what ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
+      ...wrapped(`The live database ${live} was not touched.`, width),
+      `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ]),
+  ]
 }

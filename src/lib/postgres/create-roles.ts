@@ -29,6 +29,10 @@ export interface RoleWish {
 /** Stands in the comment of each role that a restore makes: by it alone they are known as made by this run. */
 export const roleMark = (run: string): string => `made by dr restore ${run}, without a password`
 
+/** What this run has made already: a process of it that was killed, too. */
+export const markedRoles = (client: Client, run: string): Promise<{name: string; login: boolean}[]> =>
+  rowsOf(client, "SELECT rolname AS name, rolcanlogin AS login FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = $1 ORDER BY 1", [roleMark(run)])
+
 /** Superusers and members of `CREATEROLE` may make roles. */
 export async function mayCreateRoles(client: Client): Promise<boolean> {
   return (await rowsOf(client, 'SELECT FROM pg_roles WHERE rolname = current_user AND (rolcreaterole OR rolsuper)')).length > 0
@@ -39,7 +43,8 @@ export async function mayCreateRoles(client: Client): Promise<boolean> {
  * become the owners that it may administer. All in one transaction: nothing is left of it when it fails or is killed.
  */
 export async function createRoles(client: Client, {run, trouble, roles, serverMajor}: RoleWish): Promise<CreatedRoles> {
-  const made: CreatedRoles = {created: [], granted: [], needPassword: [], refused: []}
+  const earlier = await markedRoles(client, run)
+  const made: CreatedRoles = {created: earlier.map(({name}) => name), granted: [], needPassword: earlier.filter(({login}) => login).map(({name}) => name), refused: []}
   await client.query('BEGIN')
   try {
     for (const name of trouble.missing) await createRole(client, roles.find((role) => role.name === name) ?? {name}, run, made)
@@ -132,7 +137,7 @@ async function becomeOwners(client: Client, {foreign, missing, becoming}: RoleTr
 export async function dropCreatedRoles(client: Client, run: string, made: Pick<CreatedRoles, 'granted'>): Promise<string[]> {
   for (const {member, group} of made.granted) await client.query(`REVOKE ${quoteIdent(group)} FROM ${quoteIdent(member)}`)
   const kept: string[] = []
-  for (const {name} of await rowsOf<{name: string}>(client, "SELECT rolname AS name FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = $1 ORDER BY 1", [roleMark(run)])) {
+  for (const {name} of await markedRoles(client, run)) {
     try {
       await client.query(`DROP ROLE ${quoteIdent(name)}`)
     } catch (error) {

@@ -79,6 +79,8 @@ export interface RestoreState {
   skipped?: SkippedEntry[]
   /** What the server lacked of roles in the check. */
   roleTrouble?: RoleTrouble
+  /** How many an earlier process of this run has made. */
+  madeBefore?: number
   /** Roles that this run made. */
   roles?: CreatedRoles
   /** Errors that a rule forgave. */

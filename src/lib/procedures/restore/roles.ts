@@ -1,5 +1,5 @@
 import {DrError, ExitCode, messageOf, preflightError} from '../../errors.ts'
-import {createRoles, dropCreatedRoles, grantSql, mayCreateRoles, type KnownRole} from '../../postgres/create-roles.ts'
+import {createRoles, dropCreatedRoles, grantSql, markedRoles, mayCreateRoles, type KnownRole} from '../../postgres/create-roles.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {statementError} from '../../postgres/errors.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
@@ -56,6 +56,7 @@ export async function checkRoles(options: RolesOptions, work: RestoreSession, wi
     throw preflightError('restore.createrole', `Role ${userOf(state)} may not create roles; ${state.label} needs ${trouble.missing.join(', ')}.`, {hints: [`ALTER ROLE ${quoteIdent(userOf(state))} CREATEROLE`, '--role-map OLD=NEW gives what is one role\'s to another one.']})
   }
   state.roleTrouble = trouble
+  state.madeBefore = options.createRoles ? (await markedRoles(client, work.mark.run)).length : 0
   await chooseOwner(client, wish, state)
 }
 
@@ -65,7 +66,7 @@ export function createRolesStep<S extends RestoreState>(options: RolesOptions, w
     id: 'restore.create-roles',
     title: 'Create the roles that are missing',
     effect: 'write',
-    skip: ({roleTrouble: trouble}) => (!options.createRoles ? '--create-roles was not given' : trouble && isNoTrouble(trouble) ? 'all are there' : undefined),
+    skip: ({roleTrouble: trouble, madeBefore = 0}) => (!options.createRoles ? '--create-roles was not given' : trouble && isNoTrouble(trouble) && madeBefore === 0 ? 'all are there' : undefined),
     byHand: () => [wish.byHand],
     async run(state, io) {
       const client = await work.maintenance()
