@@ -82,12 +82,34 @@ export async function holdRunLock(client: Client, run: string): Promise<void> {
   if (!held) throw lockedError('restore.running', `The run ${run} is still at work.`)
 }
 
+const provisionalName = ({run}: RestoreMark): string => `${PROVISIONAL}${runKey(run)}`
+
+/** By its number, which no other database of the server ever gets: undefined when it is gone. */
+export async function databaseOf(client: Client, oid: number): Promise<string | undefined> {
+  const [row] = await rowsOf<{name: string}>(client, 'SELECT datname AS name FROM pg_database WHERE oid = $1', [oid])
+  return row?.name
+}
+
+/** Its number and its comment, which may be a mark: undefined when there is none of this name. */
+export async function databaseNamed(client: Client, name: string): Promise<{oid: number; comment: string | null} | undefined> {
+  const [row] = await rowsOf<{oid: string; comment: string | null}>(client, "SELECT oid::text, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", [name])
+  return row && {oid: Number(row.oid), comment: row.comment}
+}
+
+/** Waits for sessions of this run that a dead process has left on the server, having told them to end. They hold its lock. */
+export async function endDeadRun(client: Client, run: string, limitMs: number): Promise<void> {
+  await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (application_name = $1 OR starts_with(application_name, $1 || ' ')) AND pid <> pg_backend_pid()", [`dr restore ${run}`])
+  await client.query(`SET lock_timeout = ${limitMs}`)
+  await client.query(`SELECT pg_advisory_lock(${RESTORE_LOCK}, ${runKey(run)})`)
+  await client.query(`SELECT pg_advisory_unlock(${RESTORE_LOCK}, ${runKey(run)})`)
+}
+
 /**
  * Makes the database and marks it as unfinished. It gets its name last: a process that is killed at any statement leaves a
  * database that the next run knows as abandoned.
  */
 export async function createMarkedDatabase(client: Client, database: NewDatabase, mark: RestoreMark, serverMajor: number): Promise<void> {
-  const provisional = `${PROVISIONAL}${runKey(mark.run)}`
+  const provisional = provisionalName(mark)
   try {
     await client.query(createDatabaseSql({...database, name: provisional}, serverMajor))
     await client.query(commentSql(provisional, markText(mark)))
@@ -135,8 +157,12 @@ async function markedDatabases(client: Client): Promise<(AbandonedDatabase & {ke
   })
 }
 
-/** Drops a database that a run of ours made, and nothing that has lost the mark since. */
+/**
+ * Drops a database that a run of ours made, and nothing that has lost the mark since; also one that has not got its name yet.
+ * Only for who holds the lock of the run.
+ */
 export async function dropMarkedDatabase(client: Client, name: string, mark: RestoreMark): Promise<boolean> {
+  await client.query(dropDatabaseSql(provisionalName(mark)))
   const [row] = await rowsOf<{comment: string | null}>(client, "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", [name])
   if (row?.comment !== markText(mark)) return false
   await client.query(dropDatabaseSql(name))
