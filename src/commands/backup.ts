@@ -44,7 +44,7 @@ export default class Backup extends BaseCommand {
       'backup.destinations': chosen.length > 0 ? chosen : undefined, 'backup.jobs': flags.jobs, 'backup.compress': flags.compress, 'backup.digest': flags.digest,
     })
     const {composeBackup} = await import('../lib/cli/backup.ts')
-    const backup = await composeBackup(context, this.config.version, flags)
+    const backup = await composeBackup(context, this.config.version, flags, this.resuming)
     try {
       const result = await this.runProcedure(backup.procedure, backup.state, flags, context)
       return isRun(result) ? await this.report(result) : result

@@ -40,7 +40,6 @@ describe('--json', () => {
     {title: 'a missing confirmation', args: [], code: 'confirmation.missing', exitCode: 2},
     {title: 'a wrong confirmation', args: ['--confirm', 'other'], code: 'confirmation.mismatch', exitCode: 2},
     {title: '--yes where it is not enough', args: ['--yes', '--environment', 'production'], code: 'confirmation.missing', exitCode: 2},
-    {title: 'an unknown run', args: ['--yes', '--resume', 'latest'], code: 'run.unknown', exitCode: 2},
     {title: 'an unknown flag', args: ['--nonsense', '--password', 'hunter22'], code: 'usage', exitCode: 2},
     {title: 'a missing file', args: ['--yes', '--config', 'gone.yaml'], code: 'config.unreadable', exitCode: 3},
   ]

@@ -47,7 +47,7 @@ describe('on a terminal', () => {
     run.type('cr\r')
     expect(await run.ended).to.equal(8)
     expect((await log()).at(-1)).to.equal('two ends')
-    expect(run.drawn).to.include('--resume')
+    expect(run.drawn).to.include('dr resume ')
   })
 
   it('undoes at Ctrl-C at the question', async () => {

@@ -109,8 +109,8 @@ describe('dr restore', function () {
     ['in the checks', /Roles and memberships: started/],
     ['while the database is made', /Create the new database: started/],
     ['while the schema is restored', /Types, functions, tables: started/],
-    ['while tables are loaded', /Load the tables: started/],
-    ['while indexes are built', /Indexes, keys, policies, privileges: started/],
+    ['while tables are loaded', /Load the tables, build their indexes: started/],
+    ['while the rest is restored', /Foreign keys, policies, privileges: started/],
     ['while it is analyzed', /Statistics for the planner: started/],
     ['while it is compared', /Compare with the manifest: started/],
   ]
@@ -134,7 +134,7 @@ describe('dr restore', function () {
   it('drops what it made at Ctrl-C, and ends with 130', async () => {
     const before = await databases()
     const stopped = startDr(['restore', 'latest', '--no-input'], home, {env})
-    await stopped.see(/Load the tables: started/)
+    await stopped.see(/Load the tables, build their indexes: started/)
     stopped.child.kill('SIGINT')
     expect((await stopped.ended).code, stopped.stderr).to.equal(130)
     expect(await databases()).to.deep.equal(before)

@@ -3,6 +3,7 @@ import {join} from 'node:path'
 import type {BackupOptions, BackupState} from '../procedures/backup/options.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Context} from './context.ts'
+import type {Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
 import {targetOf} from './target.ts'
 
@@ -14,7 +15,7 @@ export interface ComposedBackup {
 }
 
 /** Joins configuration, storages and tools into the procedure of one backup. */
-export async function composeBackup(context: Context, drVersion: string, {plan, accept}: {plan: boolean; accept: boolean}): Promise<ComposedBackup> {
+export async function composeBackup(context: Context, drVersion: string, {plan, accept, purpose}: {plan: boolean; accept: boolean; purpose?: 'safety'}, resuming?: Resuming): Promise<ComposedBackup> {
   const [config, {backupProcedure, backupState}, {BackupWork}, {createRun, unstartedRun}, {findTools}, {dumpJobs}] = await Promise.all([
     context.config(), import('../procedures/backup/index.ts'), import('../procedures/backup/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../postgres/dump.ts'),
   ])
@@ -25,19 +26,25 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
   const storages = await openStorages(config, config.backup.destinations)
   const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
   const options: BackupOptions = {
-    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, digest: config.backup.digest, env: process.env,
+    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, ...(purpose && {purpose}), digest: config.backup.digest, env: process.env,
     ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
   }
   const work = new BackupWork(options, run)
+  const procedure = resuming?.undo ? await takeBack(options, resuming) : backupProcedure(options, work)
   const compression = config.backup.compress ?? (newest.major >= 16 ? 'zstd:1' : 'gzip:1')
   return {
-    procedure: backupProcedure(options, work),
+    procedure,
     state: backupState(options, {tools: newest, compression, jobs: dumpJobs(config.backup.jobs, availableParallelism())}),
     async close() {
       await work.close()
       for (const storage of storages) await storage.close()
     },
   }
+}
+
+async function takeBack(options: BackupOptions, {earlier}: Resuming): Promise<Procedure<BackupState>> {
+  const {backupTakeBack} = await import('../procedures/backup/take-back.ts')
+  return backupTakeBack(options, earlier.owners)
 }
 
 /** What an operator wants to know of a finished backup, and what may come next. */

@@ -69,8 +69,27 @@ export async function readArchiveHead(path: string): Promise<Archive> {
  * Source of the format: `ReadHead` and `ReadToc` in PostgreSQL's pg_backup_archiver.c, format versions 1.12 to 1.16.
  */
 export function parseArchive(bytes: Buffer): Archive {
+  return readToc(bytes).archive
+}
+
+/** Where a text of an entry stands in toc.dat, its length in front included. */
+export interface TextSpan {
+  start: number
+  end: number
+}
+
+/** The texts that name roles. */
+export interface EntrySpans {
+  definition: TextSpan
+  owner: TextSpan
+}
+
+/** The same with the places of the texts that may be rewritten, entry by entry. */
+export function readToc(bytes: Buffer): {archive: Archive; spans: EntrySpans[]; intSize: number} {
   try {
-    return new TocReader(bytes).archive()
+    const reader = new TocReader(bytes)
+    const archive = reader.archive()
+    return {archive, spans: reader.spans, intSize: reader.intSize}
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     throw verificationError('archive.truncated', 'The table of contents ends too early.', {cause: error, hints: ['dr verify --level full']})
@@ -78,6 +97,7 @@ export function parseArchive(bytes: Buffer): Archive {
 }
 
 class TocReader {
+  readonly spans: EntrySpans[] = []
   readonly #bytes: Buffer
   #at = 0
   #intSize = 4
@@ -87,6 +107,10 @@ class TocReader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
+  }
+
+  get intSize(): number {
+    return this.#intSize
   }
 
   archive(): Archive {
@@ -123,14 +147,15 @@ class TocReader {
     const tag = this.#text() ?? ''
     const kind = this.#text() ?? ''
     const section = SECTIONS[this.#int()] ?? 'none'
-    const definition = this.#text() ?? ''
+    const [definition = '', definitionSpan] = this.#spanned()
     this.#text()
     const copyStatement = this.#text()
     const schema = this.#text()
     this.#text()
     if (this.#minor >= 14) this.#text()
     if (this.#minor >= 16) this.#int()
-    const owner = this.#text()
+    const [owner, ownerSpan] = this.#spanned()
+    this.spans.push({definition: definitionSpan, owner: ownerSpan})
     this.#text()
     const dependencies: number[] = []
     for (let text = this.#text(); text !== undefined; text = this.#text()) dependencies.push(Number(text))
@@ -143,6 +168,11 @@ class TocReader {
     if (this.#at + 1 + this.#offsetSize > this.#bytes.length) throw new RangeError('offset')
     this.#at += 1 + this.#offsetSize
     return undefined
+  }
+
+  #spanned(): [string | undefined, TextSpan] {
+    const start = this.#at
+    return [this.#text(), {start, end: this.#at}]
   }
 
   #byte(): number {

@@ -42,14 +42,17 @@ export const dropDatabaseSql = (name: string): string => `DROP DATABASE IF EXIST
 export const commentSql = (name: string, text: string | undefined): string => `COMMENT ON DATABASE ${quoteIdent(name)} IS ${text === undefined ? 'NULL' : quoteLiteral(text)}`
 export const markText = ({run, label}: RestoreMark): string => `dr restore ${run} of ${label}, unfinished`
 
-/** `crm_restore_20261122020000`; a long name of a database is cut, never the time. */
-export function restoreName(database: string, at: Date): string {
-  const tail = `_restore_${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
-  return `${cutToBytes(database, NAME_BYTES - tail.length)}${tail}`
-}
+/** `crm_restore_20261122020000`. */
+export const restoreName = (database: string, at: Date): string => timedName(database, 'restore', at)
 
 /** What every name that `restoreName` makes of this database begins with. */
-export const restoreNamePrefix = (database: string): string => `${cutToBytes(database, NAME_BYTES - '_restore_'.length - 14)}_restore_`
+export const restoreNamePrefix = (database: string): string => timedNamePrefix(database, 'restore')
+
+/** `crm_before_20261122020000`; a long name of a database is cut, never the time. */
+export const timedName = (database: string, word: string, at: Date): string => `${timedNamePrefix(database, word)}${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
+
+/** What every name that `timedName` makes with this word begins with. */
+export const timedNamePrefix = (database: string, word: string): string => `${cutToBytes(database, NAME_BYTES - word.length - 16)}_${word}_`
 
 /** Why this cannot be the name of a database, or undefined. PostgreSQL would cut a longer one without a word. */
 export function databaseNameTrouble(name: string): string | undefined {
@@ -79,12 +82,34 @@ export async function holdRunLock(client: Client, run: string): Promise<void> {
   if (!held) throw lockedError('restore.running', `The run ${run} is still at work.`)
 }
 
+const provisionalName = ({run}: RestoreMark): string => `${PROVISIONAL}${runKey(run)}`
+
+/** By its number, which no other database of the server ever gets: undefined when it is gone. */
+export async function databaseOf(client: Client, oid: number): Promise<string | undefined> {
+  const [row] = await rowsOf<{name: string}>(client, 'SELECT datname AS name FROM pg_database WHERE oid = $1', [oid])
+  return row?.name
+}
+
+/** Its number and its comment, which may be a mark: undefined when there is none of this name. */
+export async function databaseNamed(client: Client, name: string): Promise<{oid: number; comment: string | null} | undefined> {
+  const [row] = await rowsOf<{oid: string; comment: string | null}>(client, "SELECT oid::text, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", [name])
+  return row && {oid: Number(row.oid), comment: row.comment}
+}
+
+/** Waits for sessions of this run that a dead process has left on the server, having told them to end. They hold its lock. */
+export async function endDeadRun(client: Client, run: string, limitMs: number): Promise<void> {
+  await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE (application_name = $1 OR starts_with(application_name, $1 || ' ')) AND pid <> pg_backend_pid()", [`dr restore ${run}`])
+  await client.query(`SET lock_timeout = ${limitMs}`)
+  await client.query(`SELECT pg_advisory_lock(${RESTORE_LOCK}, ${runKey(run)})`)
+  await client.query(`SELECT pg_advisory_unlock(${RESTORE_LOCK}, ${runKey(run)})`)
+}
+
 /**
  * Makes the database and marks it as unfinished. It gets its name last: a process that is killed at any statement leaves a
  * database that the next run knows as abandoned.
  */
 export async function createMarkedDatabase(client: Client, database: NewDatabase, mark: RestoreMark, serverMajor: number): Promise<void> {
-  const provisional = `${PROVISIONAL}${runKey(mark.run)}`
+  const provisional = provisionalName(mark)
   try {
     await client.query(createDatabaseSql({...database, name: provisional}, serverMajor))
     await client.query(commentSql(provisional, markText(mark)))
@@ -132,8 +157,12 @@ async function markedDatabases(client: Client): Promise<(AbandonedDatabase & {ke
   })
 }
 
-/** Drops a database that a run of ours made, and nothing that has lost the mark since. */
+/**
+ * Drops a database that a run of ours made, and nothing that has lost the mark since; also one that has not got its name yet.
+ * Only for who holds the lock of the run.
+ */
 export async function dropMarkedDatabase(client: Client, name: string, mark: RestoreMark): Promise<boolean> {
+  await client.query(dropDatabaseSql(provisionalName(mark)))
   const [row] = await rowsOf<{comment: string | null}>(client, "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", [name])
   if (row?.comment !== markText(mark)) return false
   await client.query(dropDatabaseSql(name))

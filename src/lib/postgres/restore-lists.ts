@@ -9,10 +9,19 @@ export interface RestoreLists {
   schema: ArchiveEntry[]
   /** One TABLE DATA each. */
   data: ArchiveEntry[]
+  /** By the `dumpId` of a TABLE DATA: what may be built as soon as this table is loaded, while others still load. */
+  builds: ReadonlyMap<number, TableBuilds>
   /** All that is left, in the archive's order. */
   rest: ArchiveEntry[]
   /** Entries that would fail, or change what is not ours, on this server. */
   dropped: ArchiveEntry[]
+}
+
+export interface TableBuilds {
+  /** Lock the whole table, so one after the other: constraints, and indexes with an ALTER TABLE (CLUSTER ON, REPLICA IDENTITY). */
+  keys: ArchiveEntry[]
+  /** Can be built side by side. */
+  indexes: ArchiveEntry[]
 }
 
 export function restoreLists(archive: Archive, {serverMajor}: {serverMajor: number}): RestoreLists {
@@ -20,12 +29,38 @@ export function restoreLists(archive: Archive, {serverMajor}: {serverMajor: numb
   const firstData = wanted.findIndex(({section}) => section === 'data' || section === 'post-data')
   const before = wanted.slice(0, firstData === -1 ? undefined : firstData)
   const after = wanted.slice(before.length)
+  const data = after.filter(isTableData)
+  const builds = buildsOf(data, after, new Map(before.map((entry) => [entry.dumpId, entry])))
+  const built = new Set([...builds.values()].flatMap(({keys, indexes}) => [...keys, ...indexes]))
   return {
     schema: before.filter(({kind}) => kind !== 'ACL'),
-    data: after.filter(isTableData),
-    rest: [...before.filter(({kind}) => kind === 'ACL'), ...after.filter((entry) => !isTableData(entry))],
+    data,
+    builds,
+    rest: [...before.filter(({kind}) => kind === 'ACL'), ...after.filter((entry) => !isTableData(entry) && !built.has(entry))],
     dropped: archive.entries.filter((entry) => isDropped(entry, serverMajor)),
   }
+}
+
+/** Only what leans on nothing but its own loaded table and on what list 1 has made: as pg_restore -j itself decides. */
+function buildsOf(data: readonly ArchiveEntry[], after: readonly ArchiveEntry[], made: ReadonlyMap<number, ArchiveEntry>): Map<number, TableBuilds> {
+  // An index names its table once for each of its columns.
+  const tablesOf = ({dependencies}: ArchiveEntry) => [...new Set(dependencies)].filter((id) => made.get(id)?.kind === 'TABLE')
+  const byTable = new Map<number, TableBuilds>()
+  const builds = new Map<number, TableBuilds>()
+  for (const entry of data) {
+    const [table, ...more] = tablesOf(entry)
+    if (table === undefined || more.length > 0) continue
+    const own: TableBuilds = {keys: [], indexes: []}
+    byTable.set(table, own)
+    builds.set(entry.dumpId, own)
+  }
+  for (const entry of after) {
+    if (!['CONSTRAINT', 'INDEX'].includes(entry.kind) || !entry.dependencies.every((id) => made.has(id))) continue
+    const [table, ...more] = tablesOf(entry)
+    const own = table === undefined || more.length > 0 ? undefined : byTable.get(table)
+    own?.[entry.kind === 'INDEX' && !/^ALTER TABLE /m.test(entry.definition) ? 'indexes' : 'keys'].push(entry)
+  }
+  return builds
 }
 
 const isTableData = ({kind, file}: ArchiveEntry) => kind === 'TABLE DATA' && file !== undefined

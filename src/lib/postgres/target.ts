@@ -61,6 +61,9 @@ export function targetUrl(target: Target, database = target.database): string {
   return `postgresql://${encodeURIComponent(target.user)}@${host}:${target.port}/${encodeURIComponent(database)}${tail}`
 }
 
+/** `HOST:PORT/DATABASE`, for people and to compare. */
+export const targetName = ({host, port, database}: Target): string => `${host}:${port}/${database}`
+
 function parse(url: string): URL {
   try {
     const parsed = new URL(url)

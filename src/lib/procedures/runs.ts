@@ -24,9 +24,9 @@ const SILENT = 60 * 60_000
 
 export const runsDirectory = (dataDirectory: string) => join(dataDirectory, 'run')
 
-export async function createRun(dataDirectory: string): Promise<RunFolder> {
+/** With the `id` of an earlier process when the run is gone on with. */
+export async function createRun(dataDirectory: string, id = `${compactUtc(new Date())}-${randomBytes(3).toString('hex')}`): Promise<RunFolder> {
   await sweepDeadRuns(dataDirectory)
-  const id = `${compactUtc(new Date())}-${randomBytes(3).toString('hex')}`
   const directory = join(runsDirectory(dataDirectory), id)
   const owner: Owner = {...ownIdentity(), folders: []}
   const path = join(directory, OWNER)

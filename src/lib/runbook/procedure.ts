@@ -1,5 +1,9 @@
+import type {StopError} from '../errors.ts'
+
 /** What a step does to the world. */
 export type Effect = 'read' | 'write' | 'destroy'
+
+export type Later = 'undo' | 'go-on'
 
 /** What an operator would type to do the same by hand. Secrets never stand in argv. */
 export interface ManualCommand {
@@ -34,6 +38,8 @@ export interface StepIo {
   progress(progress: Progress | string): void
   /** A sentence that stays on the screen and goes into the journal. */
   notice(text: string): void
+  /** Name of the run, which is that of its journal. */
+  readonly run: string
   /** Aborted by Ctrl-C; every wait inside a step must honour it. */
   readonly signal: AbortSignal
 }
@@ -51,16 +57,38 @@ export interface Step<S> {
   run(state: S, io: StepIo): Promise<void>
   /** Takes back what `run` did, wholly or in part; also called when `run` failed half-way. */
   undo?(state: S, io: StepIo): Promise<void>
+  /**
+   * Asked when a later process goes on with a run that stopped inside this step: whether the work is in place all the same,
+   * by facts, not by the journal. It may note what it learns in the state. Without it the step is run again.
+   */
+  settle?(state: S, io: StepIo): Promise<'done' | 'not done'>
 }
 
-/** A confirmation, asked between two phases. */
+/** A confirmation, asked between two phases. All of it is pure. */
 export interface Gate<S> {
   question(state: S): string
   mustType(state: S): string
+  /** What must be seen before it is answered, as far as it is known: shown above the question, with a refusal, and in --plan. */
+  details?(state: S): readonly string[]
+  /** A reason for which it need not be asked. What counts is what it says when its phase is about to begin. */
+  skip?(state: S): string | undefined
+  /** Only the typed name or --confirm passes, in every environment. */
+  strict?: boolean
+  /** What is said when it is declined, instead of how to go on with the run. */
+  declined?(state: S): readonly string[]
+  /**
+   * For a question that shows only in the middle of a run: no flag answers it beforehand. Where it cannot be asked, the run
+   * stops with this; what was done stays.
+   */
+  unasked?(state: S): StopError
 }
 
 export interface Phase<S> {
   title: string
+  /** It only reads, and opens what lasts as long as the process: a later process of the run does it again. */
+  again?: true
+  /** Its steps hand things to each other within the process: a later one does it from its first step, unless it was done to its last. */
+  whole?: true
   gate?: Gate<S>
   steps: readonly Step<S>[]
 }
@@ -73,4 +101,15 @@ export interface Procedure<S> {
   id: string
   title: string
   phases: readonly Phase<S>[]
+  /** What it works on, `HOST:PORT/DATABASE`: a later process must not go on with it elsewhere. */
+  target?: string
+  /**
+   * What a later process can do with it, when whoever composes it gives it what the journal holds: undo it, or also go on with
+   * it. Without it neither. To go on, what lasts only as long as the process is made by phases that are done `again`.
+   */
+  later?: Later
+  /** Why a later process cannot go on with it, and what to do instead. */
+  once?: string
+  /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
+  undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
 }

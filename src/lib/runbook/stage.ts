@@ -1,5 +1,5 @@
 import type {Clock} from '../system/clock.ts'
-import type {Journal} from './journal.ts'
+import type {Journal, RunCommand} from './journal.ts'
 import type {Gate, Progress} from './procedure.ts'
 
 /** One row of the picture. A view never decides anything; the engine tells it. */
@@ -35,6 +35,8 @@ export interface Gatekeeper {
 /** What the engine plays on. */
 export interface Stage {
   clock: Clock
+  /** Stands in the journal, so that the run can be gone on with. */
+  command?: RunCommand
   gatekeeper: Gatekeeper
   journal: Journal
   renderer: Renderer

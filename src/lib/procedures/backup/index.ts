@@ -4,7 +4,7 @@ import {verificationError} from '../../errors.ts'
 import {dataEntries, readerMajor, type Archive} from '../../postgres/archive.ts'
 import {dumpArguments} from '../../postgres/dump.ts'
 import {globalsSql} from '../../postgres/roles.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetName, targetUrl} from '../../postgres/target.ts'
 import {MANIFEST, serializeManifest, type ManifestMember} from '../../repository/manifest.ts'
 import {recoveryKit} from '../../repository/recovery-kit.ts'
 import type {ManualCommand, Procedure, Step, StepIo} from '../../runbook/procedure.ts'
@@ -21,6 +21,9 @@ export function backupProcedure(options: BackupOptions, work: BackupWork): Proce
   return {
     id: 'backup',
     title: `Back up ${options.target.database} (${options.config.environment})`,
+    target: targetName(options.target),
+    later: 'undo',
+    once: 'its snapshot has ended with its process; dr backup makes a new one, and removes what this one has stored',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
       {title: 'Back up', steps: [copyStep(options, work), proveStep(options, work), compareStep(options, work), commitStep(options, work)]},

@@ -1,4 +1,5 @@
 import type {ManifestMember} from '../../repository/manifest.ts'
+import type {ArchiveEntry} from '../../postgres/archive.ts'
 import {mapInOrder} from '../../repository/map-in-order.ts'
 import type {LoadUnit} from './units.ts'
 
@@ -17,14 +18,22 @@ export interface FlowOptions {
 
 const SMALL_AT_ONCE = 4
 
-/** Members go in at one end, are proven, and come out as loaded tables, with fetching and loading side by side. */
+/** What one pg_restore is started for: the tables of a unit, or some indexes of a table that is loaded. */
+export interface Job {
+  unit: LoadUnit
+  /** Undefined: the unit's data, and its keys. */
+  indexes?: readonly ArchiveEntry[]
+}
+
+/** Members go in at one end, are proven, and come out as loaded tables with their indexes; all of it goes on side by side. */
 export class Flow {
   readonly #options: FlowOptions
   readonly #failing = new AbortController()
   readonly #signal: AbortSignal
   readonly #toFetch: LoadUnit[]
-  readonly #ready: LoadUnit[] = []
+  readonly #ready: Job[] = []
   #inHand = 0
+  /** Jobs that nobody has begun, known or still to come. */
   #left: number
   #changed = Promise.withResolvers<undefined>()
   #fetching: Promise<void> | undefined
@@ -36,7 +45,7 @@ export class Flow {
     this.#signal = AbortSignal.any([options.signal, this.#failing.signal])
     this.#signal.addEventListener('abort', () => { this.#wake() }, {once: true})
     this.#toFetch = [...options.units]
-    this.#left = options.units.length
+    this.#left = options.units.reduce((sum, {indexes}) => sum + 1 + indexes.length, 0)
   }
 
   /** Begins to fetch. Resolves when all is fetched; what fails is told by `load` too, so nobody needs to wait for this. */
@@ -46,8 +55,11 @@ export class Flow {
     return this.#fetching
   }
 
-  /** Loads every unit as soon as it is there, the largest of those first, `jobs` at a time. The first failure ends all. */
-  async load(jobs: number, work: (unit: LoadUnit, signal: AbortSignal) => Promise<void>): Promise<void> {
+  /**
+   * Loads every unit as soon as it is there, and builds its indexes when it is loaded: what belongs to the largest table
+   * first, while its pages are still warm; `jobs` at a time. The first failure ends all.
+   */
+  async load(jobs: number, work: (job: Job, signal: AbortSignal) => Promise<void>): Promise<void> {
     const fetching = this.start()
     await this.#settle([fetching, ...Array.from({length: jobs}, () => this.#loadLane(work))])
   }
@@ -66,7 +78,7 @@ export class Flow {
       if (unit === undefined) return
       this.#inHand++
       await this.#fetch(unit.members)
-      this.#ready.push(unit)
+      this.#ready.push({unit})
       this.#wake()
     }
   }
@@ -76,19 +88,23 @@ export class Flow {
     while (!(await results.next()).done) this.#signal.throwIfAborted()
   }
 
-  async #loadLane(work: (unit: LoadUnit, signal: AbortSignal) => Promise<void>): Promise<void> {
-    for (let unit = await this.#next(); unit !== undefined; unit = await this.#next()) {
-      await work(unit, this.#signal)
-      this.#inHand--
+  async #loadLane(work: (job: Job, signal: AbortSignal) => Promise<void>): Promise<void> {
+    for (let job = await this.#next(); job !== undefined; job = await this.#next()) {
+      await work(job, this.#signal)
+      if (job.indexes === undefined) {
+        const {unit} = job
+        this.#inHand--
+        this.#ready.push(...unit.indexes.map((indexes) => ({unit, indexes})))
+      }
       this.#wake()
     }
   }
 
-  async #next(): Promise<LoadUnit | undefined> {
+  async #next(): Promise<Job | undefined> {
     for (;;) {
       this.#signal.throwIfAborted()
       if (this.#left === 0) return undefined
-      const largest = this.#ready.reduce<LoadUnit | undefined>((one, other) => (one && one.bytes >= other.bytes ? one : other), undefined)
+      const largest = this.#ready.reduce<Job | undefined>((one, other) => (one && one.unit.bytes >= other.unit.bytes ? one : other), undefined)
       if (largest) {
         this.#ready.splice(this.#ready.indexOf(largest), 1)
         this.#left--

@@ -1,14 +1,16 @@
 import {compareIntegrity} from '../../checks/integrity.ts'
 import type {Finding} from '../../checks/finding.ts'
 import {messageOf} from '../../errors.ts'
-import {commentSql, markText} from '../../postgres/create-database.ts'
+import {commentSql, databaseNamed, markText} from '../../postgres/create-database.ts'
 import type {DatabaseFacts} from '../../postgres/roles.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {readRestored} from './facts.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {settleOutcome} from './outcome.ts'
 import {psql} from './preflight.ts'
 import type {RestoreSession} from './session.ts'
+import {explained} from './skipped.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Compares the new database with the manifest. Deviations are findings, not failures: the database is kept to be looked into. */
@@ -27,7 +29,7 @@ export function integrityStep(options: RestoreOptions, work: RestoreWork): Step<
         const restored = await readRestored({...options, manifest}, state, work.applicationName, digests, io)
         state.tables = restored.tables.length
         state.rows = restored.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
-        state.findings.push(...compareIntegrity(manifest, restored))
+        state.findings.push(...explained(compareIntegrity(manifest, restored), state))
       })
       const wrong = state.findings.filter(({severity}) => severity === 'error').length
       if (wrong > 0) io.notice(`${wrong} ${wrong === 1 ? 'thing is' : 'things are'} not as in the backup; ${state.database} is kept to be looked into.`)
@@ -53,14 +55,18 @@ export function finishStep(options: Pick<RestoreOptions, 'target'>, work: Restor
     effect: 'write',
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
-      if (database) state.findings.push(...settingsFinding(database, state))
+      if (database && !state.swap) state.findings.push(...settingsFinding(database, state))
+      settleOutcome(state)
       await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
-      state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})
+      state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt) + (state.earlierMs ?? 0)})
     },
     async undo(state) {
-      if (!state.finished) return
-      await work.persistently((client) => client.query(commentSql(state.database, markText(work.mark))))
+      // Also when it is not known to be finished: a process that was killed may have taken the mark away.
+      await work.persistently(async (client) => {
+        const there = await databaseNamed(client, state.database)
+        if (there !== undefined && there.oid === state.databaseOid) await client.query(commentSql(state.database, markText(work.mark)))
+      })
       state.finished = false
     },
   }

@@ -24,6 +24,8 @@ export interface FoundBackup {
   /** Where its members lie as files; undefined when they must be downloaded. */
   directory?: string
   manifest: Manifest
+  /** With a role map: the roles that the manifest named before. */
+  namedRoles?: readonly string[]
   /** It holds something other than what it should, or a check of it failed. */
   suspect: boolean
   /** What the operator must know about the choice. */

@@ -1,6 +1,6 @@
 import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {readArchiveFile, type Archive} from '../../postgres/archive.ts'
+import {readArchiveFile, type Archive, type ArchiveEntry} from '../../postgres/archive.ts'
 import {restoreLists, type RestoreLists} from '../../postgres/restore-lists.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
@@ -8,16 +8,23 @@ import type {RunFolder} from '../runs.ts'
 import {Flow} from './flow.ts'
 import {Members} from './members.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {prepareArchive, schemasFirst} from './prepare.ts'
 import {RestoreSession} from './session.ts'
-import {isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
+import {fetchOrder, isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
-const FETCH_LANES = 3
+/** One stream does not fill a fast link; many share a slow one, and then all of them arrive late. */
+const FETCH_LANES = 2
+/** Units that wait, loaded by nobody: small ones, for the most part. */
+const MOST_AHEAD = 8
 
 /** What one run of a restore holds while it lasts; none of it is in the journal. */
 export class RestoreWork extends RestoreSession {
   readonly members: Members
   units: readonly LoadUnit[] = []
+  /** Restored before all others: see `schemasFirst`. */
+  schemas: readonly ArchiveEntry[] = []
   #archive: Archive | undefined
+  #archiveDirectory: string | undefined
   #lists: RestoreLists | undefined
   #flow: Flow | undefined
   readonly #options: RestoreOptions
@@ -42,9 +49,23 @@ export class RestoreWork extends RestoreSession {
   }
 
   /** Decides what is restored when, for this server. */
-  plan(state: RestoreState, serverMajor: number): void {
-    this.#lists = restoreLists(this.archive, {serverMajor})
-    this.units = loadUnits(this.#lists.data, this.#options.backup.manifest, state.jobs)
+  async plan(state: RestoreState, serverMajor: number): Promise<void> {
+    const plainRole = state.server?.superuser === false
+    const prepared = await prepareArchive(this.archive, this.members.directory, this.#options, {plainRole})
+    this.#archive = prepared.archive
+    this.#archiveDirectory = prepared.directory
+    state.skipped = prepared.skipped
+    const {lists, schemas} = schemasFirst(restoreLists(this.archive, {serverMajor}), plainRole)
+    this.#lists = lists
+    this.schemas = schemas
+    const {data, builds} = lists
+    const {rowsOnly = false, backup} = this.#options
+    this.units = loadUnits({data, builds: rowsOnly ? new Map() : builds}, backup.manifest, state.jobs)
+  }
+
+  /** Where pg_restore finds toc.dat, with other roles where they are mapped, and the members. */
+  get archiveDirectory(): string {
+    return this.#archiveDirectory ?? this.members.directory
   }
 
   get archive(): Archive {
@@ -59,7 +80,7 @@ export class RestoreWork extends RestoreSession {
   flow(state: RestoreState, signal: AbortSignal): Flow {
     if (this.#flow) return this.#flow
     const others = this.#options.backup.manifest.members.filter(({name}) => isLargeObjectMember(name))
-    const flow = new Flow({units: this.units, others, fetch: (member, aborted) => this.members.prove(member, aborted), lanes: FETCH_LANES, ahead: state.jobs + FETCH_LANES, signal})
+    const flow = new Flow({units: this.members.remote ? fetchOrder(this.units) : this.units, others, fetch: (member, aborted) => this.members.prove(member, aborted), lanes: FETCH_LANES, ahead: Math.max(state.jobs + FETCH_LANES, MOST_AHEAD), signal})
     this.#flow = flow
     if (this.members.remote) void stopwatch(state.timings).time('download', () => flow.start()).catch(() => {})
     else void flow.start()

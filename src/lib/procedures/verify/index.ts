@@ -13,7 +13,7 @@ import {findPlaces, type Found} from './places.ts'
 /** Reads backups where they lie, compares them with their manifests, and notes beside each what was found. */
 export function verifyProcedure(options: VerifyOptions): Procedure<VerifyState> {
   const found: Found[] = []
-  return {id: 'verify', title: `Verify ${options.what} (${options.level})`, phases: [{title: 'Verify', steps: [findStep(options, found), checkStep(options, found)]}]}
+  return {id: 'verify', title: `Verify ${options.what} (${options.level})`, once: 'it changes nothing; dr verify begins anew', phases: [{title: 'Verify', steps: [findStep(options, found), checkStep(options, found)]}]}
 }
 
 export const verifyState = ({what, level, environment}: VerifyOptions): VerifyState => ({what, level, environment, verified: [], unreachable: []})

@@ -161,8 +161,8 @@ const becoming = (temporary: string) => {
   return temporary.slice(0, slash) + finalName(temporary.slice(slash))
 }
 
-/** The time of modification may be that of the file it is a second name of. */
-const linkedAt = async (path: string) => stat(path).then(({ctime}) => ctime, () => undefined)
+/** The time of modification may be that of the file it is a second name of. Not `ctime`: that is rounded, into the future too. */
+const linkedAt = async (path: string) => stat(path).then(({ctimeMs}) => new Date(Math.floor(ctimeMs)), () => undefined)
 
 async function nearestFolder(path: string): Promise<string> {
   return (await exists(path)) ? path : nearestFolder(dirname(path))

@@ -1,11 +1,13 @@
 import {expect} from 'chai'
 import {setTimeout as wait} from 'node:timers/promises'
-import {Flow, type FlowOptions} from '../../../../src/lib/procedures/restore/flow.ts'
+import {Flow, type FlowOptions, type Job} from '../../../../src/lib/procedures/restore/flow.ts'
+import type {ArchiveEntry} from '../../../../src/lib/postgres/archive.ts'
 import type {LoadUnit} from '../../../../src/lib/procedures/restore/units.ts'
+import {until} from '../../../support/until.ts'
 
 const member = (name: string, bytes = 1) => ({name, bytes, sha256: ''})
-const unit = (name: string, bytes: number): LoadUnit => ({entries: [], members: [member(name, bytes)], bytes})
-const nameOf = ({members}: LoadUnit) => members.map(({name}) => name).join()
+const unit = (name: string, bytes: number, indexes: LoadUnit['indexes'] = []): LoadUnit => ({entries: [], members: [member(name, bytes)], bytes, keys: [], indexes})
+const nameOf = ({unit: {members}, indexes}: Job) => `${members.map(({name}) => name).join()}${indexes === undefined ? '' : ` ${indexes.map(({tag}) => tag).join()}`}`
 
 function flowOf(options: Partial<FlowOptions>) {
   const controller = new AbortController()
@@ -63,6 +65,34 @@ describe('the flow of members', () => {
       return Promise.resolve()
     })
     expect(loaded).to.deep.equal(['c', 'b', 'a'])
+  })
+
+  it('builds the indexes of a table when it is loaded, those of the largest before smaller tables', async () => {
+    const index = (tag: string) => ({tag}) as ArchiveEntry
+    const begun: string[] = []
+    const {flow} = flowOf({units: [unit('b', 2, [[index('b1'), index('b2')], [index('b3')]]), unit('a', 1, [[index('a1')]])]})
+    await flow.start()
+    await flow.load(1, (one) => {
+      begun.push(nameOf(one))
+      return Promise.resolve()
+    })
+    expect(begun).to.deep.equal(['b', 'b b1,b2', 'b b3', 'a', 'a a1'])
+  })
+
+  it('builds while others are still fetched and loaded', async () => {
+    const {gate, fetch} = gated()
+    const begun: string[] = []
+    const {flow} = flowOf({units: [unit('b', 2, [[{tag: 'b1'} as ArchiveEntry]]), unit('a', 1)], fetch})
+    const done = flow.load(2, (one) => {
+      begun.push(nameOf(one))
+      return Promise.resolve()
+    })
+    gate('b').resolve(undefined)
+    await until(() => begun.length === 2)
+    expect(begun).to.deep.equal(['b', 'b b1'])
+    gate('a').resolve(undefined)
+    await done
+    expect(begun).to.deep.equal(['b', 'b b1', 'a'])
   })
 
   it('fetches no more than it may keep, and the others last', async () => {

@@ -54,7 +54,7 @@ describe('a restore from S3', function () {
   })
 
   it('loads the first tables while later ones are still on their way, and tells how much has come', async () => {
-    s3.server.setRate(4 * MIB)
+    s3.server.setRate(MIB / 2)
     const seen: {done: number; downloaded: number; total: number}[] = []
     try {
       const outcome = await restore({jobs: 1, onProgress: (progress) => {

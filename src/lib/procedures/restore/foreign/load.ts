@@ -2,13 +2,15 @@ import {verificationError} from '../../../errors.ts'
 import {psqlArguments, runScript, type Psql} from '../../../postgres/psql.ts'
 import {scriptError} from '../../../postgres/psql-errors.ts'
 import {entriesToRepeat, restoreArguments, tryRestore, type RestoreEnd} from '../../../postgres/restore.ts'
+import {leftOut} from '../../../postgres/restore-rules.ts'
 import {readLockCapacity} from '../../../postgres/database-text.ts'
 import {withoutParts} from '../../../postgres/sql/cut.ts'
 import {statementAt} from '../../../postgres/sql/find-line.ts'
 import type {ScriptFacts} from '../../../postgres/sql/script.ts'
 import type {Step, StepIo} from '../../../runbook/procedure.ts'
 import {StreamTrouble, unpacked} from '../../verify/decompress.ts'
-import {commentOnExtensions, settingsOf, watched} from '../load.ts'
+import {commentOnExtensions, settingsOf, told, watched} from '../load.ts'
+import {noteEnd, noteHarmless} from '../outcome.ts'
 import {loadByHand} from './by-hand.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
 import {serverOf} from './preflight.ts'
@@ -50,18 +52,21 @@ async function loadArchive(options: ForeignOptions, work: ForeignWork, state: Fo
     const end = await run('all', wanted, jobs)
     if (end.error === undefined) return
     const again = jobs > 1 ? entriesToRepeat(work.archive, end) : undefined
-    if (again === undefined) throw end.error
+    if (again === undefined) throw told(state, io, end.problems, end.error)
     io.notice(`Workers of pg_restore got into each other's way; what failed is restored again, one after the other: ${end.error.message}`)
-    const {error} = await run('again', again, 1)
-    if (error) throw error
+    const {error, problems} = await run('again', again, 1)
+    if (error) throw told(state, io, problems, error)
   })
   await commentOnExtensions(options, work, state)
+  noteHarmless(state, leftOut(work.lists.dropped))
 }
 
 async function runArchive(work: ForeignWork, state: ForeignState, io: StepIo, {list, jobs, onBegun}: {list: string; jobs: number; onBegun: () => void}): Promise<RestoreEnd> {
   const access = await work.access(settingsOf(state))
   const argv = restoreArguments(state.tools, access, {format: formatOf(work), directory: work.proven.ready.path, list, database: state.database, jobs, verbose: true})
-  return tryRestore(argv, {archive: work.archive, tools: state.tools, serverMajor: serverOf(state).major, env: access.env, signal: io.signal, onBegun})
+  const end = await tryRestore(argv, {archive: work.archive, tools: state.tools, serverMajor: serverOf(state).major, env: access.env, signal: io.signal, onBegun})
+  noteEnd(state, end)
+  return end
 }
 
 function formatOf({proven: {ready: {kind}}}: ForeignWork): 'custom' | 'tar' | 'directory' {

@@ -3,6 +3,8 @@ import type {Collation} from '../../../postgres/create-database.ts'
 import type {Target} from '../../../postgres/target.ts'
 import type {ClientTools} from '../../../postgres/tools.ts'
 import type {DumpKind, Layer} from '../../../repository/foreign.ts'
+import type {SkipKind} from '../../../postgres/restore-skip.ts'
+import type {SwapOptions} from '../../swap/options.ts'
 import type {RestoreState} from '../options.ts'
 import type {FoundDump} from './dump.ts'
 
@@ -20,6 +22,12 @@ export interface ForeignOptions {
   stagingDirectory: string
   into?: string
   jobs: number
+  /** Make the roles that are missing. */
+  createRoles?: boolean
+  /** What is left out of an archive. */
+  skip?: readonly SkipKind[]
+  /** Put the new database in the live one's place. */
+  swap?: SwapOptions
 }
 
 /** What is known of the dump; of one from standard input little before it is read. */

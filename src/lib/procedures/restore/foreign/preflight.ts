@@ -3,13 +3,14 @@ import {knowsCollation, type Collation} from '../../../postgres/create-database.
 import type {Client} from '../../../postgres/connection.ts'
 import {readDatabaseText, type DatabaseText} from '../../../postgres/database-text.ts'
 import {choosePsql} from '../../../postgres/psql.ts'
-import {mayOwn, missingExtensions, roleTrouble, type RoleTrouble} from '../../../postgres/restore-needs.ts'
-import {quoteIdent} from '../../../postgres/quote.ts'
+import {mayOwn, missingExtensions} from '../../../postgres/restore-needs.ts'
 import type {ServerFacts} from '../../../postgres/server.ts'
 import type {Step, StepIo} from '../../../runbook/procedure.ts'
 import {lookAtServer, psql, serverByHand, warnOlder} from '../preflight.ts'
 import {readByHand} from './by-hand.ts'
 import {factsOf, needsOf} from './facts.ts'
+import {checkRoles, type RolesWish} from '../roles.ts'
+import {tellSkipped} from '../skipped.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
 import {scriptFindings} from './script.ts'
 import type {ForeignWork} from './work.ts'
@@ -37,7 +38,7 @@ function dumpStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState
     effect: 'read',
     byHand: (state) => readByHand(options, state),
     run: (state, io) => work.time(state.timings, 'read', async () => {
-      const proven = await work.open(serverOf(state).major, io)
+      const proven = await work.open(state, serverOf(state).major, io)
       state.dump = {...state.dump, ...factsOf(proven)}
       state.archiveBytes = proven.ready.bytes
       if (proven.tools) state.tools = proven.tools
@@ -46,6 +47,14 @@ function dumpStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState
     }),
   }
 }
+
+/** Of a dump: it names roles, and says no more of them. */
+export const dumpRoles = (options: ForeignOptions, work: ForeignWork): RolesWish => ({
+  needs: () => needsOf(work.proven, {major: work.serverMajor, superuser: false}).roles,
+  known: [],
+  owner: ({dump}: Partial<ForeignState>) => dump?.owner,
+  byHand: {...psql(options, work, 'CREATE ROLE …'), note: 'a dump holds no roles: what they were, pg_dumpall --roles-only says on the server that it is from'},
+})
 
 export function serverOf({server}: ForeignState): ServerFacts {
   if (server === undefined) throw new Error('The server has not been looked at.')
@@ -63,9 +72,10 @@ function needsStep(options: ForeignOptions, work: ForeignWork): Step<ForeignStat
       const server = serverOf(state)
       const {script} = work.proven
       const needs = needsOf(work.proven, server)
-      refuseRoles(await roleTrouble(client, needs.roles, server.major), state, server)
+      tellSkipped(state)
+      await checkRoles(options, work, dumpRoles(options, work), state)
       await refuseExtensions(client, needs.extensions, state)
-      if (state.dump.serverVersion !== undefined) warnOlder(server, Number.parseInt(state.dump.serverVersion, 10), state, io)
+      if (state.dump.serverVersion !== undefined) warnOlder(server, Number.parseInt(state.dump.serverVersion, 10), work.proven.archive, state, io)
       if (script) {
         work.psql = choosePsql(options.tools, server.major)
         state.findings.push(...scriptFindings(script, server))
@@ -74,16 +84,6 @@ function needsStep(options: ForeignOptions, work: ForeignWork): Step<ForeignStat
       await decideDatabase(client, state, server, io)
     },
   }
-}
-
-function refuseRoles({missing, foreign}: RoleTrouble, {dump}: ForeignState, {user}: ServerFacts): void {
-  const some = (names: readonly string[]) => names.slice(0, 5)
-  if (missing.length > 0) {
-    throw preflightError('restore.roles', `The server lacks ${missing.length === 1 ? 'a role' : 'roles'} that the dump${dump.source === undefined ? '' : ` of ${dump.source}`} names: ${missing.join(', ')}.`, {
-      hints: [...some(missing).map((name) => `CREATE ROLE ${quoteIdent(name)}`), 'A dump holds no roles: what they were, pg_dumpall --roles-only says on the server that it is from.'],
-    })
-  }
-  if (foreign.length > 0) throw preflightError('restore.owners', `Role ${user} cannot give objects to their owners: ${foreign.join(', ')}.`, {hints: [...some(foreign).map((owner) => `GRANT ${quoteIdent(owner)} TO ${quoteIdent(user)}`), 'Or restore as a superuser.']})
 }
 
 async function refuseExtensions(client: Client, extensions: readonly string[], {label}: ForeignState): Promise<void> {

@@ -1,11 +1,13 @@
 import {rm} from 'node:fs/promises'
+import {preflightError} from '../../../errors.ts'
 import type {Archive} from '../../../postgres/archive.ts'
 import {restoreLists, type RestoreLists} from '../../../postgres/restore-lists.ts'
+import {skipEntries} from '../../../postgres/restore-skip.ts'
 import type {Psql} from '../../../postgres/psql.ts'
 import type {StepIo} from '../../../runbook/procedure.ts'
 import type {RunFolder} from '../../runs.ts'
 import {RestoreSession} from '../session.ts'
-import type {ForeignOptions} from './options.ts'
+import type {ForeignOptions, ForeignState} from './options.ts'
 import {prove, type ProvenDump} from './prove.ts'
 import {receive} from './receive.ts'
 
@@ -16,6 +18,8 @@ export const markLabel = (name: string): string => name.replaceAll(/[^\w.-]+/g, 
 export class ForeignWork extends RestoreSession {
   /** Chosen for this server. */
   psql: Psql | undefined
+  /** Known once the dump is read. */
+  serverMajor = 0
   #proven: ProvenDump | undefined
   #lists: RestoreLists | undefined
   readonly #options: ForeignOptions
@@ -28,12 +32,17 @@ export class ForeignWork extends RestoreSession {
   }
 
   /** Brings the dump onto the disk where that is needed, and reads it to its end. */
-  async open(serverMajor: number, io: StepIo): Promise<ProvenDump> {
-    const {dump, stagingDirectory, tools} = this.#options
+  async open(state: ForeignState, serverMajor: number, io: StepIo): Promise<ProvenDump> {
+    const {dump, stagingDirectory, tools, skip = []} = this.#options
     await this.#run.owns(stagingDirectory)
     const ready = await receive(dump, stagingDirectory, io)
-    this.#proven = await prove(ready, {location: dump.location, tools, serverMajor}, io)
-    if (this.#proven.archive) this.#lists = restoreLists(this.#proven.archive, {serverMajor})
+    this.serverMajor = serverMajor
+    const proven = await prove(ready, {location: dump.location, tools, serverMajor}, io)
+    if (skip.length > 0 && !proven.archive) throw preflightError('restore.skip', `${dump.location} is plain SQL, of which nothing can be left out with --skip.`, {hints: ['Leave the flag out.']})
+    const {archive, skipped} = proven.archive ? skipEntries(proven.archive, skip) : {archive: undefined, skipped: []}
+    state.skipped = skipped
+    this.#proven = {...proven, ...(archive && {archive})}
+    if (archive) this.#lists = restoreLists(archive, {serverMajor})
     return this.#proven
   }
 

@@ -1,0 +1,89 @@
+import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
+import type {ListedRun} from '../report/listed-run.ts'
+import type {BackupState} from './backup/options.ts'
+import type {DiffState} from './diff/options.ts'
+import type {RestoreState} from './restore/options.ts'
+import {LOADED} from './restore/resume.ts'
+
+/** What is known of the runs of one procedure beyond what every journal says. */
+interface Knowledge {
+  left(run: KnownRun): string[]
+  /** What going on would mean. */
+  continues?(run: KnownRun): string
+  /** Whether a later run that is finished has removed what this one left. */
+  removedBy?(run: KnownRun, later: object): boolean
+}
+
+/** A procedure that is not here says what was done by the titles of its steps. */
+const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
+  backup: {
+    left: ({state, begun}) => (begun.includes('backup.copy') ? [`an unfinished backup at ${(state as BackupState).destinations.join(' and ')}`] : []),
+    removedBy: ({state}, later) => {
+      const [one, other] = [state as BackupState, later as BackupState]
+      return one.environment === other.environment && one.destinations.every((place) => other.destinations.includes(place))
+    },
+  },
+  diff: {
+    left: ({state, begun}) => (begun.includes('diff.copy-create') ? [`database ${(state as DiffState).restore?.database ?? ''}, a copy to compare with`] : []),
+    removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
+  },
+  restore: {
+    left: ({state, begun, done}) => (begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
+    continues: ({state, done}) => (done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
+  },
+}
+
+/** The runs that can be gone on with or undone, and those at work; all there are with `all`. Newest first. */
+export async function unfinishedRuns(folder: string, {all = false}: {all?: boolean} = {}): Promise<ListedRun[]> {
+  const known = await knownRuns(folder, {all})
+  if (all) return known.map(listedRun)
+  const listed: ListedRun[] = []
+  for (const run of known) if (isOpen(run) && !(await isRemoved(folder, run))) listed.push(listedRun(run))
+  return listed
+}
+
+/** The newest run that was undone, when that was not long ago: its operator may want to begin it anew. */
+export async function lastUndone(folder: string, since: Date): Promise<ListedRun | undefined> {
+  const run = (await knownRuns(folder)).find(({status, lastAt}) => status === 'undone' && new Date(lastAt) > since)
+  return run && listedRun(run)
+}
+
+/** Of a run that only reads nothing is left, and it is begun again as easily as gone on with. */
+const isOpen = ({status, about}: KnownRun): boolean => OPEN.includes(status) && (status === 'running' || about.steps?.every(({effect}) => effect === 'read') !== true)
+
+async function isRemoved(folder: string, run: KnownRun): Promise<boolean> {
+  const known = KNOWLEDGE[run.procedure]
+  return known?.removedBy !== undefined && run.status !== 'running' && finishedLater(folder, run, (state) => known.removedBy?.(run, state) === true)
+}
+
+function listedRun(run: KnownRun): ListedRun {
+  const {path: journal, procedure, about, status, begunAt, lastAt, owner, at} = run
+  const whyNot = whyNotOf(run)
+  return {
+    run: run.run, journal, procedure, title: about.title ?? procedure, environment: about.command?.environment ?? null, target: about.target ?? null, status, begunAt, lastAt,
+    process: owner ? {pid: owner.pid, host: owner.host} : null,
+    stopped: at && status !== 'running' && status !== 'finished' ? {where: at.doing === 'done' ? 'after' : at.doing === 'undo' ? 'undoing' : 'in', step: at.step, title: at.title} : null,
+    left: leftBy(run), whyNot, continues: whyNot === null ? continuing(run) : null,
+    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined && about.later !== undefined,
+  }
+}
+
+const continuing = (run: KnownRun): string => (run.status === 'undone' ? 'begins it anew, with the same options' : (KNOWLEDGE[run.procedure]?.continues?.(run) ?? 'goes on where it stopped'))
+
+function leftBy(run: KnownRun): string[] {
+  const {procedure, status, about, begun} = run
+  if (status === 'finished' || status === 'undone') return []
+  const own = KNOWLEDGE[procedure]
+  if (own) return own.left(run)
+  return (about.steps ?? []).filter(({id, effect}) => effect !== 'read' && begun.includes(id)).map(({title}) => `what was done: ${title}`)
+}
+
+function whyNotOf({status, about}: KnownRun): string | null {
+  if (status === 'running') return 'it is at work'
+  if (status === 'finished') return 'it is finished'
+  if (about.command === undefined) return 'an older dr made it, which did not note how it was called'
+  return about.later === 'go-on' ? null : whyOnce(about)
+}
+
+/** Why a run of this kind cannot be gone on with. */
+export const whyOnce = ({once = 'no later process can take its place'}: Pick<KnownRun['about'], 'once'>): string => once
