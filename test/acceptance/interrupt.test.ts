@@ -128,7 +128,7 @@ describe('a run that is stopped', () => {
     await started.ended
     started = resume()
     expect((await started.ended).code).to.equal(0)
-    expect(started.stdout).to.match(/-trial-\S+ {2}stopped/).and.include('Stopped while it was undone, at: Step one').and.match(/dr resume \S+ --undo/)
+    expect(started.stdout).to.match(/-trial-\S+ {2}stopped in the undo of: Step one/).and.match(/dr resume \S+ --undo/)
   })
 
   it('undoes what was begun when its terminal goes away, though nobody hears of it', async () => {

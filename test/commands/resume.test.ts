@@ -8,7 +8,7 @@ import {runBackup} from '../support/backup.ts'
 import {finishDr} from '../support/process.ts'
 import {KEPT, Killing} from '../support/killing.ts'
 
-const STEPS = ['backup', 'server', 'tools', 'roles', 'sweep', 'create', 'schema', 'load', 'rest', 'analyze', 'integrity', 'finish']
+const STEPS = ['roles', 'sweep', 'create', 'schema', 'load', 'rest', 'analyze', 'integrity', 'finish']
 
 describe('dr resume', function () {
   this.timeout(240_000)
@@ -65,9 +65,9 @@ describe('dr resume', function () {
     const name = await dr.killed('load')
     const {code, stdout, stderr} = await dr.run('resume')
     expect(code, stderr).to.equal(0)
-    expect(stdout).to.include(`${name}  stopped`).and.match(/Left: database resumed_restore_\d{14}, not complete/).and.include(`dr resume ${name}: restores into`).and.include(`dr resume ${name} --undo`)
+    expect(stdout).to.include(`${name}  stopped`).and.match(/left: database resumed_restore_\d{14}, not complete/).and.include(`dr resume ${name}\n    restores into`).and.include(`dr resume ${name} --undo\n    removes`)
     expect((await dr.run('resume', '--undo', name)).code).to.equal(0)
-    expect((await dr.run('resume')).stdout).to.equal('There are no unfinished runs.\n')
+    expect((await dr.run('resume')).stdout).to.match(/^There are no unfinished runs\.\nThe last one that was stopped has undone itself/).and.include(`dr resume ${name}\n`)
     expect((await dr.listed('--all')).map(({status}) => status)).to.deep.equal(['undone'])
   })
 

@@ -6,8 +6,9 @@ import type {UndoResult} from '../../src/commands/undo.ts'
 import type {Plan} from '../../src/lib/runbook/plan.ts'
 import {rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
 import {crmFixture} from '../support/crm.ts'
-import {finishDr} from '../support/process.ts'
+import {finishDr, startDr} from '../support/process.ts'
 import {clientTools} from '../support/tools.ts'
+import {until} from '../support/until.ts'
 
 describe('dr restore --swap, dr swap, dr undo, dr restore clean-up', function () {
   this.timeout(300_000)
@@ -48,6 +49,8 @@ describe('dr restore --swap, dr swap, dr undo, dr restore clean-up', function ()
     const undone = JSON.parse((await run(['undo', '--json', '--confirm', 'crm'], 'production')).stdout) as UndoResult
     expect(undone).to.include({database: 'crm', broughtBack: swap?.kept})
     expect(await title(7)).to.equal('later')
+    const latest = await run(['restore', 'latest', '--plan'], 'production')
+    expect(latest.stdout, 'the state that was replaced is not what a later restore takes by itself').to.include(`Restore ${label} of crm`)
     const cleaned = JSON.parse((await run(['restore', 'cleanup', '--older-than', '0s', '--confirm', 'crm', '--json'], 'production')).stdout) as CleanUpResult
     expect(cleaned.dropped).to.deep.equal([undone.swap.kept])
     expect(await crm.all()).to.deep.equal(['crm'])
@@ -72,6 +75,26 @@ describe('dr restore --swap, dr swap, dr undo, dr restore clean-up', function ()
     expect(code, stderr).to.equal(0)
     expect(stdout).to.equal('crm\n')
     expect(await title(7)).to.equal('lead 7')
+  })
+
+  it('leaves one whole database under the name when it is killed while it swaps, and what is left can be swapped in or removed', async () => {
+    const env = {DR_DATA_DIR: crm.directory, DATABASE_URL: crm.cluster.url('crm'), DR_PG_BIN: await clientTools(17)}
+    for (const moment of [/Prepare the swap/, /Swap: started/, /Write into it.*: started/]) {
+      const killed = startDr(['restore', crm.label, '--swap', '--yes', '--no-input'], crm.directory, {env})
+      await killed.see(moment)
+      killed.child.kill('SIGKILL')
+      await killed.ended
+      await until(async () => (await rowsOf(crm.admin, "SELECT FROM pg_stat_activity WHERE application_name LIKE 'dr restore%'")).length === 0)
+      expect(await title(8), String(moment)).to.equal('lead 8')
+      expect(['changed', 'lead 7']).to.include(await title(7))
+    }
+    const {code, stderr} = await run(['restore', crm.label, '--swap', '--yes'])
+    expect(code, stderr).to.equal(0)
+    expect(await title(7)).to.equal('lead 7')
+    expect((await run(['restore', 'clean-up', '--older-than', '0s', '--yes'])).code).to.equal(0)
+    const left = (await crm.all()).filter((name) => name !== 'crm')
+    // One that was complete but not marked yet is as the result of a plain restore: its operator's.
+    expect(left.filter((name) => !name.startsWith('crm_restore_'))).to.deep.equal([])
   })
 
   const mistakes: [string[], number, RegExp][] = [

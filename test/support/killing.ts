@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../../src/lib/postgres/connection.ts'
 import type {ListedRun} from '../../src/lib/report/listed-run.ts'
 import {removeFolder, runBackup, temporaryFolder} from './backup.ts'
-import {testCluster, type TestCluster} from './cluster.ts'
+import {privateCluster, testCluster, type TestCluster} from './cluster.ts'
 import {finishDr, startDr, type Finished, type Started} from './process.ts'
 import {clientTools} from './tools.ts'
 import {until} from './until.ts'
@@ -21,14 +21,17 @@ export class Killing {
   label = ''
   env: NodeJS.ProcessEnv = {}
   readonly #database: string
+  readonly #isPrivate: boolean
   readonly #started: Started[] = []
 
-  constructor(database: string) {
+  /** `isPrivate`: on a server of its own, which may crash. */
+  constructor(database: string, {isPrivate = false} = {}) {
     this.#database = database
+    this.#isPrivate = isPrivate
   }
 
   async open(): Promise<void> {
-    this.cluster = await testCluster({major: 17})
+    this.cluster = await (this.#isPrivate ? privateCluster(17) : testCluster({major: 17}))
     const url = await this.cluster.createDatabase(this.#database)
     await withClient(url, {}, (client) => client.query(`
       CREATE TABLE leads (id int PRIMARY KEY, note text); INSERT INTO leads SELECT i, md5(i::text) FROM generate_series(1, 30000) i; CREATE INDEX ON leads (note);
@@ -51,7 +54,8 @@ export class Killing {
   }
 
   async close(): Promise<void> {
-    await this.cluster.drop(this.#database)
+    if (this.#isPrivate) await this.cluster.stop()
+    else await this.cluster.drop(this.#database)
     await removeFolder(this.home)
   }
 

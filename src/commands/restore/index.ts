@@ -10,17 +10,19 @@ import type {Plan} from '../../lib/runbook/plan.ts'
 export type {RestoreResult} from '../../lib/cli/restore-result.ts'
 
 export default class Restore extends BaseCommand {
-  static override summary = 'Restore a backup into a new database, and compare it with what was backed up'
-  static override description = 'The live database is not touched, unless --swap puts the new one in its place: then the old one is kept, and dr undo brings it back. From S3 the first tables are loaded while later ones are still downloading. Prints the name of the new database.'
+  static override summary = 'Restore a backup or any dump into a new database, and compare it with what was backed up'
+  static override description = 'The live database is not touched, unless --swap puts the new one in its place: then the old one is kept, and dr undo brings it back. From S3 the first tables are loaded while later ones are still downloading. A dump that dr did not make (custom, tar or directory archive of pg_dump, plain SQL; bare, gzip, zstd or lz4) is known by its first bytes, and read to its end before a database is made. Prints the name of the new database.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> latest',
     '<%= config.bin %> <%= command.id %> 20261122T020000Z-7f3a --into crm_check',
     '<%= config.bin %> <%= command.id %> --s3 latest --environment production',
     '<%= config.bin %> <%= command.id %> latest --swap --environment production',
     '<%= config.bin %> <%= command.id %> /mnt/disk/20261122T020000Z-7f3a --plan',
+    '<%= config.bin %> <%= command.id %> --s3 backups/production-2026-01-01.sql.gz',
+    'ssh db pg_dump -Fc crm | <%= config.bin %> <%= command.id %> -',
   ]
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.verification, ExitCode.unreachable, ExitCode.locked, ExitCode.declined, ExitCode.interrupted]
-  static override args = {backup: Args.string({ignoreStdin: true, description: 'label, latest, path of a backup, or s3://BUCKET/KEY; else latest'})}
+  static override args = {backup: Args.string({ignoreStdin: true, description: 'label, latest, path of a backup or a dump, s3://BUCKET/KEY, or - for standard input; else latest'})}
   static override flags = {
     s3: Flags.string({description: 'take it from the bucket: a label, a key or latest', helpValue: 'KEY'}),
     into: Flags.string({description: 'name of the new database; else the live one’s with _restore_ and the time', helpValue: 'NAME'}),
@@ -51,7 +53,7 @@ export default class Restore extends BaseCommand {
 
   /** The name alone on stdout; findings and what may come next on stderr. */
   private async report(performed: RunResult<RestoreState>): Promise<RestoreResult> {
-    const [{restoreReport}, {restoreResult}] = await Promise.all([import('../../lib/cli/restore.ts'), import('../../lib/cli/restore-result.ts')])
+    const [{restoreReport}, {restoreResult}] = await Promise.all([import('../../lib/cli/restore-report.ts'), import('../../lib/cli/restore-result.ts')])
     const result = restoreResult(performed)
     if (!this.jsonEnabled()) for (const line of await restoreReport(performed.state, performed.run)) this.logToStderr('%s', line)
     this.log('%s', result.database)

@@ -55,8 +55,9 @@ export async function composeDiff(context: Context, wish: DiffWish): Promise<Com
   }
 }
 
-async function assertUsage({deep, against, keep}: DiffWish): Promise<void> {
+async function assertUsage({deep, against, keep, tenant}: DiffWish): Promise<void> {
   const {usageError} = await import('../errors.ts')
+  if (tenant === '') throw usageError('usage', '--tenant names no tenant.', {hints: ['dr diff --all lists the tenants.']})
   if (!deep && (against !== undefined || keep)) throw usageError('usage', `${against === undefined ? '--keep' : '--against'} goes with --deep: without it no copy is needed.`, {hints: ['Add --deep.']})
   if (against !== undefined && keep) throw usageError('usage', '--keep keeps the copy that is restored for the comparison; --against names one that is there.', {hints: ['Leave out one of the two.']})
 }

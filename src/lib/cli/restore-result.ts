@@ -1,6 +1,7 @@
 import type {Finding} from '../checks/finding.ts'
 import type {CreatedRoles} from '../postgres/create-roles.ts'
 import type {HarmlessError} from '../postgres/restore-rules.ts'
+import type {DumpFacts} from '../procedures/restore/foreign/options.ts'
 import type {RestoreState} from '../procedures/restore/options.ts'
 import {outcomeOf, type Outcome} from '../procedures/restore/outcome.ts'
 import type {RunResult} from './run-procedure.ts'
@@ -20,7 +21,9 @@ export interface RestoreResult {
   /** With --create-roles: what was made, and who needs a password. */
   roles?: CreatedRoles
   findings: Finding[]
-  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total. */
+  /** Of a dump that dr did not make: what it is, and how far it was proven. */
+  dump?: DumpFacts
+  /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total; of a dump: read, load, analyze, integrity, total. */
   timings: {phase: string; ms: number}[]
   /** With --swap. */
   swap?: SwapResult
@@ -29,9 +32,9 @@ export interface RestoreResult {
 }
 
 export function restoreResult({state, run, journal}: RunResult<RestoreState>): RestoreResult {
-  const {label, location, findings, timings, harmless = [], roles, tables = 0, rows = 0, swap} = state
+  const {label, location, findings, timings, harmless = [], roles, tables = 0, rows = 0, swap, dump} = state
   return {
     database: swap ? state.live : state.database, label, location, tables, rows, outcome: outcomeOf(state), harmless, ...(roles && {roles}), findings, timings,
-    ...(swap && {swap: swapResult(swap)}), run, journal,
+    ...(dump && {dump}), ...(swap && {swap: swapResult(swap)}), run, journal,
   }
 }

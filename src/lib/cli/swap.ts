@@ -42,7 +42,7 @@ export interface ComposedSwap {
 /** Joins what is wanted and the configuration; where a safety backup belongs to it, that is composed too. */
 export async function composeSwap(context: Context, config: Config, target: Target, source: SwapSource, wish: SwapWish, applicationName: string): Promise<ComposedSwap> {
   const safety = wish.safety ?? (config.protected ? 'backup' : 'none')
-  const backup = safety === 'backup' ? await composeBackup(context, wish.drVersion, {plan: wish.plan, accept: false}) : undefined
+  const backup = safety === 'backup' ? await composeBackup(context, wish.drVersion, {plan: wish.plan, accept: false, purpose: 'safety'}) : undefined
   const {shellQuote} = await import('../system/shell.ts')
   const options: SwapOptions = {
     config, target, applicationName, source, safety, safetyWanted: wish.safety !== undefined, keepAs: 'kept', ...(backup && {backup}), ...(wish.from !== undefined && {from: wish.from}), ...(wish.accept && {accept: true}),

@@ -10,7 +10,8 @@ const HEAD_BYTES = 5
 
 /**
  * Runs a `COPY … TO STDOUT` and gives its bytes, in pieces of the size in which they arrive; nothing is read ahead while
- * nobody asks. Of millions of small rows the general stream makes an object each, which takes more memory than the rows.
+ * nobody asks. A piece is there until the next one is asked for. Of millions of small rows the general stream makes an object
+ * each, which takes more memory than the rows.
  */
 export function copyOut(client: Client, sql: string): AsyncIterator<Buffer> {
   const copy = new CopyOut(sql)
@@ -30,6 +31,7 @@ class CopyOut implements Submittable, AsyncIterator<Buffer> {
   #isData = false
   #failure: {error: unknown} | undefined
   #done = false
+  #piece: Buffer | undefined
   #wake: () => void = () => {}
 
   constructor(sql: string) {
@@ -51,11 +53,14 @@ class CopyOut implements Submittable, AsyncIterator<Buffer> {
   }
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {
+    this.#free()
     for (;;) {
       if (this.#failure) throw this.#failure.error
       if (this.#done) return {done: true, value: undefined}
       const bytes = this.#socket?.read() as Buffer | null | undefined
       const data = bytes ? this.#take(bytes) : 0
+      // What the driver has got a part of is its own.
+      this.#piece = this.#socket ? (bytes ?? undefined) : undefined
       if (bytes && data > 0) return {done: false, value: bytes.subarray(0, data)}
       if (!bytes) await new Promise<void>((resolve) => { this.#wake = resolve })
     }
@@ -74,6 +79,13 @@ class CopyOut implements Submittable, AsyncIterator<Buffer> {
   handleReadyForQuery(): void {
     this.#done = true
     this.#wake()
+  }
+
+  /** Gives the memory of a piece back at once: without garbage there is no collection, and tens of megabytes of pieces wait for one. A small one may share its memory. */
+  #free(): void {
+    const {buffer, byteLength = 0} = this.#piece ?? {}
+    if (buffer instanceof ArrayBuffer && byteLength > Buffer.poolSize && buffer.byteLength === byteLength) buffer.transfer(0)
+    this.#piece = undefined
   }
 
   readonly #onReadable = (): void => { this.#wake() }

@@ -1,6 +1,7 @@
 import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
 import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
+import type {DiffState} from './diff/options.ts'
 import type {RestoreState} from './restore/options.ts'
 import {LOADED} from './restore/resume.ts'
 
@@ -22,6 +23,10 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
       return one.environment === other.environment && one.destinations.every((place) => other.destinations.includes(place))
     },
   },
+  diff: {
+    left: ({state, begun}) => (begun.includes('diff.copy-create') ? [`database ${(state as DiffState).restore?.database ?? ''}, a copy to compare with`] : []),
+    removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
+  },
   restore: {
     left: ({state, begun, done}) => (begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
     continues: ({state, done}) => (done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
@@ -35,6 +40,12 @@ export async function unfinishedRuns(folder: string, {all = false}: {all?: boole
   const listed: ListedRun[] = []
   for (const run of known) if (isOpen(run) && !(await isRemoved(folder, run))) listed.push(listedRun(run))
   return listed
+}
+
+/** The newest run that was undone, when that was not long ago: its operator may want to begin it anew. */
+export async function lastUndone(folder: string, since: Date): Promise<ListedRun | undefined> {
+  const run = (await knownRuns(folder)).find(({status, lastAt}) => status === 'undone' && new Date(lastAt) > since)
+  return run && listedRun(run)
 }
 
 /** Of a run that only reads nothing is left, and it is begun again as easily as gone on with. */
@@ -52,10 +63,12 @@ function listedRun(run: KnownRun): ListedRun {
     run: run.run, journal, procedure, title: about.title ?? procedure, environment: about.command?.environment ?? null, target: about.target ?? null, status, begunAt, lastAt,
     process: owner ? {pid: owner.pid, host: owner.host} : null,
     stopped: at && status !== 'running' && status !== 'finished' ? {where: at.doing === 'done' ? 'after' : at.doing === 'undo' ? 'undoing' : 'in', step: at.step, title: at.title} : null,
-    left: leftBy(run), whyNot, continues: whyNot === null ? (KNOWLEDGE[procedure]?.continues?.(run) ?? 'goes on where it stopped') : null,
-    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined,
+    left: leftBy(run), whyNot, continues: whyNot === null ? continuing(run) : null,
+    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined && about.later !== undefined,
   }
 }
+
+const continuing = (run: KnownRun): string => (run.status === 'undone' ? 'begins it anew, with the same options' : (KNOWLEDGE[run.procedure]?.continues?.(run) ?? 'goes on where it stopped'))
 
 function leftBy(run: KnownRun): string[] {
   const {procedure, status, about, begun} = run
@@ -68,6 +81,9 @@ function leftBy(run: KnownRun): string[] {
 function whyNotOf({status, about}: KnownRun): string | null {
   if (status === 'running') return 'it is at work'
   if (status === 'finished') return 'it is finished'
-  if (about.once !== undefined) return about.once
-  return about.command === undefined ? 'an older dr made it, which did not note how it was called' : null
+  if (about.command === undefined) return 'an older dr made it, which did not note how it was called'
+  return about.later === 'go-on' ? null : whyOnce(about)
 }
+
+/** Why a run of this kind cannot be gone on with. */
+export const whyOnce = ({once = 'no later process can take its place'}: Pick<KnownRun['about'], 'once'>): string => once

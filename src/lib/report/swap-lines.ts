@@ -48,7 +48,7 @@ export function targetLines(target: SwapTarget, environment: string): string[] {
   const count = sessions.reduce((sum, one) => sum + one.count, 0)
   const who = sessions.slice(0, 4).map((one) => `${one.application === '' ? 'unnamed' : one.application} ${one.count}`)
   return [
-    `Server      ${host}:${port}, PostgreSQL ${serverVersion}${systemIdentifier === undefined ? '' : `, system ${systemIdentifier}`}`,
+    `Server      ${host}:${port}, PostgreSQL ${serverVersion.replace(/ .*/, '')}${systemIdentifier === undefined ? '' : `, system ${systemIdentifier}`}`,
     `Database    ${database}: ${figures.join(', ')}`,
     `Newest row  ${newest === undefined ? 'not known' : `${newest.at.replace('T', ' ').replace('Z', ' UTC')} (${newest.table}, ${newest.column})`}`,
     `Connected   ${count === 0 ? 'nobody' : `${number(count)} ${count === 1 ? 'session' : 'sessions'} (${who.join(', ')}${sessions.length > 4 ? ', …' : ''}): ended at the swap`}`,

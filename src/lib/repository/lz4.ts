@@ -17,6 +17,14 @@ const damaged = (why: string) => new Lz4Error(`does not decompress (${why})`)
  */
 export async function* lz4Content(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   const bytes = new ByteReader(source)
+  try {
+    yield* frames(bytes)
+  } finally {
+    await bytes.close()
+  }
+}
+
+async function* frames(bytes: ByteReader): AsyncGenerator<Buffer, void> {
   for (let first = true; ; first = false) {
     const magic = await bytes.upTo(4)
     if (magic.length === 0 && !first) return
@@ -146,6 +154,10 @@ class ByteReader {
 
   constructor(source: AsyncIterable<Buffer>) {
     this.#chunks = source[Symbol.asyncIterator]()
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.()
   }
 
   /** Fewer only at the end of the stream. */

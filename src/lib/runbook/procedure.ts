@@ -3,6 +3,8 @@ import type {StopError} from '../errors.ts'
 /** What a step does to the world. */
 export type Effect = 'read' | 'write' | 'destroy'
 
+export type Later = 'undo' | 'go-on'
+
 /** What an operator would type to do the same by hand. Secrets never stand in argv. */
 export interface ManualCommand {
   argv: readonly string[]
@@ -85,6 +87,8 @@ export interface Phase<S> {
   title: string
   /** It only reads, and opens what lasts as long as the process: a later process of the run does it again. */
   again?: true
+  /** Its steps hand things to each other within the process: a later one does it from its first step, unless it was done to its last. */
+  whole?: true
   gate?: Gate<S>
   steps: readonly Step<S>[]
 }
@@ -99,7 +103,12 @@ export interface Procedure<S> {
   phases: readonly Phase<S>[]
   /** What it works on, `HOST:PORT/DATABASE`: a later process must not go on with it elsewhere. */
   target?: string
-  /** Why a later process cannot go on with it; it can undo it. */
+  /**
+   * What a later process can do with it, when whoever composes it gives it what the journal holds: undo it, or also go on with
+   * it. Without it neither. To go on, what lasts only as long as the process is made by phases that are done `again`.
+   */
+  later?: Later
+  /** Why a later process cannot go on with it, and what to do instead. */
   once?: string
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined

@@ -63,8 +63,8 @@ function lastEvent(text: string): JournalEntry | undefined {
 export function knownRun(path: string, entries: readonly JournalEntry[]): KnownRun | undefined {
   const [first] = entries
   if (first?.event !== 'begun') return undefined
-  const {title, target, steps, once, command} = first
-  const about: RunAbout = {...(title !== undefined && {title}), ...(target !== undefined && {target}), ...(steps && {steps}), ...(once !== undefined && {once}), ...(command && {command})}
+  const {title, target, steps, later, once, command} = first
+  const about: RunAbout = {...(title !== undefined && {title}), ...(target !== undefined && {target}), ...(steps && {steps}), ...(later && {later}), ...(once !== undefined && {once}), ...(command && {command})}
   const {state, done, begun, stuck} = replay<object>(entries)
   const owner = ownersOf(entries).at(-1)
   return {

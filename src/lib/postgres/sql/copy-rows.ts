@@ -18,7 +18,7 @@ export class CopyRows {
       if (this.#first) this.followed ||= /\S/.test(bytes.toString('latin1', at, newline === -1 ? bytes.length : newline))
       if (newline === -1) return {end: this.#unfinished(bytes, at), lines, done: false}
       lines += 1
-      const isEnd = !this.#first && !this.#inLine && isEndOfRows(bytes.subarray(at, newline))
+      const isEnd = !this.#first && !this.#inLine && isEndOfRows(bytes, at, newline)
       if (isEnd) return {end: newline + 1, lines, done: true}
       if (!this.#first) this.count += 1
       this.#first = false
@@ -29,7 +29,7 @@ export class CopyRows {
 
   /** Whether what is left at the end of the script is the last line, without its newline. */
   end(left: Buffer): boolean {
-    return !this.#first && !this.#inLine && isEndOfRows(left)
+    return !this.#first && !this.#inLine && isEndOfRows(left, 0, left.length)
   }
 
   #unfinished(bytes: Buffer, at: number): number {
@@ -39,4 +39,4 @@ export class CopyRows {
   }
 }
 
-const isEndOfRows = (line: Buffer): boolean => line[0] === 92 && line[1] === 46 && (line.length === 2 || (line.length === 3 && line[2] === 13))
+const isEndOfRows = (bytes: Buffer, from: number, to: number): boolean => bytes[from] === 92 && bytes[from + 1] === 46 && (to - from === 2 || (to - from === 3 && bytes[to - 1] === 13))

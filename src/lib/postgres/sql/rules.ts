@@ -65,7 +65,7 @@ export function omissionOf(statement: Pick<SqlStatement, 'tokens'>): Omission | 
 }
 
 const DROPS = [
-  /^drop (?!schema (if exists )?public\b|database\b|role\b|user\b|group\b|tablespace\b|owned\b|subscription\b)/, /^alter (table|domain|view|materialized view) .*\bdrop (constraint|default)\b/,
+  /^drop (?!schema (if exists )?public\b|database\b|role\b|user\b(?! mapping)|group\b|tablespace\b|owned\b|subscription\b)/, /^alter (table|domain|view|materialized view) .*\bdrop (constraint|default)\b/,
   /^alter table .*\balter column \S+ drop (default|identity|not null)\b/, /^alter publication .* drop\b/, /^select pg_catalog \. lo_unlink \( ' \)$/,
 ]
 
@@ -77,7 +77,7 @@ export const isDrop = ({tokens}: Pick<SqlStatement, 'tokens'>): boolean => {
 
 /** Says how strings are read from here on; undefined when the statement does not. */
 export function stringsSetting({tokens}: Pick<SqlStatement, 'tokens'>): boolean | undefined {
-  if (!/^set (session )?standard_conforming_strings (=|to) /.test(shapeOf(tokens))) return undefined
+  if (tokens[0]?.text !== 'set' || !/^set (session )?standard_conforming_strings (=|to) /.test(shapeOf(tokens))) return undefined
   const value = tokens.at(-1)?.text.toLowerCase() ?? ''
   return !/^(off|of|false|fals|fal|fa|f|no|n|0)$/.test(value)
 }

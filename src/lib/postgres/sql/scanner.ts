@@ -139,6 +139,7 @@ export class SqlScanner {
   #word(bytes: Buffer, at: number, last: boolean): number {
     const end = endOf(bytes, at, inWord)
     if (end === bytes.length && !last && end - at < MOST_HELD) return at
+    if (end - at > 1 && this.#tokens.ignoresWords) return end
     const word = bytes.toString('utf8', at, end)
     if (bytes[end] === QUOTE && /^[eE]$/.test(word)) return this.#open('escape-string', end, 1)
     if (bytes[end] === QUOTE && /^[bBxX]$/.test(word)) return this.#open('string', end, 1)
@@ -154,6 +155,7 @@ export class SqlScanner {
   #number(bytes: Buffer, at: number, last: boolean): number {
     const end = endOf(bytes, at, isDigit)
     if (end === bytes.length && !last && end - at < MOST_HELD) return at
+    if (this.#tokens.ignoresWords) return end
     this.#tokens.word(bytes.toString('latin1', at, end))
     return end
   }
@@ -277,7 +279,7 @@ export class SqlScanner {
   }
 
   #gather(bytes: Buffer, from: number, to: number): void {
-    this.#inside.add(bytes.subarray(from, to))
+    if (this.#tokens.isWhole) this.#inside.add(bytes.subarray(from, to))
     this.#countLines(bytes, from, to)
   }
 

@@ -140,7 +140,10 @@ export class ScriptScan {
     const {tokens} = statement
     if (tokens.length === 0) return
     facts.statements += 1
-    if (this.#ofDatabase(statement)) return
+    // There may be millions of them, and nothing else can be in one.
+    const isInsert = tokens[0]?.text === 'insert' && tokens[2]?.text !== '`'
+    this.#begun ||= isInsert
+    if (isInsert || this.#ofDatabase(statement)) return
     const why = refusalOf(statement)
     if (why !== undefined) this.#refuse(statement, why)
     const omission = this.#drops(statement) ?? this.#schemaPublic(statement) ?? omissionOf(statement)

@@ -33,6 +33,8 @@ export type OpenEnd = 'rows' | 'statement' | 'quote' | 'comment'
 
 export const MOST_TOKENS = 300
 const MOST_COPY_TOKENS = 20_000
+/** The rest of an INSERT is data. */
+const MOST_INSERT_TOKENS = 12
 const MOST_STRING = 200
 
 /** The tokens of one statement, and what psql counts to know where it ends. */
@@ -51,6 +53,11 @@ export class StatementTokens {
   /** Whether a semicolon here ends the statement. */
   get mayEnd(): boolean {
     return this.depth === 0 && this.#bodies === 0
+  }
+
+  /** What a word says no longer matters. */
+  get ignoresWords(): boolean {
+    return !this.isWhole && !this.#makesFunction
   }
 
   /** Its tokens are all kept. */
@@ -87,7 +94,8 @@ export class StatementTokens {
   }
 
   get #most(): number {
-    return this.all[0]?.text === 'copy' ? MOST_COPY_TOKENS : MOST_TOKENS
+    const first = this.all[0]?.text
+    return first === 'copy' ? MOST_COPY_TOKENS : first === 'insert' ? MOST_INSERT_TOKENS : MOST_TOKENS
   }
 
   /** As psql knows it: CREATE [OR REPLACE] FUNCTION or PROCEDURE. */
@@ -102,7 +110,16 @@ export class StatementTokens {
  * The tokens as one text for patterns: words as they are, `"` for a quoted name, `'` for a string, everything between single blanks.
  * A name can so never pass for a keyword.
  */
-export const shapeOf = (tokens: readonly Token[]): string => tokens.map(({kind, text}) => (kind === 'name' ? '"' : kind === 'string' ? "'" : text)).join(' ')
+export function shapeOf(tokens: readonly Token[]): string {
+  const known = shapes.get(tokens)
+  if (known !== undefined) return known
+  const shape = tokens.map(({kind, text}) => (kind === 'name' ? '"' : kind === 'string' ? "'" : text)).join(' ')
+  shapes.set(tokens, shape)
+  return shape
+}
+
+/** Many rules look at the shape of one statement. */
+const shapes = new WeakMap<readonly Token[], string>()
 
 /** `COPY … FROM STDIN`, whose rows follow in the script. */
-export const copiesFromScript = (tokens: readonly Token[]): boolean => /^copy (binary )?(\S+)( \. \S+)*( \( [^()]* \))? from stdin\b/.test(shapeOf(tokens))
+export const copiesFromScript = (tokens: readonly Token[]): boolean => tokens[0]?.text === 'copy' && /^copy (binary )?(\S+)( \. \S+)*( \( [^()]* \))? from stdin\b/.test(shapeOf(tokens))

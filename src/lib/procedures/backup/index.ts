@@ -22,6 +22,7 @@ export function backupProcedure(options: BackupOptions, work: BackupWork): Proce
     id: 'backup',
     title: `Back up ${options.target.database} (${options.config.environment})`,
     target: targetName(options.target),
+    later: 'undo',
     once: 'its snapshot has ended with its process; dr backup makes a new one, and removes what this one has stored',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},

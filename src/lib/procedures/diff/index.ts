@@ -21,7 +21,7 @@ export function diffProcedure(options: DiffOptions): Procedure<DiffState> {
     id: 'diff',
     title: `Compare ${manifest.label} of ${manifest.source.database} (${manifest.environment}) with ${target.database}`,
     target: targetName(target),
-    once: 'it changes nothing; dr diff begins anew, and removes the copy that this one has left',
+    once: 'it changes nothing; dr diff begins anew, and dr restore or dr diff --deep removes a copy that was left',
     phases: [
       {title: 'Look', steps: [countStep(options), ...(deep && 'against' in deep ? [againstStep(options, deep.against)] : [])]},
       ...(side ? [{title: 'Check', steps: sideChecks(side)}, {title: 'Restore a copy', steps: sideRestore(side)}] : []),

@@ -1,5 +1,5 @@
 import {DrError, messageOf} from '../../errors.ts'
-import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, dropDatabaseSql, dropMarkedDatabase, markText, type NewDatabase} from '../../postgres/create-database.ts'
+import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, databaseOf, dropDatabaseSql, dropMarkedDatabase, markText, type NewDatabase} from '../../postgres/create-database.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
@@ -68,6 +68,10 @@ export function createDatabaseStep<S extends RestoreState>(options: Pick<Restore
         io.signal.throwIfAborted()
         throw codeOf(error) === '42P04' ? nameTaken(state.database, state.live) : statementError(error, `Creating ${state.database}`)
       }
+    },
+    // Its undo may have failed, with the server: then the database is there.
+    async settle({databaseOid}) {
+      return databaseOid !== undefined && (await databaseOf(await work.maintenance(), databaseOid)) !== undefined ? 'done' : 'not done'
     },
     async undo(state) {
       await work.drop(state.database).catch((error: unknown) => {

@@ -24,6 +24,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     id: 'restore',
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     target: targetName(options.target),
+    later: 'go-on',
     undoGate: (state, done) => (done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},

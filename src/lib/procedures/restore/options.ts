@@ -11,6 +11,7 @@ import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
 import type {HarmlessError} from '../../postgres/restore-rules.ts'
 import type {Outcome} from './outcome.ts'
 import type {SwapOptions, SwapState} from '../swap/options.ts'
+import type {DumpFacts} from './foreign/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -60,6 +61,8 @@ export interface RestoreState {
   owner?: string
   /** By which the mark and the lock of the new database are known. */
   runId: string
+  /** What earlier processes of the run spent on what is not done again. */
+  earlierMs?: number
   /** Its name is taken by this run. */
   created?: boolean
   /** Of the new database. */
@@ -69,6 +72,8 @@ export interface RestoreState {
   tables?: number
   rows?: number
   archiveBytes: number
+  /** Of a dump that dr did not make. */
+  dump?: DumpFacts
   findings: Finding[]
   /** Entries of the archive that were left out as wished. */
   skipped?: SkippedEntry[]

@@ -59,7 +59,7 @@ export function finishStep(options: Pick<RestoreOptions, 'target'>, work: Restor
       settleOutcome(state)
       await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
-      state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt)})
+      state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt) + (state.earlierMs ?? 0)})
     },
     async undo(state) {
       // Also when it is not known to be finished: a process that was killed may have taken the mark away.

@@ -35,6 +35,7 @@ export async function settleRestore({target}: Pick<RestoreOptions, 'target'>, se
   const known = state.server?.systemIdentifier
   if (known !== undefined && systemIdentifier !== undefined && known !== systemIdentifier) throw usageError('run.other-target', `The run ${earlier.run} works on another server than the one that answers at ${target.host}:${target.port}.`, {hints: ['Set DATABASE_URL to what it was when the run was begun.']})
   if (state.databaseOid === undefined || (await databaseOf(client, state.databaseOid)) === undefined) return `${state.database} is gone; a later restore removes what killed ones left`
+  state.earlierMs = [...done.values()].reduce((sum, ms) => sum + ms, 0)
   // The checks are made again, and find again what they had found.
   const checked = (before.get(FIRST) as RestoreState | undefined)?.findings ?? []
   state.findings = state.findings.filter((finding) => !checked.some((one) => isDeepStrictEqual(one, finding)))
@@ -62,6 +63,6 @@ export function pinned<W extends WantedBackup>(wish: W, {label, location}: Resto
 
 /** Who undoes a restore needs the name of the backup, not the backup. */
 export function namedBackup({label, location, live, environment}: RestoreState): FoundBackup {
-  const manifest = {label, environment, source: {database: live}, tables: [], members: [], extensions: [], digests: false} as unknown as FoundBackup['manifest']
+  const manifest = {label, environment, source: {database: live}, snapshot: {}, sizes: {}, tables: [], members: [], extensions: [], roles: [], digests: false} as unknown as FoundBackup['manifest']
   return {storage: new LocalStorage(location), prefix: '', location, manifest, suspect: false, notices: []}
 }

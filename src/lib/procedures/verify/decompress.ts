@@ -28,10 +28,14 @@ export async function decompress(source: AsyncIterable<Buffer>, compression: Com
   }
   const make = makers[compression]
   const chunks = source[Symbol.asyncIterator]()
-  let rest = await take(chunks)
-  if (rest === undefined) throw new StreamTrouble('is empty')
-  for (let first = true; rest !== undefined; first = false) rest = await oneStream(make(), rest, chunks, counted, first)
-  return total
+  try {
+    let rest = await take(chunks)
+    if (rest === undefined) throw new StreamTrouble('is empty')
+    for (let first = true; rest !== undefined; first = false) rest = await oneStream(make(), rest, chunks, counted, first)
+    return total
+  } finally {
+    await chunks.return?.()
+  }
 }
 
 async function fromLz4(source: AsyncIterable<Buffer>, sink: (chunk: Buffer) => void | Promise<void>): Promise<void> {

@@ -47,6 +47,7 @@ export default class Trial extends BaseCommand {
 const procedure: Procedure<TrialState> = {
   id: 'trial',
   title: 'Trial',
+  later: 'go-on',
   phases: [
     {title: 'First phase', steps: [step('one'), step('two')]},
     {title: 'Second phase', gate: {question: () => 'Go on?', mustType: () => 'crm'}, steps: [{...step('three'), effect: 'destroy'}]},

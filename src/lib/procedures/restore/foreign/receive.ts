@@ -1,5 +1,5 @@
-import {createReadStream, createWriteStream} from 'node:fs'
-import {mkdir, stat, statfs} from 'node:fs/promises'
+import {createWriteStream} from 'node:fs'
+import {mkdir, open, stat, statfs} from 'node:fs/promises'
 import {join} from 'node:path'
 import {addAbortSignal} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
@@ -24,12 +24,24 @@ export interface ReadyDump {
 }
 
 const DUMP = 'dump'
-const CHUNK = 256 * 1024
+const CHUNK = 64 * 1024
 
 export const damaged = (location: string, what: string, hint = 'Fetch it again, or restore another one: dr list'): DrError => verificationError('restore.dump-damaged', `${location} is damaged: ${what}.`, {hints: [hint]})
 
-/** The bytes of a file on the disk, as they lie there. */
-export const bytesOf = (path: string, signal: AbortSignal): AsyncIterable<Buffer> => createReadStream(path, {highWaterMark: CHUNK, signal}) as AsyncIterable<Buffer>
+/** The bytes of a file on the disk, as they lie there. No stream: an abort before anybody reads would be an error that nobody hears. */
+export async function* bytesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const file = await open(path)
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const {bytesRead, buffer} = await file.read(Buffer.allocUnsafe(CHUNK), 0, CHUNK)
+      if (bytesRead === 0) return
+      yield buffer.subarray(0, bytesRead)
+    }
+  } finally {
+    await file.close()
+  }
+}
 
 /** Brings a dump onto the disk as far as that is needed. A local file that the tools can read is used where it lies. */
 export async function receive(dump: FoundDump, staging: string, io: StepIo): Promise<ReadyDump> {
@@ -66,19 +78,26 @@ function restorable(dump: FoundDump, found: Sniffed): ReadyDump['kind'] {
 
 /** Plain SQL as it comes, which is small; an archive unpacked, because pg_restore jumps about in it. */
 async function spooled(dump: FoundDump, source: AsyncIterable<Buffer>, staging: string, io: StepIo): Promise<ReadyDump> {
-  const {head, all} = await peek(source)
-  const found = dump.found ?? (await sniff(head))
+  const {head, all, close} = await peek(source)
+  try {
+    return await spool(dump, dump.found ?? (await sniff(head)), all, staging, io)
+  } finally {
+    await close()
+  }
+}
+
+async function spool(dump: FoundDump, found: Sniffed, all: AsyncIterable<Buffer>, staging: string, io: StepIo): Promise<ReadyDump> {
   const kind = restorable(dump, found)
   const layers = layersOf(found)
   await assertRoom(staging, dump.bytes ?? 0)
   const progress = new ReadProgress(io, dump.bytes, 'received')
   const path = join(staging, DUMP)
   const counted = progress.over(all)
-  await inFolder(staging, () => pipeline(kind === 'plain' ? counted : unpacked(counted, layers), createWriteStream(path, {mode: 0o600, highWaterMark: 4 * CHUNK}), {signal: io.signal}))
+  await inFolder(staging, () => pipeline(kind === 'plain' ? counted : unpacked(counted, layers), createWriteStream(path, {mode: 0o600, highWaterMark: 16 * CHUNK}), {signal: io.signal}))
   return {kind, path, layers: kind === 'plain' ? layers : [], found, bytes: progress.done}
 }
 
-async function peek(source: AsyncIterable<Buffer>): Promise<{head: Buffer; all: AsyncIterable<Buffer>}> {
+async function peek(source: AsyncIterable<Buffer>): Promise<{head: Buffer; all: AsyncIterable<Buffer>; close: () => Promise<unknown>}> {
   const chunks = source[Symbol.asyncIterator]()
   const seen: Buffer[] = []
   let length = 0
@@ -92,7 +111,7 @@ async function peek(source: AsyncIterable<Buffer>): Promise<{head: Buffer; all: 
     yield* seen
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
   }
-  return {head: Buffer.concat(seen).subarray(0, HEAD_BYTES), all: all()}
+  return {head: Buffer.concat(seen).subarray(0, HEAD_BYTES), all: all(), close: async () => chunks.return?.()}
 }
 
 /** At least as much as is stored: how large it is unpacked nobody says. */
