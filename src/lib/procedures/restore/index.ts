@@ -29,7 +29,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work, () => work.archive), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
       ...(around?.after ?? []),
     ],
