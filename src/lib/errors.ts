@@ -70,7 +70,10 @@ export const unreachableError = (code: string, message: string, rest: Rest = {})
 export const lockedError = (code: string, message: string, rest: Rest = {}) => new DrError(code, message, {...rest, exitCode: ExitCode.locked})
 export const incompleteError = (code: string, message: string, rest: Rest = {}) => new DrError(code, message, {...rest, exitCode: ExitCode.incomplete})
 
-export class DeclinedError extends DrError {
+/** Ends a run where what was done is worth keeping: nothing is undone. Its hints say how to go on, and how to clean up. */
+export class StopError extends DrError {}
+
+export class DeclinedError extends StopError {
   constructor(message = 'Stopped: the operator did not confirm.', hints: readonly string[] = []) {
     super('declined', message, {exitCode: ExitCode.declined, hints})
   }

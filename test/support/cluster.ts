@@ -26,6 +26,8 @@ export interface TestCluster {
   createDatabase(name: string): Promise<string>
   /** Drops databases that are there, sessions in them or not. */
   drop(...names: string[]): Promise<void>
+  /** Crashes the server (immediate shutdown) and starts it again on the same port. Only for a private one. */
+  crash(): Promise<void>
   /** Ends the server and deletes it. The cluster is shared by the whole run: only a test that breaks it needs this. */
   stop(): Promise<void>
 }
@@ -53,12 +55,13 @@ async function launch(major: ServerMajor, onStop: () => void): Promise<TestClust
   const binaries = await requireServerBinaries({directory: `${root}/node_modules/postgres-${major}/native/bin`, major})
   const directory = await mkdtemp(join(tmpdir(), `dr-test-postgres-${major}-`))
   const release = guard(END, directory)
-  const cluster = await startCluster({
+  const start = (port?: number) => startCluster({
     directory,
+    port,
     binaries: {...binaries, source: 'package'},
     settings: {max_connections: '100', max_prepared_transactions: '10', wal_level: 'logical', shared_buffers: '64MB', autovacuum: 'off'},
   })
-  return shape(cluster, major, release, onStop)
+  return shape(await start(), major, {release, onStop, start})
 }
 
 async function defaultMajor(): Promise<ServerMajor> {
@@ -66,10 +69,18 @@ async function defaultMajor(): Promise<ServerMajor> {
   return serverMajors.find((one) => one === major) ?? 17
 }
 
-function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop: () => void): TestCluster {
-  const {directory, port, pid} = cluster
+interface Ends {
+  release: () => void
+  onStop: () => void
+  start: (port: number) => Promise<Cluster>
+}
+
+function shape(first: Cluster, major: ServerMajor, {release, onStop, start}: Ends): TestCluster {
+  let cluster = first
+  const {directory, port} = cluster
   return {
-    major, port, pid, directory,
+    major, port, directory,
+    get pid() { return cluster.pid },
     adminUrl: cluster.url(),
     url: (database, role) => cluster.url(database, role),
     async createDatabase(name) {
@@ -83,6 +94,10 @@ function shape(cluster: Cluster, major: ServerMajor, release: () => void, onStop
       await withClient(cluster.url(), {}, async (client) => {
         for (const name of names) await client.query(dropping(name))
       })
+    },
+    async crash() {
+      await cluster.stop('immediate')
+      cluster = await start(port)
     },
     async stop() {
       onStop()

@@ -8,12 +8,14 @@ import {restoreProcedure, restoreState} from '../../src/lib/procedures/restore/i
 import type {RestoreOptions, RestoreState} from '../../src/lib/procedures/restore/options.ts'
 import {findBackup} from '../../src/lib/procedures/restore/source.ts'
 import {RestoreWork} from '../../src/lib/procedures/restore/work.ts'
+import type {SwapOptions} from '../../src/lib/procedures/swap/options.ts'
+import {manifestSource} from '../../src/lib/cli/swap.ts'
 import {createRun} from '../../src/lib/procedures/runs.ts'
 import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import type {Storage} from '../../src/lib/repository/storage/storage.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
 import type {Progress} from '../../src/lib/runbook/procedure.ts'
-import type {Renderer, StepView} from '../../src/lib/runbook/stage.ts'
+import type {Gatekeeper, Renderer, StepView} from '../../src/lib/runbook/stage.ts'
 import {systemClock} from '../../src/lib/system/clock.ts'
 import {clientTools, systemTools} from './tools.ts'
 
@@ -33,6 +35,9 @@ export interface RestoreSetting {
   /** Else everything that `findTools` would find on a machine with the tools of 17 and 18. */
   tools?: readonly ClientTools[]
   signal?: AbortSignal
+  /** Put it in the live one's place. */
+  swap?: Partial<SwapOptions>
+  gatekeeper?: Gatekeeper
   onStep?: (id: string) => void
   onProgress?: (progress: Progress | string) => void
 }
@@ -65,15 +70,19 @@ export async function runRestore(setting: RestoreSetting): Promise<RestoreOutcom
       openS3: async (prefix) => keep(await (setting.s3?.storage ?? (() => Promise.reject(new Error('no bucket'))))(prefix)),
     })
     const run = await createRun(directory)
+    const swap: SwapOptions | undefined = setting.swap && {
+      config, target: parseTarget(setting.url), applicationName: `dr restore ${run.id}`, source: manifestSource(backup.manifest), safety: 'none', safetyWanted: false, keepAs: 'kept',
+      again: ({database, live}) => `dr swap ${database} --confirm ${live}`, ...setting.swap,
+    }
     const options: RestoreOptions = {
       config, target: parseTarget(setting.url), backup, tools: setting.tools ?? (await allTools()), runDirectory: run.directory, runId: run.id,
       stagingDirectory: join(directory, 'staging', run.id), jobs: setting.jobs ?? 2,
-      ...(setting.into !== undefined && {into: setting.into}), ...(setting.digest !== undefined && {digest: setting.digest}),
+      ...(setting.into !== undefined && {into: setting.into}), ...(setting.digest !== undefined && {digest: setting.digest}), ...(swap && {swap}),
     }
     work = new RestoreWork(options, run)
     state = restoreState(options, new Date())
     const journal = {run: 'test', path: '', write: () => Promise.resolve(), close: () => Promise.resolve()}
-    await perform(restoreProcedure(options, work), state, {clock: systemClock, gatekeeper: {check() {}, pass: () => Promise.resolve('')}, journal, renderer: collecting(setting, notices), signal})
+    await perform(restoreProcedure(options, work), state, {clock: systemClock, gatekeeper: setting.gatekeeper ?? {check() {}, pass: () => Promise.resolve('')}, journal, renderer: collecting(setting, notices), signal})
     return {state, notices}
   } catch (error) {
     return {state: state ?? ({findings: []} as unknown as RestoreState), notices, error: error as Error}

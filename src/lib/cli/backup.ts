@@ -15,7 +15,7 @@ export interface ComposedBackup {
 }
 
 /** Joins configuration, storages and tools into the procedure of one backup. */
-export async function composeBackup(context: Context, drVersion: string, {plan, accept}: {plan: boolean; accept: boolean}, resuming?: Resuming): Promise<ComposedBackup> {
+export async function composeBackup(context: Context, drVersion: string, {plan, accept, purpose}: {plan: boolean; accept: boolean; purpose?: 'safety'}, resuming?: Resuming): Promise<ComposedBackup> {
   const [config, {backupProcedure, backupState}, {BackupWork}, {createRun, unstartedRun}, {findTools}, {dumpJobs}] = await Promise.all([
     context.config(), import('../procedures/backup/index.ts'), import('../procedures/backup/work.ts'), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../postgres/dump.ts'),
   ])
@@ -26,7 +26,7 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
   const storages = await openStorages(config, config.backup.destinations)
   const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
   const options: BackupOptions = {
-    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, digest: config.backup.digest, env: process.env,
+    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, ...(purpose && {purpose}), digest: config.backup.digest, env: process.env,
     ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
   }
   const work = new BackupWork(options, run)

@@ -90,7 +90,7 @@ async function nearFlags(flags: readonly string[], known: readonly string[]): Pr
 const typed = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(argv, /^-/))].join(' ')
 
 /** `dr config show` of `dr config show --bad`. */
-const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, Math.min(firstIndex(argv, /[^a-z:-]|^-/), TOPICS.has(argv[0] ?? '') ? 2 : 1))].join(' ')
+const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, Math.min(firstIndex(argv, /[^a-z:-]|^-/), TOPICS.has(argv[0] ?? '') || (argv[0] === 'restore' && /^clean-?up$/.test(argv[1] ?? '')) ? 2 : 1))].join(' ')
 
 /** Their second word is a command, not an argument. */
 const TOPICS = new Set(['config', 'sandbox'])

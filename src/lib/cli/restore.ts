@@ -12,6 +12,7 @@ import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
+import {composeSwap, manifestSource, swapReport, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
@@ -20,6 +21,10 @@ export interface RestoreWish extends WantedBackup {
   plan: boolean
   /** The earlier run that is gone on with, or undone. */
   resuming?: Resuming | undefined
+  /** Put it in the live database's place. */
+  swap?: SwapWish | undefined
+  /** Restore into the live database itself. */
+  inPlace?: SwapWish | undefined
 }
 
 export interface ComposedRestore {
@@ -39,17 +44,24 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const earlier = wish.resuming?.earlier as Resumption<RestoreState> | undefined
   const {backup, closeStorages} = await sourceOf(context, config, wish, earlier)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
+  const swapWish = wish.swap ?? wish.inPlace
+  const swap = swapWish && await composeSwap(context, config, target, manifestSource(backup.manifest), swapWish, `dr restore ${run.id}`)
   const options: RestoreOptions = {
     config, target, backup, tools, runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
     stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `restore-${run.id}`),
-    ...(wish.into !== undefined && {into: wish.into}), ...(earlier && {into: earlier.state.database}), ...(wish.digest !== undefined && {digest: wish.digest}),
+    ...(wish.into !== undefined && {into: wish.into}), ...(earlier && {into: earlier.state.database}), ...(wish.digest !== undefined && {digest: wish.digest}), ...(wish.swap && swap && {swap: swap.options}),
   }
   const work = new RestoreWork(options, run)
   const close = async () => {
     await work.close()
+    await swap?.close()
     await closeStorages()
   }
   try {
+    if (wish.inPlace && swap) {
+      const {inPlaceProcedure, inPlaceState} = await import('../procedures/restore/in-place.ts')
+      return {procedure: inPlaceProcedure(options, work, swap.options), state: inPlaceState(options, swap.options), close}
+    }
     const procedure = restoreProcedure(options, work)
     if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, options, work)
     return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : restoreState(options, new Date()), close}
@@ -99,13 +111,16 @@ export async function findWanted(context: Context, config: Config, wish: WantedB
 }
 
 /** What is said when a restore has ended: every finding, and what can be done next. */
-export async function restoreReport({database, live, findings, timings}: RestoreState): Promise<string[]> {
+export async function restoreReport(state: RestoreState, run: string): Promise<string[]> {
+  const {database, live, findings, timings, swap} = state
   const [{findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
   const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
   return [
     ...findingLines(findings, {theme: talkTheme, all: true}),
     ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...wrapped(`The live database ${live} was not touched.`, width),
-    `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ...(swap ? (await swapReport({live, swap}, `what backup ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
+      ...wrapped(`The live database ${live} was not touched.`, width),
+      `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
+    ]),
   ]
 }

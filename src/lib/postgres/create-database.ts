@@ -42,14 +42,17 @@ export const dropDatabaseSql = (name: string): string => `DROP DATABASE IF EXIST
 export const commentSql = (name: string, text: string | undefined): string => `COMMENT ON DATABASE ${quoteIdent(name)} IS ${text === undefined ? 'NULL' : quoteLiteral(text)}`
 export const markText = ({run, label}: RestoreMark): string => `dr restore ${run} of ${label}, unfinished`
 
-/** `crm_restore_20261122020000`; a long name of a database is cut, never the time. */
-export function restoreName(database: string, at: Date): string {
-  const tail = `_restore_${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
-  return `${cutToBytes(database, NAME_BYTES - tail.length)}${tail}`
-}
+/** `crm_restore_20261122020000`. */
+export const restoreName = (database: string, at: Date): string => timedName(database, 'restore', at)
 
 /** What every name that `restoreName` makes of this database begins with. */
-export const restoreNamePrefix = (database: string): string => `${cutToBytes(database, NAME_BYTES - '_restore_'.length - 14)}_restore_`
+export const restoreNamePrefix = (database: string): string => timedNamePrefix(database, 'restore')
+
+/** `crm_before_20261122020000`; a long name of a database is cut, never the time. */
+export const timedName = (database: string, word: string, at: Date): string => `${timedNamePrefix(database, word)}${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
+
+/** What every name that `timedName` makes with this word begins with. */
+export const timedNamePrefix = (database: string, word: string): string => `${cutToBytes(database, NAME_BYTES - word.length - 16)}_${word}_`
 
 /** Why this cannot be the name of a database, or undefined. PostgreSQL would cut a longer one without a word. */
 export function databaseNameTrouble(name: string): string | undefined {

@@ -135,4 +135,4 @@ function databaseGrants({grants}: DatabaseFacts): string[] {
 /** Lists such as search_path are stored with their elements quoted already. */
 const LIST_SETTINGS = new Set(['local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces', 'unix_socket_directories'])
 
-const settingOf = (name: string, value: string): string => `${name.split('.').map(quoteIdent).join('.')} TO ${LIST_SETTINGS.has(name) && value !== '' ? value : quoteLiteral(value)}`
+export const settingOf = (name: string, value: string): string => `${name.split('.').map(quoteIdent).join('.')} TO ${LIST_SETTINGS.has(name) && value !== '' ? value : quoteLiteral(value)}`

@@ -28,10 +28,12 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
   },
   restore: {
-    left: ({state, begun, done}) => (begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
-    continues: ({state, done}) => (done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
+    left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
+    continues: ({state, done, begun}) => (begun.includes('swap.swap') ? 'goes on from what it finds: swaps, or ends a swap that has happened' : done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
   },
 }
+
+const swapLeft = ({live, database, swap}: RestoreState): string => (swap?.kept === undefined ? `${database}, or ${live} itself, holds the backup: it was at the swap` : `${live} holds the backup; the old database is ${swap.kept}`)
 
 /** The runs that can be gone on with or undone, and those at work; all there are with `all`. Newest first. */
 export async function unfinishedRuns(folder: string, {all = false}: {all?: boolean} = {}): Promise<ListedRun[]> {

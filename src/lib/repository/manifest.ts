@@ -36,6 +36,8 @@ export const manifestSchema = z.looseObject({
   createdAt: time,
   finishedAt: time,
   status: z.enum(['good', 'suspect']),
+  /** `safety`: of a state that was about to be replaced; never taken for the latest. Absent in an ordinary one. */
+  purpose: z.enum(['safety']).optional(),
   suspicions: z.array(z.string()),
   tool: z.looseObject({dr: z.string(), pgDump: z.string(), archiveVersion: z.string().optional(), /** The least major that reads the archive. */ pgRestoreMajor: count}),
   server: z.looseObject({version: z.string(), versionNum: count, major: count}),

@@ -1,3 +1,5 @@
+import type {StopError} from '../errors.ts'
+
 /** What a step does to the world. */
 export type Effect = 'read' | 'write' | 'destroy'
 
@@ -36,6 +38,8 @@ export interface StepIo {
   progress(progress: Progress | string): void
   /** A sentence that stays on the screen and goes into the journal. */
   notice(text: string): void
+  /** Name of the run, which is that of its journal. */
+  readonly run: string
   /** Aborted by Ctrl-C; every wait inside a step must honour it. */
   readonly signal: AbortSignal
 }
@@ -60,10 +64,23 @@ export interface Step<S> {
   settle?(state: S, io: StepIo): Promise<'done' | 'not done'>
 }
 
-/** A confirmation, asked between two phases. */
+/** A confirmation, asked between two phases. All of it is pure. */
 export interface Gate<S> {
   question(state: S): string
   mustType(state: S): string
+  /** What must be seen before it is answered, as far as it is known: shown above the question, with a refusal, and in --plan. */
+  details?(state: S): readonly string[]
+  /** A reason for which it need not be asked. What counts is what it says when its phase is about to begin. */
+  skip?(state: S): string | undefined
+  /** Only the typed name or --confirm passes, in every environment. */
+  strict?: boolean
+  /** What is said when it is declined, instead of how to go on with the run. */
+  declined?(state: S): readonly string[]
+  /**
+   * For a question that shows only in the middle of a run: no flag answers it beforehand. Where it cannot be asked, the run
+   * stops with this; what was done stays.
+   */
+  unasked?(state: S): StopError
 }
 
 export interface Phase<S> {

@@ -31,6 +31,7 @@ export async function undoAll<S extends object>(steps: readonly Step<S>[], state
           row.notice(text)
           void tryNote({event: 'notice', step: step.id, detail: text})
         },
+        run: stage.journal.run,
         signal: new AbortController().signal,
       })
       await tryNote({event: 'undone', step: step.id, state})

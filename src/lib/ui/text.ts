@@ -33,5 +33,8 @@ export function pad(text: string, columns: number, align: 'left' | 'right' = 'le
 /** One line without control characters: a name in a database may hold anything, terminal commands too. */
 export const oneLine = (text: string): string => stripVTControlCharacters(text).replaceAll(/\s+/g, ' ').replaceAll(/[\u0000-\u001F\u007F-\u009F]/g, '?')
 
+/** The text as it stands, columns and all, without control characters. */
+export const printable = (text: string): string => stripVTControlCharacters(text).replaceAll(/[\u0000-\u001F\u007F-\u009F]/g, '?')
+
 /** Columns of a stream; 80 where it has none. */
 export const columnsOf = (stream: {columns?: number}): number => (stream.columns !== undefined && stream.columns > 0 ? stream.columns : 80)

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {ExitCode} from '../../../src/lib/errors.ts'
+import {ExitCode, StopError} from '../../../src/lib/errors.ts'
 import {gatekeeper, type GateAnswers} from '../../../src/lib/ui/prompter.ts'
 import {drErrorOf} from '../../support/rejection.ts'
 
@@ -38,5 +38,31 @@ describe('gatekeeper', () => {
   it('will ask when it can', async () => {
     await checked({interactive: true})
     await checked({interactive: true, yes: true})
+  })
+})
+
+describe('gatekeeper, of a gate with more to it', () => {
+  it('shows the details with a refusal, and before an answer that a flag gave', async () => {
+    const detailed = {...gate, details: () => ['crm: 1.2 GB', 'two lines']}
+    const error = await drErrorOf((async () => { keeper({}).check(detailed, {}) })())
+    expect(error.message).to.match(/Drop crm\?\n {2}crm: 1\.2 GB\n {2}two lines$/)
+    const shown: string[] = []
+    await keeper({confirm: 'crm db', show: (line) => { shown.push(line) }}).pass(detailed, {}, signal)
+    expect(shown).to.deep.equal(['crm: 1.2 GB', 'two lines'])
+  })
+
+  it('does not take --yes where the gate is strict, in any environment', async () => {
+    const strict = {...gate, strict: true}
+    const error = await drErrorOf((async () => { keeper({yes: true, protected: false}).check(strict, {}) })())
+    expect(error.hints).to.deep.equal(["Pass --confirm 'crm db'"])
+    expect(await keeper({confirm: 'crm db', protected: false}).pass(strict, {}, signal)).to.equal('crm db')
+  })
+
+  it('never answers by a flag what shows only in the middle, and throws what the gate says', async () => {
+    const late = {...gate, unasked: () => new StopError('swap.not-clean', 'Not clean.')}
+    for (const answers of [{confirm: 'crm db'}, {yes: true, protected: false}]) {
+      keeper(answers).check(late, {})
+      expect(await drErrorOf(keeper(answers).pass(late, {}, signal))).to.be.instanceOf(StopError).and.include({code: 'swap.not-clean'})
+    }
   })
 })

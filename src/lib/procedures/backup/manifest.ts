@@ -18,6 +18,7 @@ export function buildManifest(copied: Copied, state: BackupState, options: Backu
     createdAt: snapshot.at,
     finishedAt: new Date().toISOString(),
     status: state.status ?? 'good',
+    ...(options.purpose && {purpose: options.purpose}),
     suspicions: state.findings.filter(({code}) => code !== OTHER_SOURCE).map(({subject, message}) => (subject === '' ? message : `${subject}: ${message}`)),
     tool: {dr: options.drVersion, pgDump: state.tools.version, archiveVersion: archive.formatVersion, pgRestoreMajor: readerMajor(archive)},
     server: {version: server.version, versionNum: server.versionNum, major: server.major},

@@ -22,6 +22,8 @@ export interface BackupOptions {
   digest: boolean
   /** The operator says that what looks suspect against the last good backup is right. */
   accept?: boolean
+  /** Of a state that is about to be replaced. */
+  purpose?: 'safety'
   env: NodeJS.ProcessEnv
   /** Tests only. */
   newLabel?: () => string

@@ -9,22 +9,26 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
-import {LOADED} from './resume.ts'
+import {undoGate} from './resume.ts'
+import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
 export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Procedure<RestoreState> {
-  const {backup: {manifest}} = options
+  const {backup: {manifest}, swap} = options
+  const around = swap && swapPhases(swap)
   return {
     id: 'restore',
-    title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into a new database`,
+    title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     target: targetName(options.target),
     later: 'go-on',
-    undoGate: (state, done) => (done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
+    undoGate: (state, done) => undoGate(state, done),
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
+      ...(around?.before ?? []),
       {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+      ...(around?.after ?? []),
     ],
   }
 }
@@ -38,6 +42,6 @@ export function restoreState(options: RestoreOptions, now: Date): RestoreState {
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database, jobs, runId: options.runId,
     tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
-    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
+    maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [], ...(options.swap && {swap: swapState(options.swap)}),
   }
 }

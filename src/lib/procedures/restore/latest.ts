@@ -37,7 +37,7 @@ async function look(storage: Storage, {config, signal}: FindOptions): Promise<Lo
   const passedOver: BackupEntry[] = []
   for await (const entry of new Repository(storage, config.environment).backups({signal}, 2)) {
     const {manifest} = entry
-    if (manifest !== undefined && entry.level !== 'suspect') return {storage, best: {...entry, manifest}, passedOver}
+    if (manifest !== undefined && entry.level !== 'suspect' && manifest.purpose !== 'safety') return {storage, best: {...entry, manifest}, passedOver}
     passedOver.push(entry)
   }
   return {storage, best: undefined, passedOver}
@@ -49,6 +49,7 @@ const mayBeSkipped = (error: unknown, storage: Storage): error is DrError =>
 
 function whyNot({error, manifest, evidence}: BackupEntry): string {
   if (error) return error.message.replace(/\.$/, '')
+  if (manifest?.purpose === 'safety') return 'it was made by a restore, of the state that was about to be replaced'
   const reasons = manifest?.suspicions ?? []
   if (reasons.length > 0) return `it is suspect: ${reasons.join('; ')}`
   const failed = evidence.findLast(({ok}) => !ok)
@@ -60,7 +61,7 @@ function noBackup(storages: readonly Storage[], passedOver: readonly BackupEntry
   const [first] = passedOver
   if (first === undefined) return preflightError('restore.no-backup', `There is no backup of ${config.environment} in ${where}.`, {hints: ['Make one: dr backup', 'dr list shows the backups; --environment names another environment.']})
   const takable = passedOver.find(({manifest}) => manifest !== undefined)
-  return preflightError('restore.no-good-backup', `Every backup of ${config.environment} in ${where} is suspect; the newest is ${first.label}: ${whyNot(first)}.`, {
+  return preflightError('restore.no-good-backup', `There is no backup of ${config.environment} in ${where} that nothing speaks against; the newest is ${first.label}: ${whyNot(first)}.`, {
     hints: [...(takable ? [`To take ${takable === first ? 'it' : takable.label} all the same, name it: dr restore ${takable.label}`] : []), ...(first.manifest === undefined ? [`${first.location}: ${RECOVER_HINT}`] : [])],
   })
 }

@@ -4,6 +4,7 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
+import type {SwapOptions, SwapState} from '../swap/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -26,6 +27,8 @@ export interface RestoreOptions {
   rowsOnly?: boolean
   /** Compare digests; undefined: when the backup has them. */
   digest?: boolean
+  /** Put the new database in the live one's place. */
+  swap?: SwapOptions
 }
 
 /** Plain data: it stands in the journal and in --json. */
@@ -58,4 +61,6 @@ export interface RestoreState {
   archiveBytes: number
   findings: Finding[]
   timings: Timing[]
+  /** With --swap. */
+  swap?: SwapState
 }

@@ -54,7 +54,7 @@ export function finishStep(options: RestoreOptions, work: RestoreWork): Step<Res
     effect: 'write',
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
-      if (database) state.findings.push(...settingsFinding(database, state))
+      if (database && !state.swap) state.findings.push(...settingsFinding(database, state))
       await work.persistently((client) => client.query(commentSql(state.database, database?.comment)))
       state.finished = true
       state.timings.push({phase: 'total', ms: Math.round(performance.now() - work.startedAt) + (state.earlierMs ?? 0)})

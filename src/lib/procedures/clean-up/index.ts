@@ -1,0 +1,121 @@
+import {messageOf, preflightError} from '../../errors.ts'
+import type {Config} from '../../config/config.ts'
+
+import type {MarkedDatabase} from '../../postgres/database-marks.ts'
+import {dropIfStill, holdsRows, sessionsIn} from '../../postgres/drop-marked.ts'
+import {quoteIdent} from '../../postgres/quote.ts'
+import {connectOutside} from '../../postgres/swap-needs.ts'
+import {targetUrl, type Target} from '../../postgres/target.ts'
+import {endQuietly} from '../../postgres/connection.ts'
+import {size} from '../../report/swap-lines.ts'
+import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
+
+export interface CleanUpOptions {
+  config: Config
+  target: Target
+  olderThanMs: number
+  /** Also those with sessions in them. */
+  force: boolean
+  now: Date
+}
+
+/** A database that swaps and restores have left. */
+export interface LeftDatabase extends MarkedDatabase {
+  ageSeconds: number
+  /** Why it stays; undefined when it goes. */
+  stays?: string
+}
+
+/** Plain data: it stands in the journal and in --json. */
+export interface CleanUpState {
+  environment: string
+  live: string
+  databases: LeftDatabase[]
+  dropped: string[]
+  /** Those that were to go and did not, and why. */
+  failed: {database: string; why: string}[]
+}
+
+const MEANING = {kept: 'was live before a restore', undone: 'was live before an undo', ready: 'restored, never swapped in'} as const
+export const meaningOf = ({kind}: Pick<MarkedDatabase, 'kind'>): string => MEANING[kind]
+
+const APPLICATION = 'dr restore clean-up'
+
+/** Drops databases that swaps have kept, by their age: only those that dr's own mark and their name prove, and never the only copy. */
+export function cleanUpProcedure(options: CleanUpOptions): Procedure<CleanUpState> {
+  return {
+    id: 'clean-up',
+    title: `Drop old databases that swaps of ${options.target.database} have left`,
+    phases: [
+      {title: 'Check', steps: [liveStep(options)]},
+      {title: 'Drop', gate: dropGate(options), steps: [dropStep(options)]},
+    ],
+  }
+}
+
+export function cleanUpState(options: CleanUpOptions, marked: readonly MarkedDatabase[]): CleanUpState {
+  const live = options.target.database
+  const databases = marked.filter((one) => one.live === live && one.database !== live).map((one) => judged(one, options))
+  return {environment: options.config.environment, live, databases, dropped: [], failed: []}
+}
+
+function judged(one: MarkedDatabase, {olderThanMs, force, now}: CleanUpOptions): LeftDatabase {
+  const ageMs = now.getTime() - Date.parse(one.at)
+  const stays = !one.proven ? `renamed since: it was ${one.name}` : Number.isNaN(ageMs) || ageMs < olderThanMs ? 'younger than the limit' : one.sessions > 0 && !force ? sessionsIn(one.sessions) : undefined
+  return {...one, ageSeconds: Math.floor(ageMs / 1000), ...(stays !== undefined && {stays})}
+}
+
+const going = ({databases}: CleanUpState) => databases.filter(({stays}) => stays === undefined)
+
+function dropGate({target}: CleanUpOptions): Gate<CleanUpState> {
+  return {
+    skip: (state) => (going(state).length === 0 ? 'nothing is to be dropped' : undefined),
+    question: (state) => `Drop ${going(state).length === 1 ? 'this database' : `these ${going(state).length} databases`} at ${target.host}:${target.port} for good?`,
+    mustType: ({live}) => live,
+    details: (state) => going(state).map((one) => `DROP ${one.database}: ${meaningOf(one)} (run ${one.run}), until ${one.at.slice(0, 19).replace('T', ' ')} UTC${one.bytes === undefined ? '' : `, ${size(one.bytes)}`}${one.sessions > 0 ? `, ${sessionsIn(one.sessions)}` : ''}`),
+    declined: () => ['Nothing was changed.'],
+  }
+}
+
+/** While the live database is gone, or holds nothing, what was kept may be all there is. */
+function liveStep({target, config}: CleanUpOptions): Step<CleanUpState> {
+  return {
+    id: 'clean-up.live',
+    title: `The live database ${target.database} is there and holds rows`,
+    effect: 'read',
+    skip: (state) => (going(state).length === 0 ? 'nothing is to be dropped' : undefined),
+    byHand: ({live}) => [{argv: ['psql', targetUrl(target, live), '-c', 'SELECT relname, n_live_tup FROM pg_stat_user_tables ORDER BY 2 DESC LIMIT 5']}],
+    async run({live}) {
+      const holds = await holdsRows(target, live, APPLICATION, config.database).catch((error: unknown) => { throw onlyCopy(live, `cannot be read: ${messageOf(error)}`, error) })
+      if (!holds) throw onlyCopy(live, 'holds no rows')
+    },
+  }
+}
+
+const onlyCopy = (live: string, why: string, cause?: unknown) =>
+  preflightError('clean-up.only-copy', `${live} ${why.replace(/\.$/, '')}: what was kept may be the only copy, so nothing is dropped.`, {cause, hints: ['dr undo brings the old database back; dr restore latest --swap restores one.']})
+
+function dropStep(options: CleanUpOptions): Step<CleanUpState> {
+  const {target, config, force} = options
+  return {
+    id: 'clean-up.drop',
+    title: 'Drop them',
+    effect: 'destroy',
+    skip: (state) => (going(state).length === 0 ? 'there is none that may go' : undefined),
+    byHand: (state) => going(state).map(({database}) => ({argv: ['psql', targetUrl(target, config.database.maintenanceDatabase), '-c', `DROP DATABASE ${quoteIdent(database)}${force ? ' WITH (FORCE)' : ''}`]})),
+    async run(state, io) {
+      const client = await connectOutside(target, [state.live, ...state.databases.map(({database}) => database)], config.database.maintenanceDatabase, APPLICATION)
+      try {
+        for (const one of going(state)) {
+          io.signal.throwIfAborted()
+          io.progress(one.database)
+          const why = await dropIfStill(client, one, state.live, force)
+          if (why === undefined) state.dropped.push(one.database)
+          else state.failed.push({database: one.database, why})
+        }
+      } finally {
+        await endQuietly(client)
+      }
+    },
+  }
+}

@@ -1,0 +1,162 @@
+import {DrError, messageOf, StopError} from '../../errors.ts'
+import {keptName, markedComment, operatorsComment} from '../../postgres/database-marks.ts'
+import {applyChanges, readTraits, traitChanges, type DatabaseTraits} from '../../postgres/database-traits.ts'
+import {commentSql} from '../../postgres/create-database.ts'
+import {holdersOf, nameOf, swapDatabases, swapStatements, type DatabaseSwap} from '../../postgres/swap.ts'
+import {endSessionsSql} from '../../postgres/swap-sessions.ts'
+import {assertSwappable, readParty, readRenamer} from '../../postgres/swap-needs.ts'
+import type {Client} from '../../postgres/connection.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {swapOf, type SwapOptions, type SwapSubject} from './options.ts'
+import {connectOut, outside, psql} from './work.ts'
+
+/** What belongs to the live database itself goes onto the other one before it takes its place: nothing is left for the outage. */
+export function carryStep(options: SwapOptions): Step<SwapSubject> {
+  return {
+    id: 'swap.carry',
+    title: 'Settings, privileges, owner, limit of the database itself',
+    effect: 'write',
+    byHand: ({live, database}) => [psql(options, `SELECT pg_get_userbyid(datdba), datconnlimit, datacl FROM pg_database WHERE datname = '${live.replaceAll("'", "''")}'`, String.raw`\drds`), {...psql(options, `ALTER DATABASE "${database}" OWNER TO …`, `ALTER DATABASE "${database}" SET …`, `GRANT … ON DATABASE "${database}" TO …`), note: 'the same for the new one'}],
+    run: (state, io) => outside(options, state, async (client) => {
+      const [live, side] = [await readTraits(client, state.live), await readTraits(client, state.database)]
+      if (side === undefined) throw sideGone(state)
+      const wanted = live ?? options.source.traits
+      swapOf(state).sideOid = (await holdersOf(client, [state.database])).get(state.database) ?? 0
+      if (wanted !== undefined) await carry(options, state, client, side, wanted)
+      noteDifferences(options, state, live)
+      // One that dr did not make must never look as if dr might drop it.
+      if (options.source.standing) return
+      const mark = {kind: 'ready' as const, live: state.live, name: state.database, at: new Date().toISOString(), run: io.run, comment: operatorsComment(side.comment)}
+      await client.query(commentSql(state.database, markedComment(mark)))
+    }),
+  }
+}
+
+async function carry({hook}: SwapOptions, state: SwapSubject, client: Client, side: DatabaseTraits, wanted: DatabaseTraits): Promise<void> {
+  const refused = await applyChanges(client, traitChanges(state.database, side, wanted), hook && ((sql) => hook('before', sql)))
+  swapOf(state).refused = refused.map(({what}) => what)
+  for (const {what, why, weighty} of refused) {
+    state.findings.push({code: 'swap.trait-refused', severity: weighty ? 'error' : 'warning', subject: state.live, message: `${what} could not be given to the new database: ${why}`, hint: 'A superuser, or the role that the setting is of, can do it'})
+  }
+}
+
+/** The live one's count; what the backup had otherwise is only told. */
+function noteDifferences({source: {traits}}: SwapOptions, {findings, live: name}: SwapSubject, live: DatabaseTraits | undefined): void {
+  if (live === undefined || traits === undefined) return
+  const told = traitChanges(name, live, traits).map(({what}) => what)
+  if (told.length > 0) findings.push({code: 'swap.traits-differ', severity: 'info', subject: name, message: `keeps what belongs to the database itself as it is now; the backup had it otherwise: ${told.join('; ')}`})
+}
+
+const sideGone = ({database}: SwapSubject) => new DrError('swap.side-gone', `There is no database ${database} any more.`, {exitCode: 3, hints: ['psql -l shows which databases there are.']})
+
+export function swapStep(options: SwapOptions): Step<SwapSubject> {
+  return {
+    id: 'swap.swap',
+    title: 'Swap',
+    effect: 'destroy',
+    byHand: (state) => [
+      {...psql(options, ...swapStatements(planned(options, state))), note: 'while the first RENAME waits, in another session:'},
+      psql(options, endSessionsSql([state.live, state.database])),
+    ],
+    run: (state, io) => swapIn(options, state, io),
+    undo: (state, io) => swapBack(options, state, io),
+  }
+}
+
+/** For a plan: the names that it would have now. */
+function planned({keepAs}: SwapOptions, {live, database}: SwapSubject): DatabaseSwap {
+  const at = new Date()
+  const kept = keptName(live, keepAs, at)
+  return {live, side: database, sideOid: 0, liveComment: 'its comment as it is now', holder: {oid: 0, kept, comment: markedComment({kind: keepAs, live, name: kept, at: at.toISOString(), run: 'RUN'})}}
+}
+
+async function swapIn(options: SwapOptions, state: SwapSubject, io: StepIo): Promise<void> {
+  const swap = swapOf(state)
+  if (await outside(options, state, (client) => isDone(client, state))) return
+  const plan = await outside(options, state, (client) => planSwap(options, state, io, client))
+  if (plan.holder) swap.kept = plan.holder.kept
+  try {
+    const {outageMs, attempts, ended} = await swapDatabases(plan, {
+      connect: () => connectOut(options, state), signal: io.signal, onWaiting: (why) => { io.notice(why) }, hook: options.hook, ...(options.patienceMs !== undefined && {patienceMs: options.patienceMs}),
+    })
+    Object.assign(swap, {swapped: true, attempts, ended, ...(outageMs !== undefined && {outageMs: Math.round(outageMs)})})
+  } catch (error) {
+    io.signal.throwIfAborted()
+    throw stopped(error, options, state)
+  }
+}
+
+/** A run that was killed behind COMMIT has done it. */
+async function isDone(client: Client, state: SwapSubject): Promise<boolean> {
+  const swap = swapOf(state)
+  if (swap.sideOid === undefined || (await holdersOf(client, [state.live])).get(state.live) !== swap.sideOid) return false
+  const kept = swap.liveOid === undefined ? undefined : await nameOf(client, swap.liveOid)
+  Object.assign(swap, {swapped: true, ...(kept !== undefined && {kept})})
+  return true
+}
+
+/** What was restored is worth keeping when only the moment was not right. */
+function stopped(error: unknown, {again}: SwapOptions, state: SwapSubject): unknown {
+  if (!(error instanceof DrError)) return error
+  return new StopError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints, `${state.database} is complete and stays. To swap it in: ${again(state)}`]})
+}
+
+async function planSwap(options: SwapOptions, state: SwapSubject, io: StepIo, client: Client): Promise<DatabaseSwap> {
+  const {keepAs} = options
+  const swap = swapOf(state)
+  const renamer = await readRenamer(client)
+  for (const name of [state.live, state.database]) {
+    const party = await readParty(client, name)
+    // Who came meanwhile: a slot, a prepared transaction.
+    if (party !== undefined) assertMeanwhile(() => { assertSwappable(party, renamer) }, options, state)
+  }
+  const [live, side] = [await readTraits(client, state.live), await readTraits(client, state.database)]
+  const liveComment = live === undefined ? operatorsComment(side?.comment) : keepAs === 'undone' ? operatorsComment(side?.comment) : operatorsComment(live.comment)
+  if (swap.liveOid === undefined) return {live: state.live, side: state.database, sideOid: swap.sideOid ?? 0, liveComment}
+  const {name, at} = await freeName(client, state.live, keepAs)
+  return {
+    live: state.live, side: state.database, sideOid: swap.sideOid ?? 0, liveComment,
+    holder: {oid: swap.liveOid, kept: name, comment: markedComment({kind: keepAs, live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment(live?.comment)})},
+  }
+}
+
+function assertMeanwhile(check: () => void, options: SwapOptions, state: SwapSubject): void {
+  try {
+    check()
+  } catch (error) {
+    throw stopped(error, options, state)
+  }
+}
+
+/** Two in one second would have one name. */
+async function freeName(client: Client, live: string, kind: 'kept' | 'undone'): Promise<{name: string; at: Date}> {
+  for (let at = new Date(); ; at = new Date(at.getTime() + 1000)) {
+    const name = keptName(live, kind, at)
+    if ((await holdersOf(client, [name])).size === 0) return {name, at}
+  }
+}
+
+/** After a failure behind the swap: the old database gets its name back, and what had it for a moment is kept too. */
+async function swapBack(options: SwapOptions, state: SwapSubject, io: StepIo): Promise<void> {
+  const swap = swapOf(state)
+  // A process that was killed behind COMMIT has not noted what the old one is called.
+  if (swap.sideOid === undefined || !(await outside(options, state, (client) => isDone(client, state)))) return
+  const {sideOid} = swap
+  const back: SwapSubject = {...state, database: swap.kept ?? ''}
+  await outside(options, back, async (client) => {
+    const traits = await readTraits(client, state.live)
+    const run = {connect: () => connectOut(options, back), signal: io.signal}
+    Object.assign(swap, {swapped: false})
+    if (swap.kept === undefined || swap.liveOid === undefined) {
+      await swapDatabases({live: state.database, side: state.live, sideOid, liveComment: traits?.comment}, run)
+      return
+    }
+    const {name, at} = await freeName(client, state.live, 'undone')
+    const holder = {oid: sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment(traits?.comment)})}
+    const old = await readTraits(client, swap.kept)
+    await swapDatabases({live: state.live, side: swap.kept, sideOid: swap.liveOid, liveComment: operatorsComment(old?.comment), holder}, run)
+    io.notice(`${state.live} is the old database again; the new one is ${name}.`)
+    // The restore's own undo finds nothing of it to drop.
+    state.finished = false
+  }).catch((error: unknown) => { throw new DrError('swap.not-undone', `${state.live} is the new database still: ${messageOf(error)}`, {cause: error, hints: ['dr undo swaps back.']}) })
+}
