@@ -87,8 +87,6 @@ export interface Phase<S> {
   title: string
   /** It only reads, and opens what lasts as long as the process: a later process of the run does it again. */
   again?: true
-  /** Its steps hand things to each other within the process: a later one does it from its first step, unless it was done to its last. */
-  whole?: true
   gate?: Gate<S>
   steps: readonly Step<S>[]
 }

@@ -96,14 +96,6 @@ describe('perform', () => {
       expect(events(entries)).to.deep.equal(['resumed', 'started check', 'done check', 'started work', 'done work', 'finished'])
     })
 
-    it('does a phase from its first step whose steps belong together, unless it was done to its last', async () => {
-      const procedure = procedureOf([logStep('a'), logStep('b')], [logStep('c')])
-      const whole = {...procedure, phases: procedure.phases.map((phase, index) => (index === 0 ? {...phase, whole: true as const} : phase))}
-      const ran = async (done: Record<string, number>) => (await perform(whole, {log: []}, testStage().stage, stopped(done, Object.keys(done)))).state.log
-      expect(await ran({a: 1})).to.deep.equal(['a', 'b', 'c'])
-      expect(await ran({a: 1, b: 1})).to.deep.equal(['c'])
-    })
-
     it('leaves the run where it was when it fails before it has begun a step of its own', async () => {
       const refused = usageError('x.y', 'Not now.', {hints: ['Wait']})
       const {state, error, entries} = await failed(checking({run: () => Promise.reject(refused)}), stopped({check: 1, made: 1}, ['check', 'made', 'work']))
