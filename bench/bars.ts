@@ -15,6 +15,7 @@ export interface Bar {
 export interface Results {
   backups?: readonly Outcome[]
   restores?: readonly Outcome[]
+  swaps?: readonly Outcome[]
   startup?: Startup
   /** Of the backup, for the bound of staging. */
   members?: readonly ManifestMember[]
@@ -24,9 +25,10 @@ export interface Results {
 const MB = 1e6
 const MOST_RSS_MB = 200
 const STARTUP_MS = 120
+const MOST_OUTAGE_MS = 500
 
 /** Every bar that the results tell of. Ratios are of medians; memory and staging of the worst run. */
-export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...startupBars(results)]
+export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...swapBars(results), ...startupBars(results)]
 
 function backupBars({backups, members, jobs}: Results): Bar[] {
   if (!backups) return []
@@ -49,6 +51,11 @@ function restoreBars({restores}: Results): Bar[] {
     bar('memory of dr restore, worst run', worst([...of(restores, 's'), ...of(restores, 'u')], ({peakRssBytes}) => peakRssBytes) / MB, MOST_RSS_MB, 'MB'),
   ]
 }
+
+const swapBars = ({swaps}: Results): Bar[] => (swaps ? [
+  bar('outage of dr restore --swap as clients see it, worst run', worst(of(swaps, 'v'), ({outageMs}) => outageMs), MOST_OUTAGE_MS, 'ms'),
+  bar('outage of dr undo as clients see it, worst run', worst(of(swaps, 'w'), ({outageMs}) => outageMs), MOST_OUTAGE_MS, 'ms'),
+] : [])
 
 const startupBars = ({startup}: Results): Bar[] =>
   startup ? [bar('dr --version − bare node', startup.versionMs.median - startup.bareMs.median, STARTUP_MS, 'ms')] : []

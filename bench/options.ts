@@ -2,8 +2,8 @@ import {availableParallelism} from 'node:os'
 import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 
-export type Part = 'backup' | 'restore' | 'startup'
-export const PARTS: readonly Part[] = ['backup', 'restore', 'startup']
+export type Part = 'backup' | 'restore' | 'swap' | 'startup'
+export const PARTS: readonly Part[] = ['backup', 'restore', 'swap', 'startup']
 
 export interface BenchOptions {
   /** Of the five heavy tables together. */
@@ -19,7 +19,7 @@ export interface BenchOptions {
   directory: string | undefined
 }
 
-export const USAGE = `npm run bench -- [--rows N] [--rounds N] [--jobs N] [--link MB_PER_SECOND] [--only backup|restore|startup]… [--directory DIR] [--output FILE]`
+export const USAGE = `npm run bench -- [--rows N] [--rounds N] [--jobs N] [--link MB_PER_SECOND] [--only backup|restore|swap|startup]… [--directory DIR] [--output FILE]`
 
 const LATEST = fileURLToPath(new URL('results/latest.md', import.meta.url))
 

@@ -22,7 +22,7 @@ export interface Archive {
 }
 
 const INTO = 'bench_restore'
-const REPOSITORY = 'archive'
+export const REPOSITORY = 'archive'
 const STORE = 'archive-s3'
 
 /** Stored in both places by one run of `dr`. */

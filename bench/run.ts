@@ -7,6 +7,7 @@ import {openLab} from './lab.ts'
 import {benchOptions, type BenchOptions} from './options.ts'
 import {report} from './report.ts'
 import {makeArchive, restoreVariants} from './restores.ts'
+import {swapVariants} from './swaps.ts'
 import {measureStartup} from './startup.ts'
 import {interleave} from './variants.ts'
 
@@ -38,6 +39,7 @@ async function measureInLab(options: BenchOptions, results: Results): Promise<Fa
     results.members = archive.manifest.members
     if (options.parts.includes('backup')) results.backups = await inRounds('Backups', await backupVariants(lab), options)
     if (options.parts.includes('restore')) results.restores = await inRounds('Restores', await restoreVariants(lab, archive, options.linkBytesPerSecond), options)
+    if (options.parts.includes('swap')) results.swaps = await inRounds('Swaps', await swapVariants(lab, archive), options)
     return [...facts, ['archive', `${(archive.manifest.sizes.archiveBytes / 1e6).toFixed(1)} MB, ${archive.manifest.compression}`]]
   } finally {
     await lab.close()

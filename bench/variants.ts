@@ -13,6 +13,10 @@ export interface Sample {
   peakRssBytes?: number
   ownCpuMs?: number
   stagingBytes?: number
+  /** The worst of all clients: from the last answer of the old database to the first of the new one. */
+  outageMs?: number
+  /** The longest time that a client had no right answer. */
+  gapMs?: number
   s3Ms?: number
 }
 

@@ -69,6 +69,7 @@ describe('secrets', function () {
     ['a verification', ['verify', '--json'], {}, 0],
     ['a restore', ['restore', '--s3', 'latest', '--json'], {}, 0],
     ['a plan of a restore', ['restore', 'latest', '--plan'], {}, 0],
+    ['a comparison row by row', ['diff', '--deep', '--json'], {}, 0],
     ['the configuration', ['config', 'show'], {}, 0],
     ['a wrong password', ['backup', '--local'], {DATABASE_URL: 'postgresql://postgres:canary-wrong@127.0.0.1:1/secrets_test'}, 5],
     ['a URL that cannot be read', ['backup', '--local'], {DATABASE_URL: 'postgresql://postgres:canary-wrong@bad host/secrets_test'}, 3],

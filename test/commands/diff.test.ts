@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {readdir, readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {DiffResult} from '../../src/commands/diff.ts'
-import {rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../support/backup.ts'
 import {testCluster, type TestCluster} from '../support/cluster.ts'
 import {finishDr, startDr} from '../support/process.ts'
@@ -147,13 +147,17 @@ describe('dr diff', function () {
     const {rows} = await json('--deep', '--against', kept ?? '', '--table', 'leads')
     expect(rows).to.deep.include({against: kept, restored: false})
     expect(rows?.total).to.include({onlyLive: 5, changed: 2, onlyBackup: 3})
+    expect(rows?.cautions).to.deep.equal([])
+    await withClient(cluster.url(kept ?? ''), {}, (client) => client.query("DELETE FROM leads WHERE id = 'lead-500'"))
+    const {stdout} = await run('--deep', '--against', kept ?? '', '--table', 'leads')
+    expect(stdout).to.include(`${kept ?? ''} is not this backup as it was restored: public.leads has 999 rows there and 1,000 in the backup.`)
     await cluster.drop(kept ?? '')
   })
 
   it('refuses what cannot be compared with, before anything is made', async () => {
     const refused: [string[], number, RegExp][] = [
       [['--against', 'differing_gone', '--deep'], 3, /There is no database differing_gone/], [['--against', 'differing', '--deep'], 3, /is the live database itself/],
-      [['--against', 'x'], 2, /--against goes with --deep/], [['--keep'], 2, /--keep goes with --deep/], [['--deep', '--keep', '--against', 'x'], 2, /Leave out one/], [['20200101T000000Z-0000'], 3, /There is no backup/],
+      [['--against', 'x'], 2, /--against goes with --deep/], [['--tenant', ''], 2, /names no tenant/], [['--keep'], 2, /--keep goes with --deep/], [['--deep', '--keep', '--against', 'x'], 2, /Leave out one/], [['20200101T000000Z-0000'], 3, /There is no backup/],
     ]
     for (const [args, exitCode, says] of refused) {
       const {code, stdout, stderr} = await run(...args)
@@ -165,21 +169,25 @@ describe('dr diff', function () {
   })
 
   it('ends with 7 when a table could not be compared, and compares the others', async () => {
-    const holder = await import('../../src/lib/postgres/connection.ts').then(({connect}) => connect(url))
+    const holder = await connect(url)
     await holder.query('BEGIN; LOCK TABLE leads IN ACCESS EXCLUSIVE MODE')
     const {code, stdout} = await run()
     await holder.query('ROLLBACK')
-    await holder.end()
+    await endQuietly(holder)
     expect(code).to.equal(7)
     expect(stdout).to.include('public.leads was not compared: canceling statement due to lock timeout').and.match(/public\.users/)
   })
 
   for (const [when, moment] of [['while the copy is loaded', /Load the tables: started/], ['while rows are compared', /Compare every row: started/]] as const) {
     it(`drops the copy at Ctrl-C ${when}, and ends with 130`, async () => {
+      // A table that is held makes the comparison wait, so that it is not over before it is stopped.
+      const holder = await connect(url)
+      await holder.query('BEGIN; LOCK TABLE rates IN ACCESS EXCLUSIVE MODE')
       const stopped = startDr(['diff', label, '--deep', '--no-input'], home, {env})
       await stopped.see(moment)
       stopped.child.kill('SIGINT')
       expect((await stopped.ended).code, stopped.stderr).to.equal(130)
+      await endQuietly(holder)
       expect(await databases()).to.deep.equal(['differing'])
     })
 

@@ -1,4 +1,5 @@
 import {spawn, type ChildProcess} from 'node:child_process'
+import type {Readable} from 'node:stream'
 import {once} from 'node:events'
 import {fileURLToPath} from 'node:url'
 
@@ -20,17 +21,19 @@ export interface StartOptions {
   env?: NodeJS.ProcessEnv
   /** From the root of the project; `bin/dev.js` when absent. */
   script?: string
+  /** A file to be read as standard input; without it there is none. `pipe`: written by the test to `child.stdin`. */
+  stdin?: number | 'pipe'
 }
 
 /** A process of `dr` on the sources, without a terminal and with nothing of this machine's environment. */
-export function startDr(args: readonly string[], home: string, {env = {}, script = 'bin/dev.js'}: StartOptions = {}): Started {
+export function startDr(args: readonly string[], home: string, {env = {}, script = 'bin/dev.js', stdin}: StartOptions = {}): Started {
   const child = spawn(process.execPath, [`${root}/${script}`, ...args], {
     cwd: home,
     env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, DR_CONFIG_DIR: `${home}/config`, NODE_ENV: 'production', ...coverage, ...env},
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin ?? 'ignore', 'pipe', 'pipe'],
   })
   const output = {stdout: '', stderr: ''}
-  for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => { output[name] += text })
+  for (const name of ['stdout', 'stderr'] as const) (child[name] as Readable).setEncoding('utf8').on('data', (text: string) => { output[name] += text })
   const ended = once(child, 'close').then(([code, signal]) => ({code: code as number | null, signal: signal as NodeJS.Signals | null}))
   return {
     child,
@@ -39,7 +42,7 @@ export function startDr(args: readonly string[], home: string, {env = {}, script
     get stderr() { return output.stderr },
     see: (pattern) => new Promise((resolve, reject) => {
       const look = () => { if (pattern.test(output.stdout) || pattern.test(output.stderr)) resolve() }
-      for (const name of ['stdout', 'stderr'] as const) child[name].on('data', look)
+      for (const name of ['stdout', 'stderr'] as const) (child[name] as Readable).on('data', look)
       void ended.then(() => { reject(new Error(`It ended before it said ${String(pattern)}:\n${output.stdout}${output.stderr}`)) })
       look()
     }),

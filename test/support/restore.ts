@@ -4,8 +4,10 @@ import type {Config} from '../../src/lib/config/config.ts'
 import {loadConfig} from '../../src/lib/config/load.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {findTools, type ClientTools} from '../../src/lib/postgres/tools.ts'
+import {parseSkip} from '../../src/lib/postgres/restore-skip.ts'
 import {restoreProcedure, restoreState} from '../../src/lib/procedures/restore/index.ts'
 import type {RestoreOptions, RestoreState} from '../../src/lib/procedures/restore/options.ts'
+import {parseRoleMap, withRoles} from '../../src/lib/procedures/restore/role-map.ts'
 import {findBackup} from '../../src/lib/procedures/restore/source.ts'
 import {RestoreWork} from '../../src/lib/procedures/restore/work.ts'
 import type {SwapOptions} from '../../src/lib/procedures/swap/options.ts'
@@ -30,6 +32,10 @@ export interface RestoreSetting {
   into?: string
   jobs?: number
   digest?: boolean
+  /** `OLD=NEW` each. */
+  roleMap?: readonly string[]
+  createRoles?: boolean
+  skip?: readonly string[]
   environment?: Config['environment']
   config?: (config: Config) => Config
   /** Else everything that `findTools` would find on a machine with the tools of 17 and 18. */
@@ -65,10 +71,11 @@ export async function runRestore(setting: RestoreSetting): Promise<RestoreOutcom
   let state: RestoreState | undefined
   let work: RestoreWork | undefined
   try {
-    const backup = await findBackup(setting.s3 ? {s3: setting.s3.wanted} : {backup: setting.backup}, {
+    const roleMap = parseRoleMap(setting.roleMap ?? [])
+    const backup = withRoles(await findBackup(setting.s3 ? {s3: setting.s3.wanted} : {backup: setting.backup}, {
       config, cwd: directory, signal, openLocal: () => Promise.resolve(keep(new LocalStorage(join(directory, 'backups')))),
       openS3: async (prefix) => keep(await (setting.s3?.storage ?? (() => Promise.reject(new Error('no bucket'))))(prefix)),
-    })
+    }), roleMap)
     const run = await createRun(directory)
     const swap: SwapOptions | undefined = setting.swap && {
       config, target: parseTarget(setting.url), applicationName: `dr restore ${run.id}`, source: manifestSource(backup.manifest), safety: 'none', safetyWanted: false, keepAs: 'kept',
@@ -78,6 +85,7 @@ export async function runRestore(setting: RestoreSetting): Promise<RestoreOutcom
       config, target: parseTarget(setting.url), backup, tools: setting.tools ?? (await allTools()), runDirectory: run.directory, runId: run.id,
       stagingDirectory: join(directory, 'staging', run.id), jobs: setting.jobs ?? 2,
       ...(setting.into !== undefined && {into: setting.into}), ...(setting.digest !== undefined && {digest: setting.digest}), ...(swap && {swap}),
+      roleMap, createRoles: setting.createRoles ?? false, skip: parseSkip(setting.skip ?? []),
     }
     work = new RestoreWork(options, run)
     state = restoreState(options, new Date())

@@ -26,16 +26,19 @@ export function policyFindings(manifest: Manifest, restored: RestoredFacts): Fin
   return group('integrity.policies', [
     ...missing.map((one) => deviates(policyOf(one), 'the policy is missing')),
     ...extra.map((one) => deviates(policyOf(one), 'the policy is not in the backup')),
-    ...both.filter(([one, other]) => one.definition !== other.definition).map(([one, other]) => differs(policyOf(one), `is ${other.definition}; in the backup: ${one.definition}`)),
+    ...both.filter(([one, other]) => sorted(one.definition) !== sorted(other.definition)).map(([one, other]) => differs(policyOf(one), `is ${other.definition}; in the backup: ${one.definition}`)),
   ], plural(manifest.policies.length, 'policy', 'policies'))
 }
+
+/** Servers sort the roles of a policy each in its own way. */
+const sorted = (definition: string) => definition.replace(/ TO (.*?) USING \(/, (_all, roles: string) => ` TO ${roles.split(', ').toSorted().join(', ')} USING (`)
 
 const policyOf = ({schema, table, name}: Policy) => `${schema}.${table}: ${name}`
 
 /** MAINTAIN came with 17: between older and newer servers it is left out. */
 export function grantFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
   const withMaintain = manifest.server.major >= 17 && restored.serverMajor >= 17
-  const known = (grants: readonly Grant[]) => grants.map((grant) => ({...grant, privileges: grant.privileges.filter((privilege) => withMaintain || !/^MAINTAIN\*?$/.test(privilege)).toSorted()})).filter(({privileges}) => privileges.length > 0)
+  const known = (grants: readonly Grant[]) => grants.map((grant) => ({...grant, privileges: distinct(grant.privileges.filter((privilege) => withMaintain || !/^MAINTAIN\*?$/.test(privilege)))})).filter(({privileges}) => privileges.length > 0)
   const expected = known(manifest.grants)
   const {missing, extra, both} = difference<Grant, Grant>(expected, known(restored.grants), grantOf)
   return group('integrity.grants', [
@@ -44,6 +47,9 @@ export function grantFindings(manifest: Manifest, restored: RestoredFacts): Find
     ...both.flatMap(([one, other]) => privilegeDeviations(one, other)),
   ], `${plural(expected.length, 'grant')} on ${plural(new Set(expected.map(({object}) => object)).size, 'object')}`)
 }
+
+/** Several may have granted the same; one that may be passed on is more than the plain one. */
+const distinct = (privileges: readonly string[]) => [...new Set(privileges)].filter((privilege) => !privileges.includes(`${privilege}*`)).toSorted()
 
 const grantOf = ({object, grantee}: Grant) => JSON.stringify([object, grantee])
 

@@ -74,7 +74,7 @@ export function sequenceFindings(manifest: Manifest, restored: RestoredFacts): F
 const standing = ({lastValue, isCalled}: {lastValue: string; isCalled: boolean}) => (isCalled ? lastValue : `${lastValue} (not used yet)`)
 
 /** Whether the next value has already been given out. */
-function isBehind({lastValue, isCalled, increment, owned}: SequenceState): boolean {
+export function isBehind({lastValue, isCalled, increment, owned}: SequenceState): boolean {
   const furthest = owned?.furthest
   if (furthest === null || furthest === undefined || !/^-?\d+$/.test(furthest)) return false
   const step = BigInt(increment)

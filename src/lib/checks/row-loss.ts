@@ -32,6 +32,8 @@ export interface RowLoss {
   tables: TableRowLoss[]
   total: Pick<TableRowLoss, 'live' | 'backup' | 'onlyLive' | 'onlyBackup' | 'changed'>
   troubles: {schema: string; name: string; message: string}[]
+  /** Why the copy may not be the backup. */
+  cautions: string[]
   /** With a tenant: tables that have no way to it. */
   leftOut: {schema: string; name: string}[]
 }

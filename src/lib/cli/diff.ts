@@ -7,7 +7,7 @@ import type {RunFolder} from '../procedures/runs.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Target} from '../postgres/target.ts'
 import type {Context} from './context.ts'
-import {findWanted} from './restore.ts'
+import {findWantedBackup} from './restore.ts'
 import {targetOf} from './target.ts'
 
 export interface DiffWish {
@@ -34,7 +34,7 @@ export async function composeDiff(context: Context, wish: DiffWish): Promise<Com
   const [config, {diffProcedure, diffState}, {createRun}] = await Promise.all([context.config(), import('../procedures/diff/index.ts'), import('../procedures/runs.ts')])
   await assertUsage(wish)
   const target = await targetOf(config)
-  const {backup, closeStorages} = await findWanted(context, config, {backup: wish.backup})
+  const {backup, closeStorages} = await findWantedBackup(context, config, {backup: wish.backup})
   const run = await createRun(config.dataDirectory)
   const jobs = Math.min(MOST_CONNECTIONS, config.restore.jobs ?? availableParallelism())
   let side: SideCopy | undefined
@@ -55,8 +55,9 @@ export async function composeDiff(context: Context, wish: DiffWish): Promise<Com
   }
 }
 
-async function assertUsage({deep, against, keep}: DiffWish): Promise<void> {
+async function assertUsage({deep, against, keep, tenant}: DiffWish): Promise<void> {
   const {usageError} = await import('../errors.ts')
+  if (tenant === '') throw usageError('usage', '--tenant names no tenant.', {hints: ['dr diff --all lists the tenants.']})
   if (!deep && (against !== undefined || keep)) throw usageError('usage', `${against === undefined ? '--keep' : '--against'} goes with --deep: without it no copy is needed.`, {hints: ['Add --deep.']})
   if (against !== undefined && keep) throw usageError('usage', '--keep keeps the copy that is restored for the comparison; --against names one that is there.', {hints: ['Leave out one of the two.']})
 }

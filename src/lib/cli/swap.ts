@@ -1,6 +1,7 @@
 import type {Config} from '../config/config.ts'
 import type {DatabaseTraits} from '../postgres/database-traits.ts'
 import type {Target} from '../postgres/target.ts'
+import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {Safety, SwapOptions, SwapSource, SwapState} from '../procedures/swap/options.ts'
 import type {Manifest} from '../repository/manifest.ts'
 import {composeBackup} from './backup.ts'
@@ -63,6 +64,9 @@ export function manifestSource(manifest: Manifest): SwapSource {
     ...(systemIdentifier !== undefined && databaseOid !== undefined && {snapshot: {systemIdentifier, databaseOid, xmax}}),
   }
 }
+
+/** What is known of a dump that dr did not make before it is read. */
+export const dumpSource = ({name, bytes}: FoundDump): SwapSource => ({title: `the dump ${name}`, bytes})
 
 /** What is said when a swap has ended. */
 export async function swapReport(state: {live: string; swap: SwapState}, what: string, run: string): Promise<string[]> {

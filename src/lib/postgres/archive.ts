@@ -1,5 +1,5 @@
-import {readFile} from 'node:fs/promises'
-import {verificationError} from '../errors.ts'
+import {open, readFile} from 'node:fs/promises'
+import {DrError, verificationError} from '../errors.ts'
 
 /** One entry of an archive's table of contents. */
 export interface ArchiveEntry {
@@ -29,9 +29,11 @@ export interface Archive {
   entries: ArchiveEntry[]
 }
 
-const KNOWN_MINORS = [14, 15, 16]
+const KNOWN_MINORS = [12, 13, 14, 15, 16]
 /** The least pg_restore major that reads a format version. */
-const READER: Readonly<Record<string, number>> = {'1.14': 12, '1.15': 16, '1.16': 17}
+const READER: Readonly<Record<string, number>> = {'1.12': 9, '1.13': 10, '1.14': 12, '1.15': 16, '1.16': 17}
+/** A directory archive states that it is a tar. */
+const CUSTOM = 1
 const COMPRESSIONS = ['none', 'gzip', 'lz4', 'zstd'] as const
 const SECTIONS = ['none', 'none', 'pre-data', 'data', 'post-data'] as const
 
@@ -40,31 +42,79 @@ export const readerMajor = (archive: Archive): number => READER[archive.formatVe
 
 export const readArchiveFile = async (path: string): Promise<Archive> => parseArchive(await readFile(path))
 
+const HEAD_BYTES = 1024 * 1024
+/** More is no table of contents, but damage. */
+const MOST_HEAD_BYTES = 64 * HEAD_BYTES
+
+/** The table of contents of a custom archive, which stands before the data in the same file. */
+export async function readArchiveHead(path: string): Promise<Archive> {
+  const file = await open(path)
+  try {
+    const {size} = await file.stat()
+    for (let wanted = HEAD_BYTES; ; wanted *= 8) {
+      const {buffer, bytesRead} = await file.read(Buffer.alloc(Math.min(wanted, size)), 0, Math.min(wanted, size), 0)
+      try {
+        return parseArchive(buffer.subarray(0, bytesRead))
+      } catch (error) {
+        if (wanted >= Math.min(size, MOST_HEAD_BYTES) || !(error instanceof DrError) || error.code !== 'archive.truncated') throw error
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}
+
 /**
- * Reads `toc.dat` of a directory archive (the same head that a custom archive has).
- * Source of the format: `ReadHead` and `ReadToc` in PostgreSQL's pg_backup_archiver.c, format versions 1.14 to 1.16.
+ * Reads `toc.dat` of a directory or tar archive, or the head of a custom one.
+ * Source of the format: `ReadHead` and `ReadToc` in PostgreSQL's pg_backup_archiver.c, format versions 1.12 to 1.16.
  */
 export function parseArchive(bytes: Buffer): Archive {
+  return readToc(bytes).archive
+}
+
+/** Where a text of an entry stands in toc.dat, its length in front included. */
+export interface TextSpan {
+  start: number
+  end: number
+}
+
+/** The texts that name roles. */
+export interface EntrySpans {
+  definition: TextSpan
+  owner: TextSpan
+}
+
+/** The same with the places of the texts that may be rewritten, entry by entry. */
+export function readToc(bytes: Buffer): {archive: Archive; spans: EntrySpans[]; intSize: number} {
   try {
-    return new TocReader(bytes).archive()
+    const reader = new TocReader(bytes)
+    const archive = reader.archive()
+    return {archive, spans: reader.spans, intSize: reader.intSize}
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw verificationError('archive.truncated', 'The table of contents (toc.dat) ends too early.', {cause: error, hints: ['dr verify --level full']})
+    throw verificationError('archive.truncated', 'The table of contents ends too early.', {cause: error, hints: ['dr verify --level full']})
   }
 }
 
 class TocReader {
+  readonly spans: EntrySpans[] = []
   readonly #bytes: Buffer
   #at = 0
   #intSize = 4
+  #offsetSize = 8
   #minor = 0
+  #isCustom = false
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
   }
 
+  get intSize(): number {
+    return this.#intSize
+  }
+
   archive(): Archive {
-    if (this.#bytes.toString('latin1', 0, 5) !== 'PGDMP') throw verificationError('archive.no-archive', 'This is no archive of pg_dump: toc.dat does not begin with PGDMP.')
+    if (this.#bytes.toString('latin1', 0, 5) !== 'PGDMP') throw verificationError('archive.no-archive', 'This is no archive of pg_dump: it does not begin with PGDMP.')
     this.#at = 5
     const major = this.#byte()
     this.#minor = this.#byte()
@@ -74,7 +124,8 @@ class TocReader {
       throw verificationError('archive.version', `The archive has format version ${formatVersion}, which this dr does not know.`, {hints: ['Update dr: npm install -g dashboarduz-dr@latest']})
     }
     this.#intSize = this.#byte()
-    this.#at += 2
+    this.#offsetSize = this.#byte()
+    this.#isCustom = this.#byte() === CUSTOM
     const compression = this.#compression()
     for (let field = 0; field < 7; field++) this.#int()
     const database = this.#text() ?? ''
@@ -96,18 +147,32 @@ class TocReader {
     const tag = this.#text() ?? ''
     const kind = this.#text() ?? ''
     const section = SECTIONS[this.#int()] ?? 'none'
-    const definition = this.#text() ?? ''
+    const [definition = '', definitionSpan] = this.#spanned()
     this.#text()
     const copyStatement = this.#text()
     const schema = this.#text()
     this.#text()
-    this.#text()
+    if (this.#minor >= 14) this.#text()
     if (this.#minor >= 16) this.#int()
-    const owner = this.#text()
+    const [owner, ownerSpan] = this.#spanned()
+    this.spans.push({definition: definitionSpan, owner: ownerSpan})
     this.#text()
     const dependencies: number[] = []
     for (let text = this.#text(); text !== undefined; text = this.#text()) dependencies.push(Number(text))
-    return {dumpId, kind, schema, tag, owner, section, definition, copyStatement, dependencies, file: this.#text() || undefined}
+    return {dumpId, kind, schema, tag, owner, section, definition, copyStatement, dependencies, file: this.#file()}
+  }
+
+  /** A custom archive has the place of the data instead: a byte, and the offset. */
+  #file(): string | undefined {
+    if (!this.#isCustom) return this.#text() || undefined
+    if (this.#at + 1 + this.#offsetSize > this.#bytes.length) throw new RangeError('offset')
+    this.#at += 1 + this.#offsetSize
+    return undefined
+  }
+
+  #spanned(): [string | undefined, TextSpan] {
+    const start = this.#at
+    return [this.#text(), {start, end: this.#at}]
   }
 
   #byte(): number {

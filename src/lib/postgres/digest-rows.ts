@@ -1,6 +1,6 @@
-import {to} from 'pg-copy-streams'
 import type {ComparedColumn, TextOrder} from './compared-tables.ts'
 import type {Client} from './connection.ts'
+import {copyOut} from './copy-out.ts'
 import {qualified, quoteIdent} from './quote.ts'
 
 /** How a column of a key is sent, and so sorted: both sides must do it alike. */
@@ -50,11 +50,12 @@ export function digestSql({table, key, unique, columns, order, where}: DigestQue
 }
 
 const HEADER_BYTES = 19
+const BUFFER_BYTES = 128 * 1024
 const NOTHING = Buffer.alloc(0)
 
 /**
  * One stream of keys and digests, a row at a time without a promise for each. `step` says `row`, `wait` (then `fill`) or
- * `end`. The fields of the current row are slices of a buffer that stays as it is after further steps.
+ * `end`. The fields of the current row are slices of a buffer that stays as it is until the second `fill` from then.
  */
 export interface DigestRows {
   readonly buffer: Buffer
@@ -76,8 +77,7 @@ export const noRows = (fields: number): DigestRows =>
 
 /** Runs the query as a COPY in binary form: nothing is escaped, so bytes compare as the server sorted them. */
 export function openDigestRows(client: Client, sql: string, fields: number): DigestRows {
-  const stream = client.query(to(`COPY (${sql}) TO STDOUT (FORMAT binary)`))
-  return rowsOfCopy(stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>, fields)
+  return rowsOfCopy(copyOut(client, `COPY (${sql}) TO STDOUT (FORMAT binary)`), fields)
 }
 
 /** The rows of a binary COPY, wherever its bytes are cut. */
@@ -94,6 +94,8 @@ class CopiedRows implements DigestRows {
   #at = 0
   #begun = false
   #ended = false
+  #rowsAtFill = 0
+  readonly #buffers = [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)]
 
   constructor(chunks: AsyncIterator<Buffer>, fields: number) {
     this.#chunks = chunks
@@ -128,11 +130,23 @@ class CopiedRows implements DigestRows {
     return 'row'
   }
 
+  /** Two buffers in turn, so that the row before stays as it was. While no row is whole, the row before is in the other one: then a third is made. */
   async fill(): Promise<void> {
     const next = await this.#chunks.next()
     if (next.done) throw new Error('A COPY ended before its end.')
-    this.buffer = this.#at === this.buffer.length ? next.value : Buffer.concat([this.buffer.subarray(this.#at), next.value])
+    const rest = this.buffer.subarray(this.#at)
+    const length = rest.length + next.value.length
+    const into = this.rows > this.#rowsAtFill && length <= BUFFER_BYTES ? this.#other() : Buffer.allocUnsafeSlow(length)
+    rest.copy(into)
+    next.value.copy(into, rest.length)
+    this.buffer = into.subarray(0, length)
     this.#at = 0
+    this.#rowsAtFill = this.rows
+  }
+
+  #other(): Buffer {
+    this.#buffers.reverse()
+    return this.#buffers[0] ?? NOTHING
   }
 
   async finish(): Promise<void> {

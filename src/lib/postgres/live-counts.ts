@@ -21,6 +21,8 @@ export interface LiveCountOptions extends TableScope {
   since?: BackupInstant
   /** Else every table. */
   wanted?: (table: LiveTableRef) => boolean
+  /** Of a table that takes more than this on disk only what an index answers is asked besides the count; else 16 GB. */
+  largeBytes?: number
   onCounted?: (done: number, total: number) => void
   signal: AbortSignal
 }
@@ -57,7 +59,6 @@ export interface LiveCounts {
 
 /** A count reads the table as every nightly dump does; one that is not done by then is given up. */
 const STATEMENT_LIMIT_MS = 10 * 60_000
-/** Above this only what an index answers is asked besides the count. */
 const LARGE_BYTES = 16e9
 
 /** Counts the rows of every table in one instant, over a few connections, holding no table's lock for longer than its count. */
@@ -76,7 +77,7 @@ export async function countIn(snapshot: ReadSnapshot, target: Target, options: L
   const counted = new Map<LiveTableRef, LiveTableCounts>()
   const largestFirst = tables.toSorted((a, b) => b.bytes - a.bytes)
   await inParallel(largestFirst, {target, database, applicationName, connections, settings: snapshot.settings, doing: 'Counting the rows', signal}, async (client, table) => {
-    counted.set(table, await countOne(client, table, options.tenantColumn, 'condition' in newer ? newer.condition : undefined))
+    counted.set(table, await countOne(client, table, options, 'condition' in newer ? newer.condition : undefined))
     onCounted?.(counted.size, tables.length)
   })
   return {
@@ -86,7 +87,7 @@ export async function countIn(snapshot: ReadSnapshot, target: Target, options: L
 }
 
 /** Rows that a role does not see would look as if they were gone. */
-export async function refuseFiltered(client: Client, scope: TableScope, tables: readonly LiveTableRef[]): Promise<void> {
+export async function refuseFiltered(client: Client, scope: TableScope, tables: readonly {schema: string; name: string}[]): Promise<void> {
   const filtered = (await tablesFilteredByRls(client, scope)).filter(({schema, name}) => tables.some((table) => table.schema === schema && table.name === name))
   const [first] = filtered
   if (first === undefined) return
@@ -96,12 +97,12 @@ export async function refuseFiltered(client: Client, scope: TableScope, tables: 
   })
 }
 
-async function countOne(client: Client, table: LiveTableRef, tenantColumn: string, newer: string | undefined): Promise<LiveTableCounts> {
+async function countOne(client: Client, table: LiveTableRef, options: LiveCountOptions, newer: string | undefined): Promise<LiveTableCounts> {
   const {schema, name, columns, root, readable} = table
   const known = {schema, name, columns, ...(root && {root})}
   if (!readable) return {...known, rows: null, trouble: 'this role may not read it'}
   try {
-    const counts = await readingTable(client, table.oid, () => countsOf(client, table, tenantColumn, newer))
+    const counts = await readingTable(client, table.oid, () => countsOf(client, table, options, newer))
     return counts === undefined ? {...known, rows: null, trouble: 'it was truncated, rewritten or dropped while it was counted'} : {...known, ...counts}
   } catch (error) {
     if (codeOf(error) === undefined || isConnectionLost(error)) throw error
@@ -119,8 +120,8 @@ interface Group {
 
 type Counts = Omit<LiveTableCounts, 'schema' | 'name' | 'columns' | 'root' | 'trouble'>
 
-async function countsOf(client: Client, table: LiveTableRef, tenantColumn: string, newer: string | undefined): Promise<Counts> {
-  const large = table.bytes > LARGE_BYTES
+async function countsOf(client: Client, table: LiveTableRef, {tenantColumn, largeBytes = LARGE_BYTES}: LiveCountOptions, newer: string | undefined): Promise<Counts> {
+  const large = table.bytes > largeBytes
   const byTenant = table.columns.includes(tenantColumn)
   const condition = large ? undefined : newer
   const groups = await rowsOf<Group>(client, `

@@ -1,24 +1,15 @@
-import {DrError, preflightError, unreachableError, verificationError} from '../errors.ts'
+import {DrError} from '../errors.ts'
 import type {Archive, ArchiveEntry} from './archive.ts'
 import {entryName} from './restore-lists.ts'
+import {addHarmless, harmlessOf, knowsMore, ruleOf, TIMEOUT_COMMAND, TIMEOUT_RULE, type HarmlessError, type Majors, type RestoreProblem} from './restore-rules.ts'
 
-/** One complaint of pg_restore's. */
-export interface RestoreProblem {
-  /** The entry that it speaks of: `INDEX public.leads_pkey`; undefined when pg_restore names none. For messages: lines of workers mix. */
-  entry: string | undefined
-  /** Of the entry, when the statement that failed proves that it is this one. */
-  dumpId: number | undefined
-  /** In the words of the server or of pg_restore, without data of the rows. */
-  message: string
-  /** The statement that failed. */
-  command: string | undefined
-}
+export {isHarmless, type Majors, type RestoreProblem} from './restore-rules.ts'
 
 const MOST_PROBLEMS = 200
+const MOST_WARNINGS = 50
 /** pg_restore writes `pg_restore:`, a space, `error: ` and the text one after the other: workers write in between. */
 const COMPLAINT = /(?:^|pg_restore:) *(?:error|fatal): (.*)$/
-const HARMLESS = /could not execute query: .*\btransaction_timeout\b/
-const HARMLESS_COMMAND = 'SET transaction_timeout = 0;'
+const TIMEOUT = /could not execute query: .*\btransaction_timeout\b/
 
 /**
  * Gathers the errors of one pg_restore from its stderr. Each is attributed by the entry that stands before it; the number
@@ -26,10 +17,12 @@ const HARMLESS_COMMAND = 'SET transaction_timeout = 0;'
  */
 export class RestoreComplaints {
   readonly problems: RestoreProblem[] = []
+  /** What the server warned of: it did less than it was asked for. */
+  readonly warnings = new Set<string>()
   /** Every `error:` and `fatal:`, wherever it stands: what a torn line hides from `problems` is still counted. */
   #errors = 0
-  #harmless = 0
-  #harmlessCommands = 0
+  #timeouts = 0
+  #timeoutCommands = 0
   readonly #archive: Archive
   #entry: ArchiveEntry | undefined
   #open: RestoreProblem | undefined
@@ -40,8 +33,10 @@ export class RestoreComplaints {
 
   line(line: string): void {
     this.#errors += line.match(/\b(?:error|fatal):/g)?.length ?? 0
-    if (HARMLESS.test(line)) this.#harmless++
-    if (line === `Command was: ${HARMLESS_COMMAND}`) this.#harmlessCommands++
+    if (TIMEOUT.test(line)) this.#timeouts++
+    if (line === `Command was: ${TIMEOUT_COMMAND}`) this.#timeoutCommands++
+    const warning = /pg_restore: WARNING: +(.*)$/.exec(line)?.[1]
+    if (warning !== undefined && this.warnings.size < MOST_WARNINGS) this.warnings.add(warning)
     if (line.includes('pg_restore:') || COMPLAINT.test(line)) this.#begin(line)
     else this.#continue(line)
   }
@@ -51,9 +46,18 @@ export class RestoreComplaints {
     return this.#errors === this.problems.length
   }
 
-  /** Whether there were errors, and each was the harmless one: by numbers, which hold however the lines were torn. */
-  onlyHarmless(majors: Majors): boolean {
-    return knowsMore(majors) && this.#errors > 0 && this.#errors === this.#harmless && this.#errors === this.#harmlessCommands
+  /**
+   * The errors that rules forgive, and whether these are all. The timeouts count by numbers, which hold however workers
+   * tore the lines; of the others each must have come through whole.
+   */
+  judge(majors: Majors): {harmless: HarmlessError[]; forgiven: boolean; problems: RestoreProblem[]} {
+    const timeouts = knowsMore(majors) && this.#timeouts === this.#timeoutCommands ? this.#timeouts : 0
+    const judged = this.problems.map((problem) => ({problem, rule: ruleOf(problem, majors)?.rule}))
+    const others = judged.filter(({rule}) => rule?.class === 'harmless' && rule.id !== TIMEOUT_RULE)
+    const harmless: HarmlessError[] = timeouts === 0 ? [] : [{rule: TIMEOUT_RULE, subject: '', message: 'unrecognized configuration parameter "transaction_timeout"', count: timeouts}]
+    addHarmless(harmless, others.map(({problem, rule}) => harmlessOf(rule?.id ?? '', problem)))
+    const forgiven = this.#errors > 0 && this.#errors === timeouts + others.length
+    return {harmless, forgiven, problems: forgiven ? [] : judged.filter(({rule}) => rule?.class !== 'harmless').map(({problem}) => problem)}
   }
 
   #begin(line: string): void {
@@ -87,35 +91,25 @@ export class RestoreComplaints {
   }
 }
 
-export interface Majors {
-  clientMajor: number
-  serverMajor: number
-}
-
-/** pg_restore from 17 on sets transaction_timeout, which servers before 17 do not know: once per connection, without harm. */
-const knowsMore = ({clientMajor, serverMajor}: Majors) => clientMajor >= 17 && serverMajor <= 16
-
-export const isHarmless = ({message, command}: RestoreProblem, majors: Majors): boolean => knowsMore(majors) && command === HARMLESS_COMMAND && message.includes('"transaction_timeout"')
-
-const LOST = /connection to server|server closed the connection|terminating connection|could not connect|lost synchronization|SSL SYSCALL|the database system is/
-/** In pg_restore's own words; a server that refuses good rows says nothing about the backup. */
-const UNREADABLE = /could not (open|read|close|decompress|uncompress)|decompress|unexpected end of file|input file|corrupt|did not find magic/
-const MALFORMED_ROWS = /COPY failed.*(missing data for column|extra data after last|invalid byte sequence)/
-const isDamage = (message: string) => MALFORMED_ROWS.test(message) || (!/\b(ERROR|FATAL|PANIC):  /.test(message) && UNREADABLE.test(message))
-const REFUSED_OPTIONS = /unsupported startup parameter|command-line options|options.*not (supported|allowed)/i
-
-/** The failure of a restore, by its first real complaint. */
-export function restoreError(problems: readonly RestoreProblem[], code: number, lastLines: readonly string[]): DrError {
+/** The failure of a restore, by its first real complaint. `majors` decide which rules can hold. */
+export function restoreError(problems: readonly RestoreProblem[], code: number, lastLines: readonly string[], majors: Majors = {clientMajor: 0, serverMajor: 0}): DrError {
   const [first] = problems
   if (first === undefined) return new DrError('restore.pg-restore', `pg_restore ended with code ${code}: ${lastLines.join(' ') || 'it said nothing'}`, {hints: ['Run the restore again; dr restore --plan shows the command to run by hand.']})
   const more = problems.length === 1 ? '' : ` (and ${problems.length - 1} more)`
-  const text = `${first.entry === undefined ? '' : `${first.entry}: `}${said(first)}${more}`
-  if (REFUSED_OPTIONS.test(first.message)) return preflightError('restore.pooler', `The connection refuses startup options: ${said(first)}`, {hints: ['Set DATABASE_URL to the direct address of the database, not to a pooler.']})
-  if (LOST.test(first.message)) return unreachableError('restore.connection-lost', text, {hints: ['Run the restore again.']})
-  if (/No space left on device|could not extend file/.test(first.message)) return new DrError('restore.disk-full', text, {hints: ['Free space on the database server, or restore into another server.']})
-  if (isDamage(first.message)) return verificationError('restore.data', text, {hints: ['Check the backup: dr verify --level full', 'Restore another one: dr list']})
-  if (first.message.startsWith('COPY failed')) return new DrError('restore.failed', text, {hints: ['The server refused rows of this table: look into its log, and at the CHECK constraints and types that the table uses.', 'dr verify --level full tells whether the backup itself is whole.']})
+  const judged = ruleOf(first, majors)
+  if (judged?.rule.id === 'pooler') return new DrError(judged.rule.code, `The connection refuses startup options: ${said(first)}`, {exitCode: judged.rule.exitCode, hints: judged.rule.hints([])})
+  const text = `${problemLine(first)}${more}`
+  if (judged) return new DrError(judged.rule.code, text, {exitCode: judged.rule.exitCode, hints: judged.rule.hints(judged.parts)})
   return new DrError('restore.failed', text, {hints: ['Check what this role may do on the server; the archive can be read with pg_restore --list.']})
+}
+
+/** `INDEX public.leads_pkey: ERROR:  …`, in one line. */
+export const problemLine = (problem: RestoreProblem): string => `${problem.entry === undefined ? '' : `${problem.entry.replaceAll(/\s+/g, ' ')}: `}${said(problem)}`
+
+/** The same with its class, for a list of all that went wrong. */
+export function classifiedLine(problem: RestoreProblem, majors: Majors): string {
+  const rule = ruleOf(problem, majors)?.rule
+  return `${rule?.class ?? 'fatal'}, ${rule === undefined ? 'no rule knows it' : rule.id}: ${problemLine(problem)}`
 }
 
 const said = ({message}: RestoreProblem) => message.replace(/^could not execute query: /, '').replace(/\s+/g, ' ').trim()

@@ -27,8 +27,8 @@ interface SequenceRow {
   numeric: boolean
 }
 
-/** Sequences of this list as they are now. */
-export async function readSequences(client: Client, wanted: readonly {schema: string; name: string}[]): Promise<SequenceState[]> {
+/** Sequences of this list as they are now; without a list all of them. */
+export async function readSequences(client: Client, wanted?: readonly {schema: string; name: string}[]): Promise<SequenceState[]> {
   const rows = await rowsOf<SequenceRow>(client, `
     SELECT n.nspname AS schema, c.relname AS name, s.seqincrement::text AS increment, tn.nspname AS "ownerSchema", t.relname AS "ownerTable", a.attname AS column,
       coalesce(y.oid, 0)::regtype IN ('int2', 'int4', 'int8', 'numeric') AS numeric
@@ -38,9 +38,9 @@ export async function readSequences(client: Client, wanted: readonly {schema: st
     LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
     LEFT JOIN pg_type o ON o.oid = a.atttypid LEFT JOIN pg_type y ON y.oid = coalesce(nullif(o.typbasetype, 0), o.oid)
     WHERE n.nspname !~ '^pg_' ORDER BY 1, 2`)
-  const names = new Set(wanted.map(({schema, name}) => JSON.stringify([schema, name])))
+  const names = wanted && new Set(wanted.map(({schema, name}) => JSON.stringify([schema, name])))
   const found: SequenceState[] = []
-  for (const row of rows) if (names.has(JSON.stringify([row.schema, row.name]))) found.push(await stateOf(client, row).catch((error: unknown) => unread(row, error)))
+  for (const row of rows) if (!names || names.has(JSON.stringify([row.schema, row.name]))) found.push(await stateOf(client, row).catch((error: unknown) => unread(row, error)))
   return found
 }
 

@@ -19,11 +19,10 @@ export function inPlaceArguments(tools: ClientTools, access: Pick<ToolAccess, 'u
  * them that the backup does not know.
  */
 export async function inPlaceEntries(client: Client, archive: Archive, serverMajor: number): Promise<ArchiveEntry[]> {
-  const {schema, data, rest} = restoreLists(archive, {serverMajor})
+  const dropped = new Set(restoreLists(archive, {serverMajor}).dropped.map(({dumpId}) => dumpId))
   const there = await rowsOf<{kind: string; name: string}>(client, "SELECT 'SCHEMA' AS kind, nspname AS name FROM pg_catalog.pg_namespace UNION ALL SELECT 'EXTENSION', extname FROM pg_catalog.pg_extension")
   const stays = new Set(there.map(({kind, name}) => `${kind} ${name}`))
-  const wanted = new Set([...schema, ...data, ...rest].map(({dumpId}) => dumpId))
-  return archive.entries.filter(({dumpId, kind, tag}) => wanted.has(dumpId) && !stays.has(`${kind} ${tag}`))
+  return archive.entries.filter(({dumpId, kind, tag}) => !dropped.has(dumpId) && !stays.has(`${kind} ${tag}`))
 }
 
 /** pg_restore from 17 on begins with a setting that an older server does not know, and that would end the transaction. */

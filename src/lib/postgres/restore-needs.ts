@@ -1,10 +1,11 @@
 import {rowsOf, type Client} from './connection.ts'
 import type {Archive} from './archive.ts'
+import {grantors} from './role-map.ts'
 
 export interface RoleNeeds {
-  /** Own something in the archive: whoever restores must be able to give it to them. */
+  /** Own something in the archive, or granted a privilege: whoever restores must be able to give it to them, or to grant it as they. */
   owners: string[]
-  /** Own a table with data: whoever restores must be able to write into it once it is theirs. */
+  /** Own a table with data, or have default privileges: whoever restores must have their rights. */
   dataOwners: string[]
   /** All that the archive and the manifest name. */
   named: string[]
@@ -15,8 +16,14 @@ export interface RoleTrouble {
   missing: string[]
   /** `member of group`, both there, but not so. */
   missingMemberships: {member: string; group: string}[]
-  /** Owners that the connected role may not become. */
+  /** Owners and grantors that the connected role may not become. */
   foreign: string[]
+  /** Of `foreign`: the connected role may make itself a member. */
+  administered: string[]
+  /** Of `foreign`: superusers, whom nobody else can become. */
+  superusers: string[]
+  /** All that it must be able to become. */
+  becoming: string[]
 }
 
 /** What a backup's manifest says of roles; more may stand in it. */
@@ -28,12 +35,16 @@ interface ManifestRoles {
 /** `pg_` roles come with the server: pg_database_owner cannot be anyone's membership. */
 const isSystem = (name: string) => name.startsWith('pg_')
 
+/** Of the last section, whose other entries belong to whom their table does. */
+const OWNED_LATE = ['DEFAULT ACL', 'STATISTICS', 'PUBLICATION', 'SUBSCRIPTION', 'EVENT TRIGGER']
+
 export function roleNeeds(archive: Archive, {roles, grants}: ManifestRoles): RoleNeeds {
   const ownersOf = (entries: Archive['entries']) => unique(entries.flatMap(({owner}) => (owner === undefined || owner === '' || isSystem(owner) ? [] : [owner])))
-  const owners = ownersOf(archive.entries.filter(({section}) => section === 'pre-data' || section === 'data'))
+  const grantedBy = archive.entries.flatMap(({kind, definition}) => (kind === 'ACL' ? grantors(definition) : [])).filter((name) => !isSystem(name))
+  const owners = unique([...ownersOf(archive.entries.filter(({section, kind}) => section === 'pre-data' || section === 'data' || OWNED_LATE.includes(kind))), ...grantedBy])
   return {
     owners,
-    dataOwners: ownersOf(archive.entries.filter(({kind}) => kind === 'TABLE DATA')),
+    dataOwners: ownersOf(archive.entries.filter(({kind}) => kind === 'TABLE DATA' || kind === 'DEFAULT ACL')),
     named: unique([...owners, ...roles.map(({name}) => name), ...grants.map(({grantee}) => grantee)].filter((name) => name !== 'public' && !isSystem(name))),
     memberships: roles.flatMap(({name, memberOf}) => (Array.isArray(memberOf) ? memberOf : []).map((group) => ({member: name, group: String(group)}))),
   }
@@ -43,19 +54,21 @@ const unique = (names: readonly string[]) => [...new Set(names)].toSorted()
 
 /** Compares what a restore needs with what the server has, before dozens of errors do. */
 export async function roleTrouble(client: Client, needs: RoleNeeds, serverMajor: number): Promise<RoleTrouble> {
-  const known = await rowsOf<{name: string; become: boolean; inherits: boolean}>(client, `
-    SELECT rolname AS name, pg_has_role(current_user, oid, '${becoming(serverMajor)}') AS become, pg_has_role(current_user, oid, 'USAGE') AS inherits
+  const known = await rowsOf<{name: string; become: boolean; inherits: boolean; superuser: boolean; admin: boolean}>(client, `
+    SELECT rolname AS name, pg_has_role(current_user, oid, '${becoming(serverMajor)}') AS become, pg_has_role(current_user, oid, 'USAGE') AS inherits, rolsuper AS superuser,
+      pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION')${serverMajor < 16 ? ' OR (NOT rolsuper AND (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user))' : ''} AS admin
     FROM pg_roles WHERE rolname = ANY ($1::text[])`, [[...needs.named, ...needs.memberships.map(({group}) => group)]])
   const names = new Set(known.map(({name}) => name))
   const members = new Set((await rowsOf<{pair: string}>(client, `
     SELECT json_build_array(m.rolname, g.rolname)::text AS pair FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid
     WHERE m.rolname = ANY ($1::text[])`, [needs.memberships.map(({member}) => member)])).map(({pair}) => JSON.stringify(JSON.parse(pair))))
-  const cannot = new Set(known.filter(({become: may}) => !may).map(({name}) => name))
-  const cannotWrite = new Set(known.filter(({inherits}) => !inherits).map(({name}) => name))
+  const foreign = unique([...needs.owners, ...needs.dataOwners].filter((name) => known.some((role) => role.name === name && !(role.become && (role.inherits || !needs.dataOwners.includes(name))))))
+  const of = (test: (role: (typeof known)[number]) => boolean) => known.filter((role) => foreign.includes(role.name) && test(role)).map(({name}) => name)
   return {
     missing: unique([...needs.named, ...needs.memberships.map(({group}) => group)].filter((name) => !names.has(name))),
     missingMemberships: needs.memberships.filter(({member, group}) => names.has(member) && names.has(group) && !members.has(JSON.stringify([member, group]))),
-    foreign: unique([...needs.owners.filter((name) => cannot.has(name)), ...needs.dataOwners.filter((name) => cannotWrite.has(name))]),
+    becoming: unique([...needs.owners, ...needs.dataOwners]),
+    foreign, administered: of(({admin}) => admin), superusers: of(({superuser}) => superuser),
   }
 }
 

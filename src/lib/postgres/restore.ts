@@ -3,23 +3,27 @@ import {runTool} from '../system/tool.ts'
 import type {DrError} from '../errors.ts'
 import type {Archive, ArchiveEntry} from './archive.ts'
 import type {ToolAccess} from './passfile.ts'
-import {isHarmless, RestoreComplaints, restoreError, type RestoreProblem} from './restore-errors.ts'
+import {RestoreComplaints, restoreError} from './restore-errors.ts'
+import type {HarmlessError, RestoreProblem} from './restore-rules.ts'
 import type {ClientTools} from './tools.ts'
 
 export interface RestoreArguments {
-  /** Of the archive: toc.dat and the members. */
+  /** Else `directory`. */
+  format?: 'custom' | 'tar' | 'directory'
+  /** Of the archive: toc.dat and the members; of another format the file. */
   directory: string
   /** File with the entries to restore. */
   list: string
   database: string
   /** Above one, pg_restore works on several entries at once. */
   jobs?: number
+  /** Without it, pg_restore says neither which entry an error is of nor what the server warns of. */
   verbose?: boolean
 }
 
-export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {directory, list, database, jobs = 1, verbose = false}: RestoreArguments): [string, ...string[]] {
+export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false}: RestoreArguments): [string, ...string[]] {
   return [
-    tools.pgRestore, '--format=directory', `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []),
+    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []),
     `--dbname=${access.url(database)}`, directory,
   ]
 }
@@ -38,6 +42,10 @@ export interface RestoreRun {
 export interface RestoreEnd {
   /** What it complained of, save what is known to be without harm. */
   problems: RestoreProblem[]
+  /** What rules forgave. */
+  harmless: HarmlessError[]
+  /** What the server warned of. */
+  warnings: string[]
   /** Nothing that it complained of is missing there. */
   complete: boolean
   /** By the first of them; undefined when all went well. */
@@ -53,18 +61,18 @@ export async function tryRestore(argv: [string, ...string[]], run: RestoreRun): 
   }
   const {code, stderr} = await runTool(argv, {env: run.env, signal: run.signal, onStderrLine})
   const majors = {clientMajor: run.tools.major, serverMajor: run.serverMajor}
+  const {harmless, forgiven, problems} = complaints.judge(majors)
+  const warnings = [...complaints.warnings]
   // Only its own end with errors may be forgiven: one that was killed (137, 143) has not done its work.
-  if (code === 1 && complaints.onlyHarmless(majors)) return {problems: [], complete: true, error: undefined}
-  const problems = complaints.problems.filter((problem) => !isHarmless(problem, majors))
-  const failed = problems.length > 0 || code !== 0
-  return {problems, complete: code === 1 && complaints.complete, error: failed ? restoreError(problems, code, stderr.slice(-3)) : undefined}
+  if ((code === 0 && problems.length === 0) || (code === 1 && forgiven)) return {problems: [], harmless, warnings, complete: true, error: undefined}
+  return {problems, harmless, warnings, complete: code === 1 && complaints.complete, error: restoreError(problems, code, stderr.slice(-3), majors)}
 }
 
 /**
  * What may come right when it is restored again, alone: workers of a parallel pg_restore get into each other's way (deadlocks
  * over the indexes of nested partitions, a privilege passed on before its schema's). Undefined when something else is wrong.
  */
-export function entriesToRepeat(archive: Archive, {problems, complete, error}: RestoreEnd): ArchiveEntry[] | undefined {
+export function entriesToRepeat(archive: Archive, {problems, complete, error}: Pick<RestoreEnd, 'problems' | 'complete' | 'error'>): ArchiveEntry[] | undefined {
   if (error?.code !== 'restore.failed' || !complete || problems.some(({dumpId}) => dumpId === undefined)) return undefined
   const failed = new Set(problems.map(({dumpId}) => dumpId))
   return archive.entries.filter(({dumpId}) => failed.has(dumpId))

@@ -48,13 +48,16 @@ export function chooseForDump(found: readonly ClientTools[], serverMajor: number
   })
 }
 
+/** The least major of the tools that an archive may be restored with: never older than the pg_dump that wrote it, even where its format could be read. */
+export const archiveMajor = ({pgDump, pgRestoreMajor}: {pgDump: string; pgRestoreMajor: number}): number => Math.max(pgRestoreMajor, Number.parseInt(pgDump, 10) || 0)
+
 /** The tools that read an archive and suit the target best: the target's own major when it can read the archive, else the oldest that can. */
-export function chooseForRestore(found: readonly ClientTools[], archiveMajor: number, serverMajor: number): ClientTools {
-  const able = found.filter(({major}) => major >= archiveMajor)
+export function chooseForRestore(found: readonly ClientTools[], least: number, serverMajor: number): ClientTools {
+  const able = found.filter(({major}) => major >= least)
   const chosen = able.find(({major}) => major === serverMajor) ?? able.toReversed().find(({major}) => major >= serverMajor) ?? able.at(-1)
   if (chosen) return chosen
-  throw preflightError('tools.too-old', `The archive was written by pg_dump ${archiveMajor}; the newest pg_restore found is ${found[0]?.version ?? 'none'}.`, {
-    hints: [`Install the client tools of PostgreSQL ${archiveMajor} or newer (postgresql-client-${archiveMajor}), or set tools.directory (DR_PG_BIN).`],
+  throw preflightError('tools.too-old', `The archive was written by pg_dump ${least}, and older tools are never used on it; the newest pg_restore found is ${found[0]?.version ?? 'none'}.`, {
+    hints: [`Install the client tools of PostgreSQL ${least} or newer (postgresql-client-${least}), or set tools.directory (DR_PG_BIN).`],
   })
 }
 

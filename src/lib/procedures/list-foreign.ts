@@ -44,7 +44,7 @@ async function look(storage: Storage, dump: ForeignDump, signal: AbortSignal): P
 }
 
 function listed(storage: Storage, {key, bytes, modifiedAt, found}: ForeignDump): ListedForeign {
-  return {location: `${storage.location}/${key}`, key, place: storage.location, bytes, modifiedAt: modifiedAt.toISOString(), ...found}
+  return {location: `${storage.location}/${key}`, key, place: storage.location, bytes, modifiedAt: modifiedAt.toISOString(), ...(found && {kind: found.kind, compression: found.compression})}
 }
 
 /** Files directly in the folder, and folders with a toc.dat. The environments' folders are not walked. */

@@ -3,6 +3,7 @@ import type {Duplex} from 'node:stream'
 import {isLabel} from './label.ts'
 import {lz4Head} from './lz4-head.ts'
 import {mapInOrder} from './map-in-order.ts'
+import {otherKind, type OtherKind} from './other-kinds.ts'
 import type {Storage, StoredObject} from './storage/storage.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'lz4'
@@ -10,8 +11,24 @@ export type Compression = 'none' | 'gzip' | 'zstd' | 'lz4'
 export type DumpKind = 'custom' | 'tar' | 'directory' | 'plain' | 'cluster' | 'unknown'
 
 export interface Sniffed {
+  /** The outermost. */
   compression: Compression
   kind: DumpKind
+  /** Where there are several, one around the other: outermost first. */
+  layers?: readonly Layer[]
+  /** Of kind `unknown`: what it is, where that is known. */
+  other?: OtherKind
+}
+
+export type Layer = Exclude<Compression, 'none'>
+
+/** What has to be taken off, outermost first. */
+export const layersOf = ({compression, layers}: Sniffed): readonly Layer[] => layers ?? (compression === 'none' ? [] : [compression])
+
+/** For people: `gzip`, `gzip twice over`, `gzip around zstd`; empty when it is not compressed. */
+export function compressionWords(found: Sniffed): string {
+  const layers = layersOf(found)
+  return layers.length === 2 && layers[0] === layers[1] ? `${layers[0]} twice over` : layers.join(' around ')
 }
 
 export interface ForeignDump extends StoredObject {
@@ -22,12 +39,22 @@ export interface ForeignDump extends StoredObject {
 /** As much as `sniff` needs: a whole block of zstd, which cannot be opened in part. */
 export const HEAD_BYTES = 160 * 1024
 /** A tar header block, and the comments with which SQL begins. */
-const INNER_BYTES = 4096
+const INNER_BYTES = 16 * 1024
+/** Compressed once more, the content must suffice to look into that. */
+const MOST_LAYERS = 4
 
 /** What a dump is, by its first bytes (up to `HEAD_BYTES`), never by its name. A damaged compressed head is of kind `unknown`. */
 export async function sniff(head: Buffer): Promise<Sniffed> {
-  const compression = compressionOf(head)
-  return {compression, kind: kindOf(await inner(head, compression))}
+  const layers: Layer[] = []
+  let bytes = head
+  for (let layer = compressionOf(bytes); layer !== 'none' && layers.length < MOST_LAYERS; layer = compressionOf(bytes)) {
+    layers.push(layer)
+    bytes = await inner(bytes, layer)
+  }
+  const kind = kindOf(bytes)
+  const isHollow = layers.length > 0 && bytes.length === 0
+  const other = kind !== 'unknown' ? undefined : isHollow ? {what: 'damaged or empty: nothing can be unpacked from its beginning'} : otherKind(bytes)
+  return {compression: layers[0] ?? 'none', kind, ...(layers.length > 1 && {layers}), ...(other && {other})}
 }
 
 function compressionOf(head: Buffer): Compression {
@@ -37,12 +64,10 @@ function compressionOf(head: Buffer): Compression {
   return magic === 0xfd2fb528 ? 'zstd' : magic === 0x184d2204 ? 'lz4' : 'none'
 }
 
-async function inner(head: Buffer, compression: Compression): Promise<Buffer> {
-  switch (compression) {
-    case 'none':
-      return head
+async function inner(head: Buffer, layer: Layer): Promise<Buffer> {
+  switch (layer) {
     case 'lz4':
-      return lz4Head(head, INNER_BYTES)
+      return lz4Head(head, HEAD_BYTES)
     case 'gzip':
       return firstOut(createGunzip(), head)
     case 'zstd':
@@ -60,7 +85,7 @@ async function firstOut(decompressor: Duplex, head: Buffer): Promise<Buffer> {
     for await (const chunk of decompressor as AsyncIterable<Buffer>) {
       chunks.push(chunk)
       length += chunk.length
-      if (length >= INNER_BYTES) break
+      if (length >= HEAD_BYTES) break
     }
   } catch {
     // What came out before the end of the head counts.
@@ -69,11 +94,12 @@ async function firstOut(decompressor: Duplex, head: Buffer): Promise<Buffer> {
 }
 
 const FORMAT_BYTE = 10
-const DIRECTORY_FORMAT = 5
+const CUSTOM_FORMAT = 1
 
 function kindOf(bytes: Buffer): DumpKind {
-  if (bytes.toString('latin1', 0, 5) === 'PGDMP') return bytes[FORMAT_BYTE] === DIRECTORY_FORMAT ? 'directory' : 'custom'
+  if (bytes.toString('latin1', 0, 5) === 'PGDMP') return bytes[FORMAT_BYTE] === CUSTOM_FORMAT ? 'custom' : 'directory'
   if (bytes.toString('latin1', 257, 262) === 'ustar') return bytes.toString('latin1', 0, 8) === 'toc.dat\0' ? 'tar' : 'unknown'
+  if (otherKind(bytes) !== undefined) return 'unknown'
   return sqlKind(bytes.toString('utf8', 0, INNER_BYTES).replace(/^\uFEFF/, ''))
 }
 

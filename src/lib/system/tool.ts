@@ -1,6 +1,6 @@
 import {spawn, type ChildProcess} from 'node:child_process'
 import {createInterface} from 'node:readline'
-import type {Readable} from 'node:stream'
+import type {Readable, Writable} from 'node:stream'
 import {DrError, preflightError} from '../errors.ts'
 
 export interface ToolOptions {
@@ -10,6 +10,8 @@ export interface ToolOptions {
   signal?: AbortSignal
   /** What the tool writes to stdout: gathered into `stdout` (the default), or handed over as a stream. */
   stdout?: 'gather' | 'stream'
+  /** The tool's stdin: nothing (the default), or what is written to it. */
+  stdin?: 'ignore' | 'pipe'
   onStderrLine?: (line: string) => void
 }
 
@@ -25,6 +27,8 @@ export interface RunningTool {
   readonly pid: number
   /** Only with `stdout: 'stream'`. */
   readonly stdout: Readable
+  /** Only with `stdin: 'pipe'`. */
+  readonly stdin: Writable
   /** Resolves when the tool and whatever it started have closed their output. Rejects only when it could not be started. */
   readonly done: Promise<ToolResult>
   /** Ends the tool with all its children: SIGTERM, and SIGKILL three seconds later. */
@@ -60,13 +64,13 @@ export function spawnTool(argv: readonly [string, ...string[]], options: ToolOpt
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: toolEnvironment(options.env),
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
   })
   const end = () => { endGroup(child) }
   options.signal?.addEventListener('abort', end, {once: true})
   const done = watch(child, argv[0], options).finally(() => { options.signal?.removeEventListener('abort', end) })
-  return {pid: child.pid ?? -1, stdout: child.stdout as Readable, done, end}
+  return {pid: child.pid ?? -1, stdout: child.stdout as Readable, stdin: child.stdin as Writable, done, end}
 }
 
 /** Runs a tool to its end. A non-zero exit is a result, not an exception; an abort throws the signal's reason. */

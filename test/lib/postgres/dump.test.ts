@@ -3,7 +3,7 @@ import {writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {withClient} from '../../../src/lib/postgres/connection.ts'
 import {chooseCompression, dumpArguments, dumpError, dumpJobs, finishedItem, startDump, type FinishedItem} from '../../../src/lib/postgres/dump.ts'
-import {chooseForDump, chooseForRestore, findTools, knowsZstd, type ClientTools} from '../../../src/lib/postgres/tools.ts'
+import {archiveMajor, chooseForDump, chooseForRestore, findTools, knowsZstd, type ClientTools} from '../../../src/lib/postgres/tools.ts'
 import {Repository} from '../../../src/lib/repository/repository.ts'
 import {localRepository, removeFolder, runBackup, temporaryFolder} from '../../support/backup.ts'
 import {testCluster} from '../../support/cluster.ts'
@@ -69,6 +69,10 @@ describe('the client tools', () => {
     expect(chooseForRestore(found, 17, 15).major).to.equal(17)
     expect(chooseForRestore(found, 12, 16).major).to.equal(17)
     expect(caught(() => chooseForRestore([tools('15.9')], 17, 15))).to.have.property('exitCode', 3)
+    // 17 could read the format of 18, and does not know everything that stands in it.
+    expect(archiveMajor({pgDump: '18.4', pgRestoreMajor: 17})).to.equal(18)
+    expect(archiveMajor({pgDump: '15.18', pgRestoreMajor: 12})).to.equal(15)
+    expect(caught(() => chooseForRestore([tools('17.9')], 18, 15))).to.have.property('message').that.contains('18').and.contains('17.9')
   })
 
   it('are found, versioned and asked for zstd', async () => {

@@ -44,6 +44,14 @@ for (const major of serverMajors) {
       expect(counts.at).to.match(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
     })
 
+    it('of a large table are counted, and its newest row is looked for in an index alone', async () => {
+      await client.query('CREATE INDEX ON leads ("createdAt")')
+      const counts = await read({since: await instant(), largeBytes: -1})
+      expect(one(counts, 'leads')).to.deep.include({rows: 30, tenants: {'': 10, a: 10, b: 10}, newest: '2026-01-31T00:00:00.000Z', newestSkipped: 'it is large, and updated_at has no index'})
+      expect(one(counts, 'leads')).not.to.have.property('newer')
+      expect(one(counts, 'parted_1')).not.to.have.any.keys('newest', 'newestSkipped')
+    })
+
     it('are told from those of the backup by the transaction that wrote them', async () => {
       const since = await instant()
       await client.query(`INSERT INTO leads SELECT i, 'a' FROM generate_series(101, 105) i; UPDATE leads SET note = 'x' WHERE id <= 3; DELETE FROM leads WHERE id > 25 AND id <= 30`)

@@ -115,22 +115,22 @@ describe('what pg_restore complains of', () => {
   it('is seen where workers tear the line', () => {
     const complaints = gathered([...refused, 'pg_restore:pg_restore:  creating INDEX "public.a"', ' error: could not execute query: ERROR:  deadlock detected', 'Command was: CREATE INDEX a;'])
     expect(complaints.problems.map(({message}) => message)).to.include('could not execute query: ERROR:  deadlock detected')
-    expect(complaints.onlyHarmless(old)).to.equal(false)
+    expect(complaints.judge(old).forgiven).to.equal(false)
   })
 
   it('is counted where its words stand elsewhere', () => {
     const complaints = gathered([...refused, 'pg_restore: creating INDEX "public.a"pg_restore: error: pg_restore: creating INDEX "public.b"', 'could not execute query: ERROR:  deadlock detected'])
-    expect(complaints.onlyHarmless(old)).to.equal(false)
+    expect(complaints.judge(old).forgiven).to.equal(false)
     expect(gathered(['pg_restore: creating error: could not execute query: ERROR:  deadlock detected']).complete).to.equal(false)
   })
 
   it('is forgiven only when every one is the harmless one, torn or not', () => {
     const [error = '', command = ''] = refused
-    expect(gathered([...refused, ...refused]).onlyHarmless(old)).to.equal(true)
-    expect(gathered([error, error, command, command]).onlyHarmless(old)).to.equal(true)
-    expect(gathered([error, command, error, 'Command was: CREATE INDEX a;']).onlyHarmless(old)).to.equal(false)
-    expect(gathered([]).onlyHarmless(old)).to.equal(false)
-    expect(gathered(refused).onlyHarmless({clientMajor: 17, serverMajor: 17})).to.equal(false)
+    expect(gathered([...refused, ...refused]).judge(old).forgiven).to.equal(true)
+    expect(gathered([error, error, command, command]).judge(old).forgiven).to.equal(true)
+    expect(gathered([error, command, error, 'Command was: CREATE INDEX a;']).judge(old).forgiven).to.equal(false)
+    expect(gathered([]).judge(old).forgiven).to.equal(false)
+    expect(gathered(refused).judge({clientMajor: 17, serverMajor: 17}).forgiven).to.equal(false)
   })
 
   it('is incomplete beyond what is kept', () => {

@@ -72,7 +72,7 @@ describe('foreign dumps', () => {
     const zip = Buffer.alloc(1024)
     zip.write('other.txt\0', 0, 'latin1')
     zip.write('ustar', 257, 'latin1')
-    expect(await sniff(zip)).to.deep.equal({compression: 'none', kind: 'unknown'})
+    expect(await sniff(zip)).to.deep.include({compression: 'none', kind: 'unknown'}).and.have.nested.property('other.what', 'a tar, but not one of pg_dump')
   })
 
   it('hand-written SQL is plain', async () => {
@@ -82,7 +82,7 @@ describe('foreign dumps', () => {
   it('blows up no bomb', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(100_000_000))
     const before = process.memoryUsage().rss
-    expect(await sniff(bomb.subarray(0, HEAD_BYTES))).to.deep.equal({compression: 'zstd', kind: 'unknown'})
+    expect(await sniff(bomb.subarray(0, HEAD_BYTES))).to.deep.include({compression: 'zstd', kind: 'unknown'})
     expect(process.memoryUsage().rss - before).to.be.lessThan(50_000_000)
   })
 

@@ -48,7 +48,7 @@ describe('the loss on a screen', () => {
 
 describe('the loss row by row on a screen', () => {
   const row = (name: string, more: Partial<TableRowLoss> = {}): TableRowLoss => ({schema: 'public', name, where: 'both', live: 10, backup: 9, onlyLive: 3, onlyBackup: 2, changed: 1, key: ['id'], sample: [], notes: [], ...more})
-  const rowsOf = (tables: TableRowLoss[], more: Partial<RowLoss> = {}): RowLoss => ({against: 'side', restored: true, liveAt: '2026-11-22T05:00:00.000Z', tables, total: rowLossTotal(tables), troubles: [], leftOut: [], ...more})
+  const rowsOf = (tables: TableRowLoss[], more: Partial<RowLoss> = {}): RowLoss => ({against: 'side', restored: true, liveAt: '2026-11-22T05:00:00.000Z', tables, total: rowLossTotal(tables), troubles: [], cautions: [], leftOut: [], ...more})
   const lines = (rows: RowLoss, width?: number) => [...rowLossLines(lossOf([table('leads', 10, 9, 3)]), rows, {width})]
 
   it('says what is lost, undone and brought back', () => {

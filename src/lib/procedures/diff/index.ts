@@ -1,10 +1,11 @@
 import {lossTable} from '../../checks/loss.ts'
+import type {RowLoss} from '../../checks/row-loss.ts'
 import {closest} from '../../config/problem.ts'
 import {preflightError, usageError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {readLiveCounts} from '../../postgres/live-counts.ts'
 import {databaseExists} from '../../postgres/restore-needs.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetName, targetUrl} from '../../postgres/target.ts'
 import type {Phase, Procedure, Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {compareRows} from './compare.ts'
@@ -19,6 +20,7 @@ export function diffProcedure(options: DiffOptions): Procedure<DiffState> {
   return {
     id: 'diff',
     title: `Compare ${manifest.label} of ${manifest.source.database} (${manifest.environment}) with ${target.database}`,
+    target: targetName(target),
     once: 'it changes nothing; dr diff begins anew, and dr restore or dr diff --deep removes a copy that was left',
     phases: [
       {title: 'Look', steps: [countStep(options), ...(deep && 'against' in deep ? [againstStep(options, deep.against)] : [])]},
@@ -115,8 +117,18 @@ function rowsStep(options: DiffOptions): Step<DiffState> {
         ...(tables.length > 0 && {wanted: (table) => isNamed(tables, table)}),
         onProgress: (progress) => { io.progress(progress) },
       }))
-      state.rows = {...rows, restored: deep !== undefined && 'side' in deep}
+      state.rows = {...rows, restored: deep !== undefined && 'side' in deep, cautions: cautionsOf(options, rows)}
       assertTenant(state, options)
     }),
   }
+}
+
+/** A database that was restored before may have been changed since, or hold another backup. */
+function cautionsOf({backup: {manifest}, tenant}: DiffOptions, {tables, against}: Pick<RowLoss, 'tables' | 'against'>): string[] {
+  if (tenant !== undefined) return []
+  const wrong = manifest.tables.flatMap(({schema, name, rows}) => {
+    const found = tables.find((table) => table.schema === schema && table.name === name)
+    return found === undefined || rows === null || found.backup === rows ? [] : [`${schema}.${name} has ${found.backup.toLocaleString('en-US')} rows there and ${rows.toLocaleString('en-US')} in the backup`]
+  })
+  return wrong.length === 0 ? [] : [`${against} is not this backup as it was restored: ${wrong[0] ?? ''}${wrong.length === 1 ? '' : `; ${wrong.length - 1} more tables differ`}.`]
 }

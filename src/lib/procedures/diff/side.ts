@@ -7,6 +7,7 @@ import {loadStep, restStep, schemaStep} from '../restore/load.ts'
 import type {RestoreState} from '../restore/options.ts'
 import {preflightSteps, psql} from '../restore/preflight.ts'
 import {finishStep} from '../restore/prove.ts'
+import {databaseOf} from '../restore/source.ts'
 import {dropDatabaseSql} from '../../postgres/create-database.ts'
 import type {DiffState, SideCopy} from './options.ts'
 
@@ -29,8 +30,14 @@ export const sideChecks = (side: SideCopy): Step<DiffState>[] => preflightSteps(
  */
 export function sideRestore(side: SideCopy): Step<DiffState>[] {
   const {options, work, keep} = side
+  const create = lifted(side)(createStep(options, work))
+  const {databaseBytes} = options.backup.manifest.sizes
+  const announced: Step<DiffState> = {...create, run: (state, io) => {
+    io.notice(`The copy takes up to ${(databaseBytes / 1e9).toFixed(1)} GB of the server's disk${keep ? '' : ' while it is there'}.`)
+    return create.run(state, io)
+  }}
   const rest = keep ? [restStep(options, work), analyzeStep(options, work)] : []
-  return [...[sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), ...rest].map(lifted(side)), countStep(side)]
+  return [lifted(side)(sweepStep(options, work)), announced, ...[schemaStep(options, work), loadStep(options, work), ...rest].map(lifted(side)), countStep(side)]
 }
 
 /** A copy that is not what was backed up would show differences that are none. */
@@ -53,7 +60,7 @@ function countStep({options, work, state: restore}: SideCopy): Step<DiffState> {
 }
 
 export function sideEnd(side: SideCopy): Step<DiffState>[] {
-  return side.keep ? [lifted(side)(finishStep(side.options, side.work))] : [dropStep(side)]
+  return side.keep ? [lifted(side)(finishStep(side.options, side.work, databaseOf(side.options.backup.manifest)))] : [dropStep(side)]
 }
 
 /** What stays behind when it fails is marked as unfinished: the next restore or comparison drops it. */

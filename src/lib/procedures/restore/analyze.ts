@@ -10,15 +10,20 @@ import type {Step} from '../../runbook/procedure.ts'
 import {settingsOf} from './load.ts'
 import {keeping} from './prove.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import type {RestoreSession} from './session.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Without statistics the first minutes of the application would be slower than the outage was long. */
-export function analyzeStep({target}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+export const analyzeStep = (options: RestoreOptions, work: RestoreWork): Step<RestoreState> =>
+  analyzing(options, work, (state) => state.server !== undefined && carriesStatistics(work.lists))
+
+/** `brings`: the statistics came along with the data. */
+export function analyzing({target}: Pick<RestoreOptions, 'target'>, work: RestoreSession, brings: (state: RestoreState) => boolean): Step<RestoreState> {
   return {
     id: 'restore.analyze',
     title: 'Statistics for the planner',
     effect: 'write',
-    skip: (state) => (state.server !== undefined && carriesStatistics(work.lists) ? 'the backup brings them along' : undefined),
+    skip: (state) => (brings(state) ? 'the backup brings them along' : undefined),
     byHand: (state) => [{argv: ['vacuumdb', '--analyze-only', `--jobs=${state.jobs}`, `--dbname=${targetUrl(target, state.database)}`]}],
     run: (state, io) => work.time(state.timings, 'analyze', () => keeping(state, io, 'restore.analyze', 'ANALYZE did not come to its end', async () => {
       const {applicationName} = work

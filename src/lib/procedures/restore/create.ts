@@ -1,13 +1,14 @@
 import {DrError, messageOf} from '../../errors.ts'
-import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, databaseOf, dropDatabaseSql, dropMarkedDatabase, markText} from '../../postgres/create-database.ts'
+import {abandonedDatabases, commentSql, createDatabaseSql, createMarkedDatabase, databaseNamed, databaseOf, dropDatabaseSql, dropMarkedDatabase, markText, type NewDatabase} from '../../postgres/create-database.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
-import type {Step} from '../../runbook/procedure.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {isOurs, nameTaken, psql} from './preflight.ts'
+import type {RestoreSession} from './session.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Removes the half-restored databases of killed runs: marked by dr as unfinished, with a name of ours, their run's lock free. */
-export function sweepStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+export function sweepStep(options: Pick<RestoreOptions, 'target'>, work: RestoreSession): Step<RestoreState> {
   return {
     id: 'restore.sweep',
     title: 'Remove what killed restores left',
@@ -31,9 +32,24 @@ export function sweepStep(options: RestoreOptions, work: RestoreWork): Step<Rest
 }
 
 export function createStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
-  const {manifest} = options.backup
-  const database = ({database: name, owner}: RestoreState) => ({name, owner, encoding: manifest.encoding, collation: manifest.collation})
-  const majorOf = (state: RestoreState) => state.server?.major ?? manifest.server.major
+  const {encoding, collation, server} = options.backup.manifest
+  return createDatabaseStep(options, work, {
+    database: ({database: name, owner}) => ({name, owner, encoding, collation}),
+    majorOf: (state) => state.server?.major ?? server.major,
+    // The download needs no database: it begins now.
+    begin: (state, io) => { work.flow(state, io.signal) },
+  })
+}
+
+export interface CreateWish<S> {
+  database: (state: S) => NewDatabase
+  majorOf: (state: S) => number
+  /** What can go on beside it. */
+  begin?: (state: S, io: StepIo) => void
+}
+
+/** Makes the new database, marked as unfinished; undone by dropping it. */
+export function createDatabaseStep<S extends RestoreState>(options: Pick<RestoreOptions, 'target'>, work: RestoreSession, {database, majorOf, begin}: CreateWish<S>): Step<S> {
   return {
     id: 'restore.create',
     title: 'Create the new database',
@@ -42,8 +58,7 @@ export function createStep(options: RestoreOptions, work: RestoreWork): Step<Res
     async run(state, io) {
       const client = await work.maintenance()
       state.created = true
-      // The download needs no database: it begins now.
-      work.flow(state, io.signal)
+      begin?.(state, io)
       try {
         // What an earlier process of this run has made of it is begun anew.
         await dropMarkedDatabase(client, state.database, work.mark)

@@ -10,19 +10,25 @@ import {readServer} from '../../postgres/server.ts'
 import {CANONICAL_SETTINGS} from '../../postgres/snapshot.ts'
 import {listTables, type TableRef} from '../../postgres/tables.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
+import type {Manifest} from '../../repository/manifest.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 
 const SETTINGS = ['SET statement_timeout = 0', 'SET lock_timeout = 0', 'SET row_security = off', ...CANONICAL_SETTINGS]
 
-/** Reads all that the manifest tells of, from the restored database. */
-export async function readRestored(options: RestoreOptions, state: RestoreState, applicationName: string, digests: boolean, io: StepIo): Promise<RestoredFacts> {
-  const {target, config, backup: {manifest}} = options
+/** Where it is read, and what is expected there: of a dump without a manifest nothing is. */
+export interface ReadOptions extends Pick<RestoreOptions, 'target' | 'config'> {
+  manifest?: Pick<Manifest, 'tables' | 'sequences'>
+}
+
+/** Reads all that a manifest tells of, from the restored database. */
+export async function readRestored(options: ReadOptions, state: RestoreState, applicationName: string, digests: boolean, io: StepIo): Promise<RestoredFacts> {
+  const {target, config, manifest} = options
   const unread: NonNullable<RestoredFacts['unread']> = {}
   const {tables, ...facts} = await withClient(target, {database: state.database, applicationName}, async (client) => {
     for (const setting of SETTINGS) await client.query(setting)
     const {major, encoding, collation} = await readServer(client)
     return {
-      ...await readSchemaFacts(client, config.database, (fact, error) => { unread[fact] = messageOf(error) }), tables: await listTables(client, config.database, {sizes: true}), sequences: await readSequences(client, manifest.sequences),
+      ...await readSchemaFacts(client, config.database, (fact, error) => { unread[fact] = messageOf(error) }), tables: await listTables(client, config.database, {sizes: true}), sequences: await readSequences(client, manifest?.sequences),
       serverMajor: major, encoding, collation,
     }
   })
@@ -36,9 +42,9 @@ export async function readRestored(options: RestoreOptions, state: RestoreState,
   return {...facts, unread, tables: counted.toSorted((a, b) => (JSON.stringify([a.schema, a.name]) < JSON.stringify([b.schema, b.name]) ? -1 : 1)), digests}
 }
 
-async function readTable(client: Client, table: TableRef, {config, backup: {manifest}}: RestoreOptions, digests: boolean): Promise<RestoredTable> {
+async function readTable(client: Client, table: TableRef, {config, manifest}: ReadOptions, digests: boolean): Promise<RestoredTable> {
   const {schema, name, columns} = table
-  const expected = manifest.tables.find((one) => one.schema === schema && one.name === name)
+  const expected = manifest?.tables.find((one) => one.schema === schema && one.name === name)
   try {
     const counts = await countTable(client, table, config.database.tenantColumn)
     // Over the manifest's columns: a table that inherits may have got them in another order.

@@ -4,8 +4,8 @@ import {assertInPlaceTools, inPlaceArguments, inPlaceEntries, restoreInPlace} fr
 import {startupOptions} from '../../postgres/restore-settings.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
-import {targetUrl} from '../../postgres/target.ts'
-import {chooseForRestore} from '../../postgres/tools.ts'
+import {targetName, targetUrl} from '../../postgres/target.ts'
+import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {replaceGate} from '../swap/gates.ts'
 import {swapOf, type SwapOptions, type SwapSubject} from '../swap/options.ts'
@@ -16,6 +16,7 @@ import {settingsOf} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {preflightSteps} from './preflight.ts'
 import {integrityStep} from './prove.ts'
+import {backupRoles, createRolesStep} from './roles.ts'
 import type {RestoreWork} from './work.ts'
 
 /**
@@ -27,11 +28,13 @@ export function inPlaceProcedure(options: RestoreOptions, work: RestoreWork, swa
   return {
     id: 'restore-in-place',
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) into the live database ${target.database} itself`,
+    target: targetName(target),
+    once: 'it is one transaction, which its process has taken along; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work).filter(({id}) => id !== 'restore.server').toSpliced(1, 0, liveStep(options, work))},
       {title: 'Check the live database', steps: [lossStep(swap)]},
       {title: 'Safety backup', gate: strictGate(swap), steps: safetySteps(swap)},
-      {title: 'Restore', steps: [membersStep(options, work), replaceStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [membersStep(options, work), createRolesStep(options, work, backupRoles(options, work)), replaceStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work)]},
     ],
   }
@@ -44,7 +47,7 @@ export function inPlaceState(options: RestoreOptions, swap: SwapOptions): Restor
   assertSource(swap)
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database: target.database, jobs, runId: options.runId,
-    tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
+    tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
     maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [],
     swap: {safety: 'backup', ...(swap.backup && {safetyBackup: swap.backup.state})},
   }
@@ -112,7 +115,7 @@ function replaceStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSt
       const entries = await inPlaceEntries(reader, work.archive, state.server?.major ?? 0).finally(() => reader.end())
       const list = await work.list('in-place', entries)
       const access = await work.access(settingsOf(state))
-      const argv = inPlaceArguments(state.tools, access, {directory: work.members.directory, list, database: state.live})
+      const argv = inPlaceArguments(state.tools, access, {directory: work.archiveDirectory, list, database: state.live})
       let begun = 0
       await restoreInPlace(argv, {
         // Its one commit is what counts: it must be on disk.

@@ -1,7 +1,7 @@
 import {preflightError} from '../../errors.ts'
 import {restoreName} from '../../postgres/create-database.ts'
 import {targetName} from '../../postgres/target.ts'
-import {chooseForRestore} from '../../postgres/tools.ts'
+import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import {analyzeStep} from './analyze.ts'
 import {createStep, sweepStep} from './create.ts'
@@ -9,6 +9,9 @@ import {loadStep, restStep, schemaStep} from './load.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import {assertName, preflightSteps} from './preflight.ts'
 import {finishStep, integrityStep} from './prove.ts'
+import {rightsStep} from './rights.ts'
+import {backupRoles, createRolesStep} from './roles.ts'
+import {databaseOf} from './source.ts'
 import {undoGate} from './resume.ts'
 import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
@@ -26,8 +29,8 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), createStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
-      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work)]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
       ...(around?.after ?? []),
     ],
   }
@@ -41,7 +44,7 @@ export function restoreState(options: RestoreOptions, now: Date): RestoreState {
   if (digest === true && !manifest.digests) throw preflightError('restore.no-digests', `Backup ${manifest.label} has no digests to compare.`, {hints: ['Leave out --digest: rows and tenants are counted in any case.', 'dr backup --digest takes them.']})
   return {
     environment: config.environment, label: manifest.label, location, live: target.database, database, jobs, runId: options.runId,
-    tools: chooseForRestore(options.tools, manifest.tool.pgRestoreMajor, manifest.server.major),
+    tools: chooseForRestore(options.tools, archiveMajor(manifest.tool), manifest.server.major),
     maintenanceWorkMemBytes: 64 * 1024 * 1024, archiveBytes: manifest.sizes.archiveBytes, findings: [], timings: [], ...(options.swap && {swap: swapState(options.swap)}),
   }
 }

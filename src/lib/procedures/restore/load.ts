@@ -1,14 +1,16 @@
-import {messageOf} from '../../errors.ts'
+import {messageOf, type DrError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import {isExtensionComment} from '../../postgres/restore-lists.ts'
 import {startMonitor, type MonitorOptions} from '../../postgres/monitor.ts'
 import {entriesToRepeat, restoreArguments, tryRestore, type RestoreArguments, type RestoreEnd, type RestoreRun} from '../../postgres/restore.ts'
+import {harmlessOf, leftOut, ruleOf} from '../../postgres/restore-rules.ts'
 import {startupOptions, type RestoreSettings} from '../../postgres/restore-settings.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
+import {noteEnd, noteHarmless, tellProblems} from './outcome.ts'
 import {LoadProgress, RestProgress} from './progress.ts'
 import type {Job} from './flow.ts'
 import type {RestoreWork} from './work.ts'
@@ -27,6 +29,7 @@ export function schemaStep(options: RestoreOptions, work: RestoreWork): Step<Res
     ],
     run: (state, io) => work.time(state.timings, 'pre', async () => {
       io.progress(`${work.lists.schema.length} objects`)
+      if (work.schemas.length > 0) await runList(options, work, state, io, await work.list('schemas', work.schemas))
       await runList(options, work, state, io, await work.list('schema', work.lists.schema))
     }),
   }
@@ -82,28 +85,31 @@ export function restStep(options: RestoreOptions, work: RestoreWork): Step<Resto
       await watched(options, work, state, io, {onIndexes: (indexes) => { progress.indexes(indexes) }}, () =>
         restAtOnce(options, work, state, io, list, () => { progress.begun() }))
       await commentOnExtensions(options, work, state)
+      noteHarmless(state, leftOut(work.lists.dropped))
     }),
   }
 }
 
 async function restAtOnce(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, list: string, onBegun: () => void): Promise<void> {
-  const end = await tryList(options, work, state, io, {list, jobs: state.jobs, verbose: true}, onBegun)
+  const end = await tryList(options, work, state, io, {list, jobs: state.jobs}, onBegun)
   if (end.error === undefined) return
   const again = state.jobs > 1 ? entriesToRepeat(work.archive, end) : undefined
-  if (again === undefined) throw end.error
+  if (again === undefined) throw told(state, io, end.problems, end.error)
   io.notice(`Workers of pg_restore got into each other's way; what failed is restored again, one after the other: ${end.error.message}`)
   await runList(options, work, state, io, await work.list('again', again))
 }
 
 /** Where the role may not, the comment that CREATE EXTENSION wrote stays. */
-async function commentOnExtensions({target}: RestoreOptions, work: RestoreWork, state: RestoreState): Promise<void> {
+export async function commentOnExtensions({target}: Pick<RestoreOptions, 'target'>, work: Pick<RestoreWork, 'lists' | 'applicationName'>, state: RestoreState): Promise<void> {
   const comments = work.lists.dropped.filter(isExtensionComment)
   if (comments.length === 0) return
   await withClient(target, {database: state.database, applicationName: work.applicationName}, async (client) => {
     for (const {tag, definition} of comments) {
       await client.query(definition).catch((error: unknown) => {
-        if (codeOf(error) !== '42501') throw statementError(error, `The comment on ${tag}`)
-        state.findings.push({code: 'restore.extension-comment', severity: 'info', subject: tag, message: `the comment stays as the server wrote it: ${messageOf(error)}`})
+        const problem = {entry: `COMMENT ${tag}`, dumpId: undefined, message: messageOf(error), command: definition, sqlState: codeOf(error) ?? ''}
+        const rule = ruleOf(problem, {clientMajor: state.tools.major, serverMajor: state.server?.major ?? 0})?.rule
+        if (rule?.class !== 'harmless') throw statementError(error, `The comment on ${tag}`)
+        noteHarmless(state, [harmlessOf(rule.id, problem)])
       })
     }
   })
@@ -121,19 +127,26 @@ function byHand(options: RestoreOptions, state: RestoreState, list: string, jobs
   return {argv: ['env', `PGOPTIONS=${startupOptions(settingsOf(state))}`, ...argv]}
 }
 
-async function tryList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, what: Pick<RestoreArguments, 'list' | 'jobs' | 'verbose'>, onBegun?: () => void): Promise<RestoreEnd> {
+async function tryList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, what: Pick<RestoreArguments, 'list' | 'jobs'>, onBegun?: () => void): Promise<RestoreEnd> {
   const access = await work.access(settingsOf(state))
   const run: RestoreRun = {archive: work.archive, tools: state.tools, serverMajor: state.server?.major ?? 0, env: access.env, signal: io.signal, ...(onBegun && {onBegun})}
-  return tryRestore(restoreArguments(state.tools, access, {...what, directory: work.members.directory, database: state.database}), run)
+  const end = await tryRestore(restoreArguments(state.tools, access, {...what, verbose: true, directory: work.archiveDirectory, database: state.database}), run)
+  noteEnd(state, end)
+  return end
 }
 
 async function runList(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, list: string): Promise<void> {
-  const {error} = await tryList(options, work, state, io, {list})
-  if (error) throw error
+  const {error, problems} = await tryList(options, work, state, io, {list})
+  if (error) throw told(state, io, problems, error)
+}
+
+export function told(state: RestoreState, io: StepIo, problems: RestoreEnd['problems'], error: DrError): DrError {
+  tellProblems(state, io, problems)
+  return error
 }
 
 /** Watches our sessions while the work goes on. The work ends them at once when it is given up. */
-async function watched(options: RestoreOptions, work: RestoreWork, state: RestoreState, io: StepIo, watch: Pick<MonitorOptions, 'onCopies' | 'onIndexes'>, run: () => Promise<void>): Promise<void> {
+export async function watched(options: Pick<RestoreOptions, 'target'>, work: Pick<RestoreWork, 'applicationName'>, state: RestoreState, io: StepIo, watch: Pick<MonitorOptions, 'onCopies' | 'onIndexes'>, run: () => Promise<void>): Promise<void> {
   const monitor = await startMonitor(options.target, {applicationName: work.applicationName, database: state.database, ...watch})
   const release = () => { void monitor.endSessions() }
   io.signal.addEventListener('abort', release, {once: true})

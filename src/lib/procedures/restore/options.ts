@@ -4,7 +4,14 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
+import type {CreatedRoles} from '../../postgres/create-roles.ts'
+import type {RoleTrouble} from '../../postgres/restore-needs.ts'
+import type {RoleMap} from '../../postgres/role-map.ts'
+import type {SkipKind, SkippedEntry} from '../../postgres/restore-skip.ts'
+import type {HarmlessError} from '../../postgres/restore-rules.ts'
+import type {Outcome} from './outcome.ts'
 import type {SwapOptions, SwapState} from '../swap/options.ts'
+import type {DumpFacts} from './foreign/options.ts'
 import type {FoundBackup} from './source.ts'
 
 /** What a restore needs from outside. */
@@ -23,6 +30,12 @@ export interface RestoreOptions {
   /** Name of the new database; else the live one's with the time. */
   into?: string
   jobs: number
+  /** Roles of the backup that become others; the manifest is the mapped one already: see `withRoles`. */
+  roleMap?: RoleMap
+  /** Make the roles and memberships that are missing. */
+  createRoles?: boolean
+  /** What is left out. */
+  skip?: readonly SkipKind[]
   /** The rows are all that is wanted: no keys and indexes with them. */
   rowsOnly?: boolean
   /** Compare digests; undefined: when the backup has them. */
@@ -59,7 +72,21 @@ export interface RestoreState {
   tables?: number
   rows?: number
   archiveBytes: number
+  /** Of a dump that dr did not make. */
+  dump?: DumpFacts
   findings: Finding[]
+  /** Entries of the archive that were left out as wished. */
+  skipped?: SkippedEntry[]
+  /** What the server lacked of roles in the check. */
+  roleTrouble?: RoleTrouble
+  /** How many an earlier process of this run has made. */
+  madeBefore?: number
+  /** Roles that this run made. */
+  roles?: CreatedRoles
+  /** Errors that a rule forgave. */
+  harmless?: HarmlessError[]
+  /** Known at the end. */
+  outcome?: Outcome
   timings: Timing[]
   /** With --swap. */
   swap?: SwapState

@@ -1,17 +1,21 @@
 import {DrError, preflightError, verificationError} from '../../errors.ts'
+import type {Archive} from '../../postgres/archive.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {abandonedDatabases, databaseNamed, databaseNameTrouble, knowsCollation, markText, restoreNamePrefix} from '../../postgres/create-database.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
-import {mayCreateDatabase, mayOwn, missingExtensions, roleNeeds, roleTrouble, type RoleTrouble} from '../../postgres/restore-needs.ts'
+import {mayCreateDatabase, missingExtensions} from '../../postgres/restore-needs.ts'
 import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer, type ServerFacts} from '../../postgres/server.ts'
 import {targetUrl} from '../../postgres/target.ts'
-import {chooseForRestore} from '../../postgres/tools.ts'
+import {featuresBeyond} from '../../postgres/version-features.ts'
+import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
-import {shellQuote} from '../../system/shell.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
-import {databaseOf, type FoundBackup} from './source.ts'
+import type {RestoreSession} from './session.ts'
+import {rolesStep} from './roles.ts'
+import {isSkipped, tellSkipped} from './skipped.ts'
+import type {FoundBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Everything that can be known to fail is known here, before anything is made. */
@@ -20,7 +24,7 @@ export function preflightSteps(options: RestoreOptions, work: RestoreWork): Step
 }
 
 /** The operator's way to the maintenance database. */
-export const psql = ({target}: RestoreOptions, {maintenanceDatabase}: RestoreWork, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
+export const psql = ({target}: Pick<RestoreOptions, 'target'>, {maintenanceDatabase}: RestoreSession, sql: string): ManualCommand => ({argv: ['psql', targetUrl(target, maintenanceDatabase), '-c', sql]})
 
 function backupStep({backup}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   const {manifest, directory, location} = backup
@@ -51,22 +55,33 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     id: 'restore.server',
     title: `Look at the server ${target.host}`,
     effect: 'read',
-    byHand: (state) => [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)],
+    byHand: (state) => serverByHand(options, work, state),
     async run(state, io) {
-      const client = await work.maintenance()
-      await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
-      const server = await readServer(client)
-      state.server = server
-      if (work.maintenanceDatabase === target.database) io.notice(`Database ${options.config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
-      await assertUsable(client, server, state, work)
+      const {client, server} = await lookAtServer(options, work, state, io)
       if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
-      state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
-      warnOlder(server, manifest, state, io)
+      warnOlder(server, manifest.server.major, work.archive, state, io)
     },
   }
 }
 
-async function assertUsable(client: Client, server: ServerFacts, state: RestoreState, {mark}: Pick<RestoreWork, 'mark'>): Promise<void> {
+export const serverByHand = (options: ServerOptions, work: RestoreSession, state: RestoreState): ManualCommand[] =>
+  [psql(options, work, `SELECT version(), current_user, pg_is_in_recovery(), EXISTS (SELECT FROM pg_database WHERE datname = '${state.database.replaceAll("'", "''")}') AS taken`)]
+
+type ServerOptions = Pick<RestoreOptions, 'target' | 'config'>
+
+/** What every restore asks of a server, whatever it restores. */
+export async function lookAtServer({target, config}: ServerOptions, work: RestoreSession, state: RestoreState, io: StepIo): Promise<{client: Client; server: ServerFacts}> {
+  const client = await work.maintenance()
+  await assertNoPooler(client, {...target, database: work.maintenanceDatabase})
+  const server = await readServer(client)
+  state.server = server
+  if (work.maintenanceDatabase === target.database) io.notice(`Database ${config.database.maintenanceDatabase} cannot be reached: CREATE DATABASE goes through a connection to ${target.database}, which is not changed.`)
+  await assertUsable(client, server, state, work)
+  state.maintenanceWorkMemBytes = maintenanceWorkMem({sharedBuffersBytes: server.sharedBuffersBytes, ownBytes: await readMaintenanceWorkMem(client), jobs: state.jobs})
+  return {client, server}
+}
+
+async function assertUsable(client: Client, server: ServerFacts, state: RestoreState, {mark}: Pick<RestoreSession, 'mark'>): Promise<void> {
   if (server.inRecovery) throw preflightError('restore.standby', 'The server is a standby: nothing can be restored into it.', {hints: ['Set DATABASE_URL to the primary.']})
   if (!(await mayCreateDatabase(client))) throw preflightError('restore.createdb', `Role ${server.user} may not create databases.`, {hints: [`ALTER ROLE ${quoteIdent(server.user)} CREATEDB (needs a superuser; on RDS the master user).`]})
   const there = await databaseNamed(client, state.database)
@@ -92,12 +107,23 @@ function noCollation({collation: {provider, collate, ctype, locale}}: FoundBacku
   return preflightError('restore.collation', `The server does not know the collation of the backup: ${provider}, ${locale ?? `${collate}, ${ctype}`}.`, {hints: [provider === 'libc' ? 'Install the locale on the server (locale -a shows what it has), or restore into a server that has it.' : 'Restore into a server of the same or a newer major that is built with it.']})
 }
 
-function warnOlder(server: ServerFacts, {server: source}: FoundBackup['manifest'], state: RestoreState, io: StepIo): void {
-  if (server.major >= source.major) return
-  const message = `the server is PostgreSQL ${server.major}, older than the source (${source.major}): what the older one does not know fails`
-  io.notice(`Note: ${message}.`)
-  state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
+/** What the server does not know is looked for in the archive, so that it is said before anything is made. A newer pg_dump may write it even for a source as old. */
+export function warnOlder(server: ServerFacts, sourceMajor: number, archive: Archive | undefined, state: RestoreState, io: StepIo): void {
+  const beyond = archive === undefined ? [] : featuresBeyond(archive, server.major)
+  if (server.major < sourceMajor) {
+    const known = archive !== undefined && beyond.length === 0
+    const message = `the server is PostgreSQL ${server.major}, older than the source (${sourceMajor}): ${known ? 'nothing was found in it that the older one does not know' : 'what the older one does not know fails'}`
+    io.notice(`Note: ${message}.`)
+    state.findings.push({code: 'restore.older-server', severity: 'warning', subject: '', message})
+  }
+  for (const {feature, entries} of beyond) {
+    const [subject, what] = [listed(entries, 5), `${feature.words} came with PostgreSQL ${feature.since}`]
+    io.notice(`PostgreSQL ${server.major} will refuse ${subject}: ${what}.`)
+    state.findings.push({code: `older-server.${feature.id}`, severity: 'warning', subject, message: what, hint: `Restore into a server of ${feature.since} or newer`})
+  }
 }
+
+const listed = (names: readonly string[], most: number) => (names.length > most ? `${names.slice(0, most).join(', ')} and ${names.length - most} more` : names.join(', '))
 
 function toolsStep({tools, backup: {manifest}}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   return {
@@ -105,44 +131,13 @@ function toolsStep({tools, backup: {manifest}}: RestoreOptions, work: RestoreWor
     title: 'Choose pg_restore',
     effect: 'read',
     byHand: (state) => [{argv: [state.tools.pgRestore, '--version']}],
-    run(state) {
-      const major = state.server?.major ?? manifest.server.major
-      state.tools = chooseForRestore(tools, manifest.tool.pgRestoreMajor, major)
-      work.plan(state, major)
-      return Promise.resolve()
-    },
-  }
-}
-
-function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
-  const {backup} = options
-  return {
-    id: 'restore.roles',
-    title: 'Roles and memberships',
-    effect: 'read',
-    byHand: () => [psql(options, work, String.raw`\du`), {argv: globalsCommand(options, work), note: 'creates the roles that are missing, without passwords'}],
     async run(state) {
-      const [client, major] = [await work.maintenance(), state.server?.major ?? 0]
-      refuseRoles(await roleTrouble(client, roleNeeds(work.archive, backup.manifest), major), state, globalsCommand(options, work).join(' '))
-      // The owner's right to make objects in schema public comes with owning the database.
-      const owner = databaseOf(backup.manifest)?.owner
-      if (owner !== undefined && (await mayOwn(client, owner, major))) state.owner = owner
+      const major = state.server?.major ?? manifest.server.major
+      state.tools = chooseForRestore(tools, archiveMajor(manifest.tool), major)
+      await work.plan(state, major)
+      tellSkipped(state)
     },
   }
-}
-
-function globalsCommand({backup, target}: RestoreOptions, {maintenanceDatabase}: RestoreWork): string[] {
-  const url = targetUrl(target, maintenanceDatabase)
-  return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${shellQuote(`${backup.location}/globals.sql`)} - | psql ${shellQuote(url)}`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
-}
-
-function refuseRoles({missing, missingMemberships, foreign}: RoleTrouble, {server, label}: RestoreState, command: string): void {
-  const hints = [`The backup's globals.sql creates roles and memberships: ${command}`]
-  if (missing.length > 0) throw preflightError('restore.roles', `The server lacks ${missing.length === 1 ? 'a role' : 'roles'} that backup ${label} names: ${missing.join(', ')}.`, {hints})
-  if (missingMemberships.length > 0) throw preflightError('restore.memberships', `Memberships of backup ${label} are missing: ${missingMemberships.map(({member, group}) => `${member} in ${group}`).join(', ')}.`, {hints})
-  if (foreign.length === 0) return
-  const user = server?.user ?? ''
-  throw preflightError('restore.owners', `Role ${user} cannot give objects to their owners: ${foreign.join(', ')}.`, {hints: [...foreign.slice(0, 3).map((owner) => `GRANT ${quoteIdent(owner)} TO ${quoteIdent(user)}`), 'Or restore as a superuser.']})
 }
 
 function extensionsStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
@@ -154,8 +149,8 @@ function extensionsStep(options: RestoreOptions, work: RestoreWork): Step<Restor
     skip: () => (extensions.length === 0 ? 'the backup has none' : undefined),
     byHand: () => [psql(options, work, 'SELECT name, default_version FROM pg_available_extensions ORDER BY 1')],
     async run(state) {
-      const missing = await missingExtensions(await work.maintenance(), extensions)
-      if (missing.length > 0) throw preflightError('restore.extensions', `The server does not offer ${missing.length === 1 ? 'an extension' : 'extensions'} of backup ${state.label}: ${missing.join(', ')}.`, {hints: ['Install the packages on the server (postgresql-contrib and the like).']})
+      const missing = await missingExtensions(await work.maintenance(), extensions.filter(({name}) => !isSkipped(state, 'EXTENSION', name)))
+      if (missing.length > 0) throw preflightError('restore.extensions', `The server does not offer ${missing.length === 1 ? 'an extension' : 'extensions'} of backup ${state.label}: ${missing.join(', ')}.`, {hints: ['Install the packages on the server (postgresql-contrib and the like).', `--skip extension:${missing[0] ?? ''} leaves one out, with what depends on it.`]})
     },
   }
 }

@@ -54,6 +54,7 @@ async function reopenSwap(client: Client, options: RestoreOptions['swap'], earli
   if (swap.sideOid !== undefined && (await databaseNamed(client, live))?.oid === swap.sideOid) return
   earlier.done = new Map([...earlier.done].filter(([step]) => !/^(swap|safety)\./.test(step)))
   earlier.confirmed = new Set()
+  delete swap.safetyComplete
   if (options?.backup) swap.safetyBackup = options.backup.state
 }
 

@@ -9,8 +9,9 @@ import {MANIFEST, parseManifest, type Manifest} from '../../repository/manifest.
 import {Repository} from '../../repository/repository.ts'
 import {LocalStorage} from '../../repository/storage/local.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
+import type {Readable} from 'node:stream'
 import {text} from 'node:stream/consumers'
-import {foreignFile, foreignObject} from './foreign.ts'
+import {dumpAt, dumpInBucket, dumpOnStdin, notABackup, type FoundDump} from './foreign/dump.ts'
 import {latestBackup} from './latest.ts'
 
 /** A backup to restore from. */
@@ -23,6 +24,8 @@ export interface FoundBackup {
   /** Where its members lie as files; undefined when they must be downloaded. */
   directory?: string
   manifest: Manifest
+  /** With a role map: the roles that the manifest named before. */
+  namedRoles?: readonly string[]
   /** It holds something other than what it should, or a check of it failed. */
   suspect: boolean
   /** What the operator must know about the choice. */
@@ -33,7 +36,7 @@ export interface FoundBackup {
 export const databaseOf = (manifest: Manifest): Partial<DatabaseFacts> | undefined => (manifest as Manifest & {database?: Partial<DatabaseFacts>}).database
 
 export interface WantedBackup {
-  /** A label, `latest`, a path or `s3://bucket/key`. */
+  /** A label, `latest`, a path, `s3://bucket/key`, or `-` for standard input. */
   backup?: string | undefined
   /** The same in the bucket alone: a label, `latest` or a key. */
   s3?: string | undefined
@@ -45,15 +48,27 @@ export interface FindOptions {
   openLocal: () => Promise<Storage>
   /** The bucket below this prefix; undefined: the configured one. */
   openS3: (prefix?: string) => Promise<Storage>
+  /** For `-`; without it that is refused. */
+  stdin?: Readable
   signal: AbortSignal
 }
 
-/** Finds the backup that is meant. Suspect ones are never taken for `latest`; what was passed over is in `notices`. */
+export const isDump = (found: FoundBackup | FoundDump): found is FoundDump => 'place' in found
+
+/** Finds the backup that is meant, and refuses a dump that dr did not make: it has no manifest. */
 export async function findBackup(wanted: WantedBackup, options: FindOptions): Promise<FoundBackup> {
+  const found = await findSource(wanted, options)
+  if (isDump(found)) throw notABackup(found)
+  return found
+}
+
+/** Finds the backup or the dump that is meant. Suspect backups are never taken for `latest`; what was passed over is in `notices`. */
+export async function findSource(wanted: WantedBackup, options: FindOptions): Promise<FoundBackup | FoundDump> {
   if (wanted.backup !== undefined && wanted.s3 !== undefined) throw usageError('restore.two-sources', 'Name the backup once: as an argument, or with --s3.')
   if (wanted.s3 !== undefined) return inBucket(wanted.s3, options)
   const name = wanted.backup ?? 'latest'
   if (name.startsWith('s3://')) return inBucket(name, options)
+  if (name === '-' && options.stdin) return dumpOnStdin(options.stdin)
   if (name === 'latest') return latestBackup(await bothStorages(options), options)
   return isLabel(name) ? labelled(name, options) : atPath(resolve(options.cwd, name), name)
 }
@@ -112,7 +127,7 @@ export function found(storage: Storage, prefix: string, location: string, manife
   }
 }
 
-async function inBucket(wanted: string, options: FindOptions): Promise<FoundBackup> {
+async function inBucket(wanted: string, options: FindOptions): Promise<FoundBackup | FoundDump> {
   const {config, openS3, signal} = options
   if (wanted === 'latest') return latestBackup([await openS3()], options)
   if (isLabel(wanted)) return openLabel(await openS3(), wanted, options)
@@ -123,7 +138,9 @@ async function inBucket(wanted: string, options: FindOptions): Promise<FoundBack
     return fromFolder(root, `${folder}/`, `${root.location}/${folder}`, signal)
   }
   for (const name of OURS_ALONE) if ((await root.stat(`${folder}/${name}`, {signal})) !== undefined) throw unfinished(`${root.location}/${folder}`)
-  throw await foreignObject(root, key, options)
+  const dump = await dumpInBucket(root, folder, signal)
+  if (dump) return dump
+  throw preflightError('restore.no-backup', `There is neither a backup nor an object ${root.location}/${key}.`, {hints: ['dr list shows the backups of the bucket.']})
 }
 
 /** Keys are meant from the bucket's beginning, with or without the configured prefix. */
@@ -157,14 +174,16 @@ const OURS_ALONE = [LEASE, 'recover.sh']
 const unfinished = (where: string): DrError => preflightError('restore.unfinished', `${where} is a backup that was not finished: it has no ${MANIFEST}.`, {hints: ['dr list shows the finished backups.']})
 
 /** The folder of a backup, wherever it was copied to; or a file inside it. */
-async function atPath(path: string, shown: string): Promise<FoundBackup> {
+async function atPath(path: string, shown: string): Promise<FoundBackup | FoundDump> {
   const folder = [MANIFEST, 'toc.dat'].includes(basename(path)) ? dirname(path) : path
   const what = await stat(folder).catch(() => undefined)
   if (what === undefined) throw preflightError('restore.no-backup', `${shown} is neither a label nor a path that exists.`, {hints: ['dr list shows the backups.', 'A label looks like 20261122T020000Z-7f3a.']})
   const holds = async (name: string) => (await stat(join(folder, name)).catch(() => undefined)) !== undefined
   const isBackup = what.isDirectory() && (await holds(MANIFEST))
   if (!isBackup && what.isDirectory() && (isLabel(basename(folder)) || (await Promise.all(OURS_ALONE.map(holds))).includes(true))) throw unfinished(folder)
-  if (!isBackup) throw await foreignFile(folder, what.isDirectory())
+  const dump = isBackup ? undefined : await dumpAt(folder)
+  if (dump) return dump
+  if (!isBackup) throw preflightError('restore.no-backup', `${folder} holds no backup: there is neither a manifest.json nor a toc.dat.`, {hints: ['dr list shows the backups.']})
   const backup = await fromFolder(new LocalStorage(folder), '', folder)
   return {...backup, directory: folder}
 }

@@ -15,6 +15,8 @@ export interface SwapState {
   safety: Safety
   /** How the safety backup went; its label is in it. */
   safetyBackup?: BackupState
+  /** It is finished, and stays whatever happens afterwards. */
+  safetyComplete?: boolean
   /** The live database as it was found; undefined when there is none. */
   target?: SwapTarget
   /** What it held, against what takes its place. */

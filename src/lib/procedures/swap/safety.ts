@@ -6,7 +6,8 @@ import {swapOf, type SwapOptions, type SwapSubject} from './options.ts'
 /** The steps of a backup of the live database, as steps of the swap. */
 export function safetySteps({backup, safetyWanted}: SwapOptions): Step<SwapSubject>[] {
   if (backup === undefined) return [noSafety(safetyWanted)]
-  return backup.procedure.phases.flatMap(({steps}) => steps).map((step) => adapted(step, safetyWanted))
+  const steps = backup.procedure.phases.flatMap((phase) => phase.steps)
+  return steps.map((step) => adapted(step, safetyWanted, step === steps.at(-1)))
 }
 
 /** Leaving it out is shown where it would stand. */
@@ -21,7 +22,7 @@ const stateOf = (state: SwapSubject): BackupState => {
   return safetyBackup
 }
 
-function adapted(step: Step<BackupState>, wanted: boolean): Step<SwapSubject> {
+function adapted(step: Step<BackupState>, wanted: boolean, last: boolean): Step<SwapSubject> {
   return {
     id: step.id.replace(/^backup\./, 'safety.'),
     title: step.title,
@@ -36,12 +37,17 @@ function adapted(step: Step<BackupState>, wanted: boolean): Step<SwapSubject> {
     async run(state, io) {
       try {
         await step.run(stateOf(state), io)
+        if (last) swapOf(state).safetyComplete = true
       } catch (error) {
         io.signal.throwIfAborted()
         if (!(error instanceof DrError)) throw error
         throw new DrError(error.code, `The safety backup failed: ${error.message}`, {cause: error, exitCode: error.exitCode, hints: [...error.hints, '--safety none goes on without it: then the kept database is the only copy of the present state.']})
       }
     },
-    ...(step.undo && {undo: async (state: SwapSubject, io: StepIo) => step.undo?.(stateOf(state), io)}),
+    ...(step.undo && {undo: async (state: SwapSubject, io: StepIo) => {
+      // A whole one may be the only copy of the state before: it never goes with what failed after it.
+      if (swapOf(state).safetyComplete) io.notice(`The safety backup ${stateOf(state).label ?? ''} stays.`)
+      else await step.undo?.(stateOf(state), io)
+    }}),
   }
 }

@@ -1,5 +1,6 @@
 import {preflightError} from '../../errors.ts'
 import type {MarkedDatabase} from '../../postgres/database-marks.ts'
+import {targetName} from '../../postgres/target.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import {carryStep, swapStep} from './exchange.ts'
 import {findingsGate, replaceGate} from './gates.ts'
@@ -18,6 +19,8 @@ export function swapProcedure(options: SwapOptions, database: string): Procedure
   return {
     id: 'swap',
     title: `Swap ${database} in for ${options.target.database} (${options.config.environment})`,
+    target: targetName(options.target),
+    once: 'the names are exchanged in one transaction, so nothing is half done; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options)},
       {title: 'Safety backup', gate: replaceGate(options, ['LIVE NOW', 'COMING IN']), steps: safetySteps(options)},
@@ -32,6 +35,8 @@ export function undoProcedure(options: SwapOptions, database: string): Procedure
   return {
     id: 'undo',
     title: `Bring ${database} back as ${options.target.database} (${options.config.environment})`,
+    target: targetName(options.target),
+    once: 'the names are exchanged in one transaction, so nothing is half done; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options)},
       {title: 'Swap', gate: replaceGate(options, ['LIVE NOW', 'COMING BACK']), steps: [swapStep(options), probeStep(options)]},

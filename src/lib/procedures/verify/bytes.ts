@@ -3,7 +3,7 @@ import {DrError} from '../../errors.ts'
 import type {Manifest, ManifestMember} from '../../repository/manifest.ts'
 import type {StoredObject} from '../../repository/storage/storage.ts'
 import {short, type Place} from './listing.ts'
-import {compressionOf, kindOfMember, readMember, type ReadMember} from './member.ts'
+import {kindOfMember, readMember, type ReadMember} from './member.ts'
 import type {Meter} from './meter.ts'
 
 const READS_AT_ONCE = 3
@@ -67,7 +67,7 @@ function compareMember(manifest: Manifest, {name, sha256, bytes}: ManifestMember
   if (read instanceof DrError) return wrong('verify.unreadable', `cannot be read: ${read.message}`)
   if (storedBytes !== bytes) return []
   if (read.sha256 !== sha256) return wrong('verify.sha256', `is damaged: its SHA-256 is ${short(read.sha256)}, the manifest says ${short(sha256)}${read.trouble === undefined ? '' : `; it ${read.trouble}`}`)
-  if (read.trouble !== undefined) return compressionOf(name) === 'lz4' ? [{code: 'verify.compression', severity: 'warning', subject: name, message: `${read.trouble}: only its SHA-256 was checked`}] : wrong('verify.compression', `was stored damaged: it ${read.trouble}`)
+  if (read.trouble !== undefined) return wrong('verify.compression', `was stored damaged: it ${read.trouble}`)
   return kindOfMember(name) === 'table' ? compareRows(manifest, name, read.rows) : []
 }
 

@@ -1,5 +1,6 @@
 import {createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress} from 'node:zlib'
-import type {Compression} from '../../repository/foreign.ts'
+import type {Compression, Layer} from '../../repository/foreign.ts'
+import {lz4Content, Lz4Error} from '../../repository/lz4.ts'
 
 const CHUNK = 64 * 1024
 
@@ -21,18 +22,90 @@ export async function decompress(source: AsyncIterable<Buffer>, compression: Com
     for await (const chunk of source) await counted(chunk)
     return total
   }
+  if (compression === 'lz4') {
+    await fromLz4(source, counted)
+    return total
+  }
   const make = makers[compression]
-  if (make === undefined) throw new StreamTrouble(`is compressed with ${compression}, which dr cannot read`)
   const chunks = source[Symbol.asyncIterator]()
-  let rest = await take(chunks)
-  if (rest === undefined) throw new StreamTrouble('is empty')
-  for (let first = true; rest !== undefined; first = false) rest = await oneStream(make(), rest, chunks, counted, first)
-  return total
+  try {
+    let rest = await take(chunks)
+    if (rest === undefined) throw new StreamTrouble('is empty')
+    for (let first = true; rest !== undefined; first = false) rest = await oneStream(make(), rest, chunks, counted, first)
+    return total
+  } finally {
+    await chunks.return?.()
+  }
+}
+
+async function fromLz4(source: AsyncIterable<Buffer>, sink: (chunk: Buffer) => void | Promise<void>): Promise<void> {
+  const content = lz4Content(source)
+  const next = () => content.next().catch((error: unknown) => { throw error instanceof Lz4Error ? new StreamTrouble(error.message) : error })
+  for (let part = await next(); part.done !== true; part = await next()) await sink(part.value)
+}
+
+/** The same for a stream in several layers of compression, outermost first. */
+export async function unpack(source: AsyncIterable<Buffer>, layers: readonly Layer[], sink: (chunk: Buffer) => void | Promise<void>): Promise<number> {
+  const [outer = 'none', ...inner] = layers
+  return inner.length === 0 ? decompress(source, outer, sink) : unpack(unpacked(source, [outer as Layer]), inner, sink)
+}
+
+/** The same, to be pulled instead of pushed. */
+export async function* unpacked(source: AsyncIterable<Buffer>, layers: readonly Layer[]): AsyncGenerator<Buffer> {
+  const between = new HandOver()
+  void unpack(source, layers, (chunk) => between.put(chunk)).then(() => { between.end() }, (error: unknown) => { between.fail(error) })
+  try {
+    yield* between
+  } finally {
+    between.close()
+  }
+}
+
+/** Hands chunks from a writer to a reader, one at a time: the writer waits until the reader wants the next. */
+class HandOver implements AsyncIterable<Buffer> {
+  #given = Promise.withResolvers<Buffer | undefined>()
+  #taken = Promise.withResolvers<undefined>()
+
+  constructor() {
+    this.#given.promise.catch(() => {})
+    this.#taken.promise.catch(() => {})
+  }
+
+  async put(chunk: Buffer): Promise<void> {
+    const {promise} = this.#taken
+    this.#given.resolve(chunk)
+    await promise
+  }
+
+  end(): void {
+    this.#given.resolve(undefined)
+  }
+
+  fail(error: unknown): void {
+    this.#given.reject(error)
+  }
+
+  /** The reader wants no more: the writer ends with an error that nobody needs to hear of. */
+  close(): void {
+    this.#taken.reject(new StreamTrouble('was not read to its end'))
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    for (let chunk = await this.#given.promise; chunk !== undefined; chunk = await this.#given.promise) {
+      this.#given = Promise.withResolvers()
+      this.#given.promise.catch(() => {})
+      yield chunk
+      const {resolve} = this.#taken
+      this.#taken = Promise.withResolvers()
+      this.#taken.promise.catch(() => {})
+      resolve(undefined)
+    }
+  }
 }
 
 type Decompressor = Gunzip | ZstdDecompress
 
-const makers: Partial<Record<Compression, () => Decompressor>> = {
+const makers: Record<'gzip' | 'zstd', () => Decompressor> = {
   gzip: () => createGunzip({chunkSize: CHUNK}),
   zstd: () => createZstdDecompress({chunkSize: CHUNK}),
 }

@@ -27,6 +27,11 @@ export class TarArchive {
     return this.#inserted.size > 0
   }
 
+  /** The table of contents; known at the end. */
+  get toc(): Buffer {
+    return Buffer.concat(this.#toc)
+  }
+
   /** What is wrong with it; throws `StreamTrouble` when its end is missing. */
   end(): Finding[] {
     this.#reader.end()

@@ -4,9 +4,9 @@ import type {Finding} from '../../checks/finding.ts'
 import {preflightError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
-import {readHead, sniff, type DumpKind, type Sniffed} from '../../repository/foreign.ts'
+import {compressionWords, layersOf, readHead, sniff, type DumpKind, type Sniffed} from '../../repository/foreign.ts'
 import {runTool} from '../../system/tool.ts'
-import {decompress, StreamTrouble} from './decompress.ts'
+import {StreamTrouble, unpack} from './decompress.ts'
 import {verifyDirectory} from './foreign-directory.ts'
 import {TarArchive} from './foreign-tar.ts'
 import type {Meter} from './meter.ts'
@@ -15,7 +15,7 @@ import type {ForeignPlaceOf} from './places.ts'
 import {spool} from './spool.ts'
 
 export interface ForeignIo {
-  options: VerifyOptions
+  options: Pick<VerifyOptions, 'level' | 'tools' | 'toolsMissing' | 'spoolDirectory'>
   meter: Meter
   signal: AbortSignal
 }
@@ -40,11 +40,10 @@ export async function verifyForeign(place: ForeignPlaceOf, result: Verified, io:
   const found = await sniff(await readHead(place.storage, place.key, {signal: io.signal}))
   const size = (await place.storage.stat(place.key, {signal: io.signal}))?.bytes ?? 0
   result.members = 1
-  result.extent = `by its first bytes a ${names[found.kind]}${found.compression === 'none' ? '' : `, ${found.compression}`}`
-  if (found.kind === 'unknown') result.findings.push(wrong('verify.kind', `is no dump that dr knows${found.compression === 'none' ? '' : ` (it begins as ${found.compression})`}: its first bytes are something else`))
+  result.extent = `by its first bytes a ${names[found.kind]}${found.compression === 'none' ? '' : `, ${compressionWords(found)}`}`
+  if (found.kind === 'unknown') result.findings.push(wrong('verify.kind', `is no dump that dr knows${found.compression === 'none' ? '' : ` (it begins as ${found.compression})`}: ${found.other === undefined ? 'its first bytes are something else' : `it is ${found.other.what}`}`))
   else if (found.kind === 'directory') result.findings.push(wrong('verify.kind', 'is only the table of contents of a directory archive: name its folder'))
   else if (io.options.level === 'quick') result.extent += '; nothing else was read'
-  else if (found.compression === 'lz4') result.findings.push({code: 'verify.compression', severity: 'warning', subject: '', message: 'lz4 cannot be read by dr: nothing but the first bytes was looked at', hint: 'Unpack it with lz4 -d, and verify what comes out.'})
   else await verifiers[found.kind]({...place, size}, found, result, io)
 }
 
@@ -54,7 +53,7 @@ interface SizedPlace extends ForeignPlaceOf {
 
 type Verifier = (place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo) => Promise<void>
 
-const through = ({compression}: Sniffed) => (compression === 'none' ? 'read to its end' : `${compression} decompressed to its end`)
+const through = (found: Sniffed) => (found.compression === 'none' ? 'read to its end' : `${compressionWords(found)} decompressed to its end`)
 
 async function verifySql(place: SizedPlace, found: Sniffed, result: Verified, io: ForeignIo): Promise<void> {
   let tail = Buffer.alloc(0)
@@ -72,7 +71,7 @@ const TAIL = 4096
 const endsWith = (text: string, what: string) => new RegExp(String.raw`(^|\n)-- ${what}\n--\s*(\\unrestrict \w+\s*)?$`).test(text.replaceAll('\r', ''))
 
 /** Whether the stream was whole. */
-async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, result: Verified, {meter, signal}: ForeignIo, sink: (chunk: Buffer) => void | Promise<void>, atEnd?: () => void): Promise<boolean> {
+async function read({storage, key, size}: SizedPlace, found: Sniffed, result: Verified, {meter, signal}: ForeignIo, sink: (chunk: Buffer) => void | Promise<void>, atEnd?: () => void): Promise<boolean> {
   meter.expect(size)
   const item = meter.begin(result.label, size)
   const source = async function* () {
@@ -83,12 +82,12 @@ async function read({storage, key, size}: SizedPlace, {compression}: Sniffed, re
     }
   }
   try {
-    await decompress(source(), compression, sink)
+    await unpack(source(), layersOf(found), sink)
     atEnd?.()
     return true
   } catch (error) {
     if (!(error instanceof StreamTrouble)) throw error
-    result.findings.push(wrong('verify.compression', compression === 'none' ? error.message : `${error.message} (${compression})`))
+    result.findings.push(wrong('verify.compression', found.compression === 'none' ? error.message : `${error.message} (${compressionWords(found)})`))
     return false
   } finally {
     meter.end(item)
@@ -119,7 +118,7 @@ async function verifyArchive(place: SizedPlace, found: Sniffed, result: Verified
   }
 }
 
-export function toolsOf({tools, toolsMissing}: VerifyOptions): ClientTools {
+export function toolsOf({tools, toolsMissing}: Pick<VerifyOptions, 'tools' | 'toolsMissing'>): ClientTools {
   const [newest] = tools ?? []
   if (newest !== undefined) return newest
   throw preflightError('tools.missing', `pg_restore is needed to verify this dump: ${toolsMissing ?? 'it was not found'}`, {hints: ['Install the PostgreSQL client tools (apt-get install postgresql-client), or set tools.directory (DR_PG_BIN).']})

@@ -9,7 +9,7 @@ import {loadUnits} from '../../../../src/lib/procedures/restore/units.ts'
 import {parseManifest} from '../../../../src/lib/repository/manifest.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
-import {expectEqual} from '../../../support/equality.ts'
+import {expectEqual} from '../../../support/equal.ts'
 import {runRestore, wrongFindings} from '../../../support/restore.ts'
 
 /** Large enough, compressed, for portions; with what locks the whole table, and what cannot be built before something else is there. */

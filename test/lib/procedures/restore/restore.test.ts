@@ -6,7 +6,7 @@ import type {RestoreState} from '../../../../src/lib/procedures/restore/options.
 import {createAwkwardDatabase} from '../../../support/awkward.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {serverMajors, testCluster, type TestCluster} from '../../../support/cluster.ts'
-import {expectEqual} from '../../../support/equality.ts'
+import {expectEqual} from '../../../support/equal.ts'
 import {runRestore, wrongFindings, type RestoreOutcome} from '../../../support/restore.ts'
 import {clientTools} from '../../../support/tools.ts'
 

@@ -1,9 +1,11 @@
 import {expect} from 'chai'
 import {mkdir, rename, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
+import {Readable} from 'node:stream'
 import {gzipSync} from 'node:zlib'
 import {loadConfig} from '../../../../src/lib/config/load.ts'
-import {findBackup, type FindOptions, type WantedBackup} from '../../../../src/lib/procedures/restore/source.ts'
+import type {FoundDump} from '../../../../src/lib/procedures/restore/foreign/dump.ts'
+import {findBackup, findSource, type FindOptions, type FoundBackup, type WantedBackup} from '../../../../src/lib/procedures/restore/source.ts'
 import {serializeEvidence} from '../../../../src/lib/repository/evidence.ts'
 import {serializeManifest, type Manifest} from '../../../../src/lib/repository/manifest.ts'
 import {LocalStorage} from '../../../../src/lib/repository/storage/local.ts'
@@ -37,10 +39,19 @@ describe('which backup a restore takes', () => {
     return directory
   }
 
-  async function find(wanted: WantedBackup, {bucket = true, openS3, openLocal}: {bucket?: boolean; openS3?: FindOptions['openS3']; openLocal?: FindOptions['openLocal']} = {}) {
+  interface Finding {
+    bucket?: boolean
+    openS3?: FindOptions['openS3']
+    openLocal?: FindOptions['openLocal']
+    stdin?: Readable
+  }
+
+  function find(wanted: WantedBackup, how: Finding & {all: true}): Promise<FoundBackup | FoundDump>
+  function find(wanted: WantedBackup, how?: Finding): Promise<FoundBackup>
+  async function find(wanted: WantedBackup, {bucket = true, openS3, openLocal, stdin, all = false}: Finding & {all?: boolean} = {}) {
     const {config} = await loadConfig({env: bucket ? {AWS_S3_BUCKET: 'bkt'} : {}, cwd: folder.path, configDir: folder.path, dataDir: folder.path, flags: {environment: 'production'}})
     const s3 = (prefix = 'dr'): Promise<Storage> => Promise.resolve(Object.assign(new LocalStorage(join(roots().bucket, prefix)), {kind: 's3' as const}))
-    return findBackup(wanted, {config, cwd: folder.path, openLocal: openLocal ?? (() => Promise.resolve(new LocalStorage(roots().local))), openS3: openS3 ?? s3, signal: new AbortController().signal})
+    return (all ? findSource : findBackup)(wanted, {config, cwd: folder.path, openLocal: openLocal ?? (() => Promise.resolve(new LocalStorage(roots().local))), openS3: openS3 ?? s3, signal: new AbortController().signal, ...(stdin && {stdin})})
   }
 
   beforeEach(async () => {
@@ -167,13 +178,13 @@ describe('which backup a restore takes', () => {
   })
 
   const sql = '--\n-- PostgreSQL database dump\n--\nSET statement_timeout = 0;\n'
-  const foreign: Record<string, {bytes: Buffer; says: RegExp; hint: RegExp}> = {
-    'old.sql': {bytes: Buffer.from(sql), says: /plain SQL/, hint: /psql --set=ON_ERROR_STOP=1/},
-    'old.sql.gz': {bytes: gzipSync(Buffer.concat([Buffer.from('PGDMP\u0001\u000e\u0000\u0004\u0008\u0001', 'latin1'), Buffer.alloc(600, 1)])), says: /custom archive.*gzip/, hint: /gzip -dc.*pg_restore/},
-    'odd.bin': {bytes: Buffer.alloc(600, 7), says: /no dump that dr knows/, hint: /dr list/},
+  const foreign: Record<string, {bytes: Buffer; says: RegExp; kind: string}> = {
+    'old.sql': {bytes: Buffer.from(sql), says: /plain SQL/, kind: 'plain'},
+    'old.sql.gz': {bytes: gzipSync(Buffer.concat([Buffer.from('PGDMP\u0001\u000e\u0000\u0004\u0008\u0001', 'latin1'), Buffer.alloc(600, 1)])), says: /custom archive.*gzip/, kind: 'custom'},
+    'odd.bin': {bytes: Buffer.alloc(600, 7), says: /no dump of PostgreSQL/, kind: 'unknown'},
   }
-  for (const [name, {bytes, says, hint}] of Object.entries(foreign)) {
-    it(`is refused in words when it is a foreign dump: ${name}, as a file and as an object`, async () => {
+  for (const [name, {bytes, says, kind}] of Object.entries(foreign)) {
+    it(`is none when it is a foreign dump, which is found all the same: ${name}, as a file and as an object`, async () => {
       await writeFile(join(folder.path, name), bytes)
       await mkdir(join(roots().bucket, 'backups'), {recursive: true})
       await writeFile(join(roots().bucket, 'backups', name), bytes)
@@ -181,17 +192,28 @@ describe('which backup a restore takes', () => {
         const error = await drErrorOf(find(wanted))
         expect(error).to.include({code: 'restore.foreign', exitCode: 3})
         expect(error.message).to.match(says)
-        expect(error.hints.join()).to.match(hint)
+        const dump = await find(wanted, {all: true})
+        expect(dump).to.deep.include({name, bytes: bytes.length}).and.have.nested.property('found.kind', kind)
       }
     })
   }
 
-  it('is refused in words when it is a folder of pg_dump without a manifest, or nothing at all', async () => {
+  it('is none when it is a folder of pg_dump without a manifest, which is found all the same, or nothing at all', async () => {
     await mkdir(join(folder.path, 'dump'))
     expect(await drErrorOf(find({backup: 'dump'}))).to.include({code: 'restore.no-backup', exitCode: 3})
     await writeFile(join(folder.path, 'dump', 'toc.dat'), 'PGDMP')
-    expect((await drErrorOf(find({backup: 'dump'}))).hints.join()).to.contain('pg_restore --jobs=2')
+    expect(await drErrorOf(find({backup: 'dump'}))).to.include({code: 'restore.foreign', exitCode: 3})
+    for (const wanted of ['dump', 'dump/toc.dat']) expect(await find({backup: wanted}, {all: true})).to.deep.include({name: 'dump', place: {kind: 'folder', path: join(folder.path, 'dump')}})
+    await mkdir(join(roots().bucket, 'dump'), {recursive: true})
+    await writeFile(join(roots().bucket, 'dump', 'toc.dat'), 'PGDMP')
+    for (const wanted of ['dump', 'dump/', 'dump/toc.dat']) expect(await find({s3: wanted}, {all: true})).to.have.nested.property('place.kind', 'prefix')
     expect(await drErrorOf(find({backup: 'nowhere'}))).to.include({code: 'restore.no-backup', exitCode: 3})
     expect(await drErrorOf(find({s3: 'backups/nowhere.sql'}))).to.include({code: 'restore.no-backup', exitCode: 3})
+  })
+
+  it('is standard input when it is called so, and something is piped in', async () => {
+    expect(await find({backup: '-'}, {all: true, stdin: Readable.from([])})).to.include({location: 'standard input', name: 'stdin'})
+    const terminal = Object.assign(Readable.from([]), {isTTY: true})
+    expect(await drErrorOf(find({backup: '-'}, {all: true, stdin: terminal}))).to.include({code: 'restore.no-stdin', exitCode: 2})
   })
 })

@@ -107,14 +107,29 @@ describe('dr verify of a dump that dr did not make', () => {
     expect(await drErrorOf(check('nothing'))).to.include({code: 'storage.not-found'})
   })
 
-  it('claims nothing of lz4 but its first bytes', async () => {
-    const plain = Buffer.from('-- \n-- PostgreSQL database dump\n--\nSET a = 1;\n')
-    const frame = Buffer.concat([Buffer.from('04224d18604082', 'hex'), Buffer.from([plain.length, 0, 0, 0x80]), plain, Buffer.alloc(4)])
-    await writeFile(join(directory, 'dump.lz4'), frame)
+  it('reads lz4, outside and inside, and finds it cut off', async () => {
+    const dump = (...args: string[]) => execFileSync(join(bin, 'pg_dump'), [...args, '-Z', 'lz4', url], {maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'ignore']})
+    const plain = dump('-Fp')
+    await writeFile(join(directory, 'dump.lz4'), plain)
     const {verified: [result]} = await check('dump.lz4')
-    expect(result).to.include({ok: true, extent: 'by its first bytes a plain SQL dump of one database, lz4'})
-    expect(result?.findings).to.have.length(1)
-    expect(result?.findings[0]).to.include({severity: 'warning', code: 'verify.compression'})
+    expect(result?.findings).to.deep.equal([])
+    expect(result?.extent).to.include('lz4 decompressed to its end')
+    await writeFile(join(directory, 'dump.lz4'), plain.subarray(0, -5))
+    expect(errorsOf(await check('dump.lz4'))).to.deep.equal(['verify.compression'])
+    const folder = join(home, 'lz4')
+    dump('-Fd', '-f', folder)
+    expect(errorsOf(await check('lz4', 'full', new LocalStorage(home)))).to.deep.equal([])
+    const data = (await readdir(folder)).find((name) => /^\d+\.dat\.lz4$/.test(name)) ?? ''
+    const whole = await readFile(join(folder, data))
+    await writeFile(join(folder, data), whole.subarray(0, whole.length >> 1))
+    expect(errorsOf(await check('lz4', 'full', new LocalStorage(home)))).to.deep.equal([`${data} verify.compression`])
+  })
+
+  it('reads what was compressed twice over', async () => {
+    await writeFile(join(directory, 'twice.sql.gz'), gzipSync(gzipSync(dumps.get('custom') ?? Buffer.alloc(0))))
+    const {verified: [result]} = await check('twice.sql.gz')
+    expect(result?.findings).to.deep.equal([])
+    expect(result?.extent).to.include('gzip twice over decompressed to its end')
   })
 
   it('verifies a directory archive, and names what is missing, cut off or damaged', async () => {

@@ -1,8 +1,7 @@
 import {expect} from 'chai'
-import {execFileSync} from 'node:child_process'
 import {rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
 import type {TestCluster} from './cluster.ts'
-import {clientTools} from './tools.ts'
+import {firstDifference, schemaOf} from './schema.ts'
 
 /** What pg_dump does not show, or not for every row, as one text each. */
 const MORE: Record<string, string> = {
@@ -16,20 +15,7 @@ const MORE: Record<string, string> = {
   'table privileges': "SELECT string_agg(format('%s %s', oid::regclass, relacl), E'\\n' ORDER BY oid::regclass::text) FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_|information_schema'",
 }
 
-/** The schema as pg_dump writes it, without the words that are new at every dump. */
-async function schemaOf(url: string, major: number): Promise<string> {
-  const bin = await clientTools(major === 18 ? 18 : 17)
-  const text = execFileSync(`${bin}/pg_dump`, ['--schema-only', url], {encoding: 'utf8', maxBuffer: 64 * 1024 * 1024})
-  return text.replaceAll(/^\\(un)?restrict .*$/gm, '')
-}
-
-function firstDifference(one: string, other: string): string | undefined {
-  const [lines, otherLines] = [one.split('\n'), other.split('\n')]
-  const index = lines.findIndex((line, at) => line !== otherLines[at])
-  return one === other ? undefined : [lines, otherLines].map((text) => text.slice(Math.max(0, index - 8), index + 3).join('\n')).join('\n<<< >>>\n')
-}
-
-/** Expects the two databases of this cluster, named by their connection strings, to have the same schema, privileges, sequences and large objects. */
+/** Both databases hold the same schema, by pg_dump and by what it does not show. */
 export async function expectEqual(cluster: Pick<TestCluster, 'major'>, source: string, target: string): Promise<void> {
   expect(firstDifference(await schemaOf(target, cluster.major), await schemaOf(source, cluster.major))).to.equal(undefined)
   for (const [name, query] of Object.entries(MORE)) {
