@@ -1,5 +1,6 @@
 import {setTimeout as wait} from 'node:timers/promises'
 import pg from 'pg'
+import {until} from './until.ts'
 
 export interface LoadOptions {
   /** Of the database, with the role that works in it. */
@@ -46,6 +47,31 @@ export function startLoad(options: LoadOptions): Load {
       await Promise.all(running)
       return clients.map((client) => client.report())
     },
+  }
+}
+
+export interface UnderLoad<T> {
+  result: T
+  reports: ClientReport[]
+  /** From the last answer of the old database to the first of the new one, of the client for which it took longest; NaN where one saw no other database. */
+  changeMs: number
+  /** The longest time between two answers that any client saw: for work that leaves the database in its place. */
+  longestGapMs: number
+}
+
+/** Does the work while clients are busy: begun when all of them are, and over when all of them have had answers again. For tests and the benchmark. */
+export async function underLoad<T>(options: LoadOptions, work: () => Promise<T>): Promise<UnderLoad<T>> {
+  const load = startLoad(options)
+  const rounds = options.clients * 10
+  try {
+    await until(() => load.rounds > rounds, 60_000)
+    const result = await work()
+    const after = load.rounds
+    await until(() => load.rounds > after + rounds, 60_000)
+    const reports = await load.stop()
+    return {result, reports, changeMs: outageOf(reports), longestGapMs: Math.max(...reports.map(({longestGapMs}) => longestGapMs))}
+  } finally {
+    await load.stop()
   }
 }
 

@@ -5,7 +5,7 @@ import {withClient} from '../../src/lib/postgres/connection.ts'
 import {markedDatabases} from '../../src/lib/postgres/database-marks.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import type {SwapOptions} from '../../src/lib/procedures/swap/options.ts'
-import {databaseToBringBack, standingState, swapProcedure, undoProcedure, type StandingState} from '../../src/lib/procedures/swap/standing.ts'
+import {assertMayComeIn, databaseToBringBack, standingState, swapProcedure, undoProcedure, type StandingState} from '../../src/lib/procedures/swap/standing.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
 import type {Gatekeeper} from '../../src/lib/runbook/stage.ts'
 import {openGates, testStage} from './stage.ts'
@@ -40,7 +40,8 @@ async function optionsOf({url, directory, environment, options}: StandingSetting
 /** Swaps a database in that is there, as `dr swap` does. */
 export async function runSwap(database: string, setting: StandingSetting): Promise<StandingOutcome> {
   const options = await optionsOf(setting, `the database ${database}`)
-  return run(swapProcedure(options, database), standingState(options, database), setting)
+  const findings = assertMayComeIn(database, options.target.database, await withClient(options.target, {database: 'postgres'}, markedDatabases))
+  return run(swapProcedure(options, database), {...standingState(options, database), findings}, setting)
 }
 
 /** Brings back what was swapped out, as `dr undo` does. */

@@ -10,7 +10,7 @@ import type {Plan} from '../../lib/runbook/plan.ts'
 export type {RestoreResult} from '../../lib/cli/restore-result.ts'
 
 export default class Restore extends BaseCommand {
-  static override summary = 'Restore a backup or any dump into a new database, and compare it with what was backed up'
+  static override summary = 'Restore a backup, or any other dump, into a new database, and compare it with what was backed up'
   static override description = 'The live database is not touched, unless --swap puts the new one in its place: then the old one is kept, and dr undo brings it back. From S3 the first tables are loaded while later ones are still downloading. A dump that dr did not make (custom, tar or directory archive of pg_dump, plain SQL; bare, gzip, zstd or lz4) is known by its first bytes, and read to its end before a database is made. Prints the name of the new database.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> latest',

@@ -20,9 +20,9 @@ export interface RestoreResult {
   harmless: HarmlessError[]
   /** With --create-roles: what was made, and who needs a password. */
   roles?: CreatedRoles
-  findings: Finding[]
   /** Of a dump that dr did not make: what it is, and how far it was proven. */
   dump?: DumpFacts
+  findings: Finding[]
   /** Milliseconds: download (from S3; beside the others), pre, load, rest, analyze, integrity, total; of a dump: read, load, analyze, integrity, total. */
   timings: {phase: string; ms: number}[]
   /** With --swap. */
@@ -32,9 +32,9 @@ export interface RestoreResult {
 }
 
 export function restoreResult({state, run, journal}: RunResult<RestoreState>): RestoreResult {
-  const {label, location, findings, timings, harmless = [], roles, tables = 0, rows = 0, swap, dump} = state
+  const {label, location, findings, timings, harmless = [], roles, tables = 0, rows = 0, dump, swap} = state
   return {
-    database: swap ? state.live : state.database, label, location, tables, rows, outcome: outcomeOf(state), harmless, ...(roles && {roles}), findings, timings,
-    ...(dump && {dump}), ...(swap && {swap: swapResult(swap)}), run, journal,
+    database: swap ? state.live : state.database, label, location, tables, rows, outcome: outcomeOf(state), harmless, ...(roles && {roles}), ...(dump && {dump}), findings, timings,
+    ...(swap && {swap: swapResult(swap)}), run, journal,
   }
 }

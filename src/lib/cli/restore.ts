@@ -7,7 +7,7 @@ import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {ForeignOptions} from '../procedures/restore/foreign/options.ts'
 import type {FindOptions, FoundBackup, WantedBackup} from '../procedures/restore/source.ts'
 import type {RunFolder} from '../procedures/runs.ts'
-import type {SwapOptions} from '../procedures/swap/options.ts'
+import type {SwapOptions, SwapSource} from '../procedures/swap/options.ts'
 import type {RestoreWork} from '../procedures/restore/work.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Resumption} from '../runbook/resume.ts'
@@ -54,8 +54,7 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const {found, closeStorages} = await sourceOf(context, config, wish, earlier)
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const swapWish = wish.swap ?? wish.inPlace
-  const source = 'place' in found ? dumpSource(found) : manifestSource(found.manifest)
-  const swap = swapWish && await composeSwap(context, config, target, source, swapWish, `dr restore ${run.id}`)
+  const swap = swapWish && await composeSwap(context, config, target, swapSource(found, wish), wish.resuming?.undo ? {...swapWish, safety: 'none'} : swapWish, `dr restore ${run.id}`)
   const into = earlier?.state.database ?? wish.into
   const common = {
     config, target, tools, runDirectory: run.directory, runId: run.id, ...ofWish(config, wish, run.id), skip,
@@ -69,6 +68,12 @@ export async function composeRestore(context: Context, wish: RestoreWish): Promi
   const backup = wish.resuming?.undo ? found : withRoles(found, roleMap)
   const options: RestoreOptions = {...common, backup, roleMap, ...(wish.digest !== undefined && {digest: wish.digest})}
   return composeOwn(options, wish, run, closeRest, swap?.options)
+}
+
+/** Who undoes a run has the name of its backup, and needs no more. A safety backup that was cut short goes with the next backup's sweep. */
+function swapSource(found: FoundBackup | FoundDump, {resuming}: RestoreWish): SwapSource {
+  if ('place' in found) return dumpSource(found)
+  return resuming?.undo ? {title: `backup ${found.manifest.label}`} : manifestSource(found.manifest)
 }
 
 /** The restore of a backup of dr's. */

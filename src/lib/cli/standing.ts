@@ -28,9 +28,9 @@ export async function markedOf(context: Context): Promise<MarkedDatabase[]> {
 export async function composeStandingSwap(context: Context, database: string, wish: SwapWish): Promise<ComposedStanding> {
   const [config, {assertMayComeIn, standingState, swapProcedure}] = await Promise.all([context.config(), import('../procedures/swap/standing.ts')])
   const target = await targetOf(config)
-  assertMayComeIn(database, target.database, await markedOf(context))
+  const findings = assertMayComeIn(database, target.database, await markedOf(context))
   const {options, close} = await composeSwap(context, config, target, {title: `the database ${database}`, standing: true}, wish, 'dr swap')
-  return {procedure: swapProcedure(options, database), state: standingState(options, database), close}
+  return {procedure: swapProcedure(options, database), state: {...standingState(options, database), findings}, close}
 }
 
 /** The procedure that brings back what a swap has replaced. */

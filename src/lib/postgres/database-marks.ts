@@ -18,6 +18,8 @@ export interface DatabaseMark {
   at: string
   /** That marked it. */
   run: string
+  /** It was found not to be as in its backup. */
+  flawed?: boolean
   /** The operator's. */
   comment?: string | undefined
 }
@@ -34,20 +36,20 @@ export interface MarkedDatabase extends DatabaseMark {
 }
 
 const WORDS: Readonly<Record<MarkKind, string>> = {kept: 'before', undone: 'undone', ready: 'restore'}
-const FORM = /^dr (kept|undone|ready) ("(?:[^"\\]|\\.)*") as ("(?:[^"\\]|\\.)*") at (\S+) by (\S+)(?:\n([\s\S]*))?$/
+const FORM = /^dr (kept|undone|ready) ("(?:[^"\\]|\\.)*") as ("(?:[^"\\]|\\.)*") at (\S+) by (\S+)( with errors)?(?:\n([\s\S]*))?$/
 
 /** `crm_before_20261122020000`, `crm_undone_…` */
 export const keptName = (live: string, kind: MarkKind, at: Date): string => timedName(live, WORDS[kind], at)
 
-export const markedComment = ({kind, live, name, at, run, comment}: DatabaseMark): string =>
-  `dr ${kind} ${JSON.stringify(live)} as ${JSON.stringify(name)} at ${at} by ${run}${comment === undefined ? '' : `\n${comment}`}`
+export const markedComment = ({kind, live, name, at, run, flawed = false, comment}: DatabaseMark): string =>
+  `dr ${kind} ${JSON.stringify(live)} as ${JSON.stringify(name)} at ${at} by ${run}${flawed ? ' with errors' : ''}${comment === undefined ? '' : `\n${comment}`}`
 
 /** The mark in a comment, or undefined when it has none. */
 export function readMark(comment: string | undefined): DatabaseMark | undefined {
-  const [, kind, live, name, at, run, rest] = FORM.exec(comment ?? '') ?? []
+  const [, kind, live, name, at, run, flawed, rest] = FORM.exec(comment ?? '') ?? []
   if (kind === undefined || live === undefined || name === undefined || at === undefined || run === undefined) return undefined
   try {
-    return {kind: kind as MarkKind, live: JSON.parse(live) as string, name: JSON.parse(name) as string, at, run, comment: rest}
+    return {kind: kind as MarkKind, live: JSON.parse(live) as string, name: JSON.parse(name) as string, at, run, ...(flawed !== undefined && {flawed: true}), comment: rest}
   } catch {
     return undefined
   }

@@ -38,6 +38,9 @@ const isSystem = (name: string) => name.startsWith('pg_')
 /** Of the last section, whose other entries belong to whom their table does. */
 const OWNED_LATE = ['DEFAULT ACL', 'STATISTICS', 'PUBLICATION', 'SUBSCRIPTION', 'EVENT TRIGGER']
 
+/** Whether entries of this kind are given to their owner, and do not follow another. */
+export const isOwned = (kind: string): boolean => !['TABLE DATA', 'INDEX', 'CONSTRAINT', 'FK CONSTRAINT', 'CHECK CONSTRAINT', 'TRIGGER', 'RULE', 'POLICY', 'ROW SECURITY', 'COMMENT', 'SEQUENCE SET', 'SEQUENCE OWNED BY', 'DEFAULT', 'TABLE ATTACH', 'INDEX ATTACH'].includes(kind)
+
 export function roleNeeds(archive: Archive, {roles, grants}: ManifestRoles): RoleNeeds {
   const ownersOf = (entries: Archive['entries']) => unique(entries.flatMap(({owner}) => (owner === undefined || owner === '' || isSystem(owner) ? [] : [owner])))
   const grantedBy = archive.entries.flatMap(({kind, definition}) => (kind === 'ACL' ? grantors(definition) : [])).filter((name) => !isSystem(name))

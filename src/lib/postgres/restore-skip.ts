@@ -29,6 +29,12 @@ export function parseSkip(words: readonly string[]): SkipKind[] {
   })
 }
 
+/** What of --skip leaves out everything of these kinds; none when something else is among them. */
+export function skipFor(kinds: readonly string[]): SkipKind[] {
+  const found = kinds.map((kind) => SKIP_KINDS.find((skip) => KINDS[skip].includes(kind)))
+  return found.every((one) => one !== undefined) ? [...new Set(found)] : []
+}
+
 /** Takes these objects out of the archive, with everything that depends on them: never a table with rows. */
 export function skipEntries(archive: Archive, skip: readonly SkipKind[]): {archive: Archive; skipped: SkippedEntry[]} {
   if (skip.length === 0) return {archive, skipped: []}

@@ -230,7 +230,9 @@ class Swapper {
   /** Nobody needs the other one yet: what can leave it before the outage begins does. Autovacuum is the usual guest. */
   async #clearSide(): Promise<void> {
     for (const deadline = performance.now() + CLEAR_MS; performance.now() < deadline;) {
-      if ((await endSessions(this.#ender, [this.#swap.side])).present === 0) return
+      const {told, present} = await endSessions(this.#ender, [this.#swap.side])
+      for (const pid of told) this.#ended.add(pid)
+      if (present === 0) return
       await wait(LOOK_EVERY_MS)
     }
   }

@@ -63,7 +63,7 @@ export function lossLines(loss: readonly Loss[], headers: readonly [string, stri
   const changed = loss.filter((one) => one.live !== one.coming || (one.written ?? 0) > 0).toSorted((a, b) => (b.written ?? 0) - (a.written ?? 0) || Math.abs(differenceOf(b)) - Math.abs(differenceOf(a)) || (a.table < b.table ? -1 : 1))
   const [shown, rest] = [changed.slice(0, SHOWN), changed.slice(SHOWN)]
   const same = loss.length - changed.length
-  if (changed.length === 0 && counted) return [`Nothing was written since, in any of ${number(loss.length)} tables.`]
+  if (changed.length === 0 && counted) return [`Nothing was written since, in any of ${number(loss.length)} ${loss.length === 1 ? 'table' : 'tables'}.`]
   if (changed.length === 0) return [loss.length === 0 ? 'There is nothing to compare table by table.' : `All ${number(loss.length)} tables have as many rows as they would have afterwards; changed rows do not show in that.`]
   const rows = shown.map((one) => [cut(one.table), cell(one.live, one.estimated), cell(one.coming, false), signed(one), ...(counted ? [number(one.written ?? 0)] : [])])
   const sum = (which: readonly Loss[]) => which.reduce((total, one) => total + differenceOf(one), 0)
@@ -72,6 +72,12 @@ export function lossLines(loss: readonly Loss[], headers: readonly [string, stri
     ...(rest.length === 0 ? [] : [`and ${number(rest.length)} more tables that differ, ${signedNumber(sum(rest))} rows in all`]),
     ...(same === 0 ? [] : [`${number(same)} ${same === 1 ? 'table has' : 'tables have'} as many rows as they would have afterwards${counted ? ', and nothing was written there' : '; changed rows do not show in that'}.`]),
   ]
+}
+
+/** The fullest tables, where it is not known what comes in. */
+export function liveLines(loss: readonly Loss[]): string[] {
+  const fullest = loss.toSorted((a, b) => (b.live ?? 0) - (a.live ?? 0)).slice(0, SHOWN)
+  return ['What comes in is known only when it is restored. There are now:', ...columns([['TABLE', 'ROWS'], ...fullest.map((one) => [cut(one.table), cell(one.live, one.estimated)])]), ...(loss.length > SHOWN ? [`and ${number(loss.length - SHOWN)} more tables`] : [])]
 }
 
 const cut = (name: string): string => (name.length <= NAME_WIDTH ? name : `${name.slice(0, NAME_WIDTH - 1)}…`)

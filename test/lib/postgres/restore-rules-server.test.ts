@@ -147,6 +147,9 @@ for (const major of [15, 18] as const) {
         expect(rulesOf(owned, {clientMajor: 18, serverMajor: major})).to.include('foreign-owner')
         expect(owned.error).to.include({code: 'restore.owners'})
         expect(owned.error?.hints.join()).to.contain('rdsadmin')
+        const passedOn = await restored(15, ['CREATE TABLE a (i int); GRANT SELECT ON a TO rdsadmin WITH GRANT OPTION', 'SET SESSION AUTHORIZATION rdsadmin; GRANT SELECT ON a TO crm_app; RESET SESSION AUTHORIZATION'], await into(), {restore: ['--no-owner']})
+        expect(rulesOf(passedOn, {clientMajor: 18, serverMajor: major})).to.include('superuser-grantor')
+        expect(passedOn.error).to.include({code: 'restore.superuser'})
         const defaults = await restored(15, ['ALTER DEFAULT PRIVILEGES FOR ROLE crm_app GRANT SELECT ON TABLES TO PUBLIC'], await into(), {restore: ['--no-owner']})
         expect(rulesOf(defaults, {clientMajor: 18, serverMajor: major}).filter((one) => one !== 'transaction-timeout')).to.deep.equal(['foreign-owner'])
       } finally {

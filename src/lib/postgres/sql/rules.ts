@@ -3,7 +3,7 @@ import {shapeOf, type SqlStatement} from './tokens.ts'
 /** Why a statement is not handed to the server, or not to every server. */
 export interface Omission {
   /** Stable; stands in findings. */
-  rule: 'restrict' | 'display' | 'own-database' | 'drop-first' | 'schema-public' | 'extension-comment' | 'transaction-timeout' | 'statistics'
+  rule: 'restrict' | 'byte-order-mark' | 'display' | 'own-database' | 'drop-first' | 'schema-public' | 'extension-comment' | 'transaction-timeout' | 'statistics'
   /** Only for servers before this major. */
   beforeMajor?: number
   /** Only where the role that restores is no superuser. */
@@ -12,6 +12,7 @@ export interface Omission {
 
 export const omissionWords: Readonly<Record<Omission['rule'], string>> = {
   restrict: 'lines with which newer pg_dump guards psql',
+  'byte-order-mark': 'the byte order mark at its beginning',
   display: 'commands of psql that only change what it shows',
   'own-database': 'statements that make or change the source\'s database by its name: what is restored goes into the new one',
   'drop-first': 'DROP statements at its beginning: the new database is empty',

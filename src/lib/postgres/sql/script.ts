@@ -49,6 +49,8 @@ export interface ScriptFacts {
 }
 
 const MOST_SHOWN = 160
+/** Of UTF-8: psql passes over it only at the very beginning. */
+const MARK = Buffer.from([0xef, 0xbb, 0xbf])
 const MOST_REFUSED = 20
 
 /** On one line, without the values of an INSERT, which are data. */
@@ -69,8 +71,10 @@ export class ScriptScan {
   #dropsPublic = false
 
   add(chunk: Buffer): void {
+    const isMarked = this.#facts.bytes === 0 && chunk.subarray(0, MARK.length).equals(MARK)
+    if (isMarked) this.#facts.cuts.push({rule: 'byte-order-mark', line: 1, text: '', from: 0, to: MARK.length})
     this.#facts.bytes += chunk.length
-    this.#scanner.add(chunk)
+    this.#scanner.add(isMarked ? Buffer.concat([Buffer.alloc(MARK.length, ' '), chunk.subarray(MARK.length)]) : chunk)
   }
 
   end(): ScriptFacts {

@@ -85,6 +85,6 @@ export function pinned<W extends WantedBackup>(wish: W, {label, location}: Resto
 
 /** Who undoes a restore needs the name of the backup, not the backup. */
 export function namedBackup({label, location, live, environment}: RestoreState): FoundBackup {
-  const manifest = {label, environment, source: {database: live}, tables: [], members: [], extensions: [], digests: false, snapshot: {}, sizes: {}} as unknown as FoundBackup['manifest']
+  const manifest = {label, environment, source: {database: live}, snapshot: {}, sizes: {}, tables: [], members: [], extensions: [], roles: [], digests: false} as unknown as FoundBackup['manifest']
   return {storage: new LocalStorage(location), prefix: '', location, manifest, suspect: false, notices: []}
 }

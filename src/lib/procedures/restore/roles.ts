@@ -1,9 +1,13 @@
 import {DrError, ExitCode, messageOf, preflightError} from '../../errors.ts'
 import {createRoles, dropCreatedRoles, grantSql, markedRoles, mayCreateRoles, type KnownRole} from '../../postgres/create-roles.ts'
+import type {Archive} from '../../postgres/archive.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {statementError} from '../../postgres/errors.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
-import {mayOwn, roleNeeds, roleTrouble, type RoleNeeds, type RoleTrouble} from '../../postgres/restore-needs.ts'
+import {entryName} from '../../postgres/restore-lists.ts'
+import {skipFor} from '../../postgres/restore-skip.ts'
+import {grantors} from '../../postgres/role-map.ts'
+import {isOwned, mayOwn, roleNeeds, roleTrouble, type RoleNeeds, type RoleTrouble} from '../../postgres/restore-needs.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
@@ -22,6 +26,8 @@ export interface RolesWish {
   owner(state: RestoreState): string | undefined
   /** What makes them by hand. */
   byHand: ManualCommand
+  /** What a role owns or has granted, by name and kind. */
+  owned: (role: string) => {kind: string; name: string}[]
 }
 
 type RolesOptions = Pick<RestoreOptions, 'target' | 'createRoles'>
@@ -32,7 +38,12 @@ export const backupRoles = (options: RestoreOptions, work: RestoreWork): RolesWi
   known: options.backup.manifest.roles,
   owner: () => databaseOf(options.backup.manifest)?.owner,
   byHand: {argv: globalsCommand(options, work), note: 'creates the roles that are missing, without passwords'},
+  owned: (role) => ownedIn(work.archive, role),
 })
+
+/** Entries that belong to a role, or that pass a privilege on in its name. */
+export const ownedIn = ({entries}: Archive, role: string): {kind: string; name: string}[] =>
+  entries.filter(({kind, owner, definition}) => (kind === 'ACL' ? grantors(definition).includes(role) : owner === role && isOwned(kind))).map((entry) => ({kind: entry.kind, name: entryName(entry)}))
 
 /** Roles and memberships that the archive and the manifest name, as the map has them. */
 export function rolesStep(options: RestoreOptions, work: RestoreWork): Step<RestoreState> {
@@ -42,7 +53,10 @@ export function rolesStep(options: RestoreOptions, work: RestoreWork): Step<Rest
     id: 'restore.roles',
     title: `Roles and memberships${map === '' ? '' : ` (${map})`}`,
     effect: 'read',
-    byHand: () => [psql(options, work, String.raw`\du`), wish.byHand],
+    byHand: (state) => [
+      psql(options, work, String.raw`\du`), wish.byHand,
+      ...[...(options.roleMap ?? [])].map(([from, to]) => ({argv: ['psql', targetUrl(options.target, state.database), '-c', `REASSIGN OWNED BY ${quoteIdent(from)} TO ${quoteIdent(to)}`], note: 'by hand the roles are changed after the restore; privileges, policies and default privileges are to be repeated for the new role'})),
+    ],
     run: (state) => checkRoles(options, work, wish, state),
   }
 }
@@ -117,24 +131,27 @@ function globalsCommand({backup, target}: RestoreOptions, {maintenanceDatabase}:
   return backup.directory === undefined ? ['sh', '-c', `aws s3 cp ${shellQuote(`${backup.location}/globals.sql`)} - | psql ${shellQuote(url)}`] : ['psql', url, '-f', `${backup.directory.replace(/\/$/, '')}/globals.sql`]
 }
 
-function refuseRoles({missing, missingMemberships, ...owners}: RoleTrouble, {label, ...state}: RestoreState, {byHand}: RolesWish): void {
+function refuseRoles({missing, missingMemberships, ...owners}: RoleTrouble, {label, ...state}: RestoreState, {byHand, owned}: RolesWish): void {
   const hints = ['--create-roles makes them, without passwords; they are taken back if the restore is.', `Or by hand: ${byHand.argv.join(' ')}`]
   if (missing.length > 0) {
     throw preflightError('restore.roles', `The server lacks ${missing.length === 1 ? 'a role' : 'roles'} that ${label} names: ${missing.join(', ')}.`, {hints: [...hints, `Or --role-map ${missing[0] ?? ''}=NEW gives what is of ${missing[0] ?? ''} to another role.`]})
   }
   if (missingMemberships.length > 0) throw preflightError('restore.memberships', `Memberships that ${label} names are missing: ${missingMemberships.map(({member, group}) => `${member} in ${group}`).join(', ')}.`, {hints})
-  if (owners.foreign.length > 0) throw foreignOwners(owners, state)
+  if (owners.foreign.length > 0) throw foreignOwners(owners, state, owned)
 }
 
-function foreignOwners({foreign, administered, superusers}: Pick<RoleTrouble, 'foreign' | 'administered' | 'superusers'>, state: Pick<RestoreState, 'server'>): DrError {
+function foreignOwners({foreign, administered, superusers}: Pick<RoleTrouble, 'foreign' | 'administered' | 'superusers'>, state: Pick<RestoreState, 'server'>, owned: RolesWish['owned']): DrError {
   const user = userOf(state)
+  const what = (role: string) => owned(role).slice(0, 2).map(({name}) => name.replaceAll(/\s+/g, ' ')).join(', ')
+  const skips = superusers.flatMap((role) => skipFor(owned(role).map(({kind}) => kind)))
   const own = foreign.filter((owner) => administered.includes(owner))
   const others = foreign.filter((owner) => !administered.includes(owner) && !superusers.includes(owner))
   const grants = (owners: readonly string[]) => owners.slice(0, 3).map((owner) => grantSql(owner, user, {admin: false, inherit: true, set: true}, majorOf(state))).join('; ')
-  return preflightError('restore.owners', `Role ${user} cannot give objects to their owners: ${foreign.join(', ')}.`, {hints: [
+  return preflightError('restore.owners', `Role ${user} cannot give objects to their owners: ${foreign.map((role) => `${role}${what(role) === '' ? '' : ` (${what(role)}${owned(role).length > 2 ? ', …' : ''})`}`).join('; ')}.`, {hints: [
     ...(own.length > 0 ? [`${user} may do this itself: ${grants(own)}`, 'Or --create-roles does it.'] : []),
     ...(others.length > 0 ? [`Who administers ${others.length === 1 ? 'this role' : 'these roles'} can do this: ${grants(others)}`] : []),
     ...(superusers.length > 0 ? [`${superusers.join(', ')} ${superusers.length === 1 ? 'is a superuser' : 'are superusers'}: --role-map ${superusers[0] ?? ''}=NEW gives what is theirs to another role.`] : []),
+    ...(skips.length > 0 ? [`Or leave it out: ${[...new Set(skips)].map((kind) => `--skip ${kind}`).join(' ')}`] : []),
     'Or restore as a superuser.',
   ]})
 }

@@ -26,7 +26,8 @@ export function carryStep(options: SwapOptions): Step<SwapSubject> {
       noteDifferences(options, state, live)
       // One that dr did not make must never look as if dr might drop it.
       if (options.source.standing) return
-      const mark = {kind: 'ready' as const, live: state.live, name: state.database, at: new Date().toISOString(), run: io.run, comment: operatorsComment(side.comment)}
+      const flawed = state.findings.some(({severity, code}) => severity === 'error' && code !== 'swap.trait-refused')
+      const mark = {kind: 'ready' as const, flawed, live: state.live, name: state.database, at: new Date().toISOString(), run: io.run, comment: operatorsComment(side.comment)}
       await client.query(commentSql(state.database, markedComment(mark)))
     }),
   }

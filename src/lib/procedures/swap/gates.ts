@@ -1,5 +1,5 @@
 import {StopError, ExitCode} from '../../errors.ts'
-import {lossLines, targetLines} from '../../report/swap-lines.ts'
+import {liveLines, lossLines, targetLines} from '../../report/swap-lines.ts'
 import type {Gate} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
 import type {SwapOptions, SwapSubject} from './options.ts'
@@ -10,7 +10,7 @@ export function replaceGate(options: SwapOptions, headers: readonly [string, str
   return {
     question: ({live, environment}) => `Replace ${live} (${environment}) at ${target.host}:${target.port} by ${source.title}?`,
     mustType: ({live}) => live,
-    details: (state) => [...aboutTarget(options, state), ...aboutSource(options), aboutSafety(state), ...aboutLoss(state, headers)],
+    details: (state) => [...aboutTarget(options, state), ...aboutSource(options), aboutSafety(state), ...aboutLoss(options, state, headers)],
   }
 }
 
@@ -29,8 +29,9 @@ function aboutSafety({swap}: SwapSubject): string {
   return `Safety      no backup of the present state${swap?.unreadable === undefined ? '' : `, because it cannot be read: ${swap.unreadable}`}; ${kept}`
 }
 
-function aboutLoss({swap}: SwapSubject, headers: readonly [string, string]): string[] {
+function aboutLoss({source}: SwapOptions, {swap}: SwapSubject, headers: readonly [string, string]): string[] {
   if (swap?.loss === undefined) return []
+  if (source.tables === undefined && !source.standing) return liveLines(swap.loss)
   return ['What is written until the swap stays in the old database only.', ...lossLines(swap.loss, headers)]
 }
 

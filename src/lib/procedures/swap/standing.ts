@@ -1,4 +1,5 @@
 import {preflightError} from '../../errors.ts'
+import type {Finding} from '../../checks/finding.ts'
 import type {MarkedDatabase} from '../../postgres/database-marks.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
@@ -62,9 +63,10 @@ export function databaseToBringBack(marked: readonly MarkedDatabase[], live: str
   ]})
 }
 
-/** A database that may be swapped in by name. */
-export function assertMayComeIn(name: string, live: string, marked: readonly MarkedDatabase[]): void {
+/** A database that may be swapped in by name; what its mark says against it comes back as findings. */
+export function assertMayComeIn(name: string, live: string, marked: readonly MarkedDatabase[]): Finding[] {
   if (name === live) throw preflightError('swap.same', `${name} is the live database already.`, {hints: ['Name the database that is to take its place.']})
   const mark = marked.find(({database}) => database === name)
   if (mark && mark.live !== live) throw preflightError('swap.other-source', `${name} was made to be ${mark.live}, not ${live}.`, {hints: [`Set DATABASE_URL to ${mark.live} if that is meant.`]})
+  return mark?.flawed ? [{code: 'swap.flawed', severity: 'error', subject: name, message: `the restore that made it (${mark.run}) found that it is not as in the backup`}] : []
 }

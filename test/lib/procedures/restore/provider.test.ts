@@ -89,7 +89,8 @@ for (const major of serverMajors) {
         const steps: string[] = []
         const map = {roleMap: ['rdsadmin=crm_owner']}
         const owners = await restore()
-        expect(owners.error === undefined || ['restore.superuser', 'restore.owners'].includes(owners.error.code ?? '')).to.equal(true)
+        expect(owners.error).to.include({code: 'restore.owners', exitCode: 3}).and.property('message').contains('rdsadmin (PUBLICATION everything, EVENT TRIGGER watch)')
+        expect(owners.error?.hints?.join()).to.contain('Or leave it out: --skip publications --skip event-triggers')
         const refused = await restore({...map, onStep: (id) => steps.push(id)})
         expect(refused.error).to.include({code: 'restore.superuser', exitCode: 3}).and.property('message').contains('EVENT TRIGGER watch').and.contains('PUBLICATION everything')
         expect(refused.error?.hints?.join()).to.contain('--skip event-triggers --skip publications')

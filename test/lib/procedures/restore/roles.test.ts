@@ -1,12 +1,17 @@
 import {expect} from 'chai'
+import {readdir} from 'node:fs/promises'
+import {join} from 'node:path'
+import type {RestoreResult} from '../../../../src/commands/restore/index.ts'
 import {connect, endQuietly, rowsOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import type {RestoreState} from '../../../../src/lib/procedures/restore/options.ts'
 import {createAwkwardDatabase} from '../../../support/awkward.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {privateCluster, testCluster, type TestCluster} from '../../../support/cluster.ts'
+import {finishDr, startDr} from '../../../support/process.ts'
 import {startProvider, type Provider} from '../../../support/provider.ts'
 import {runRestore, wrongFindings, type RestoreOutcome, type RestoreSetting} from '../../../support/restore.ts'
 import {firstDifference, schemaOf} from '../../../support/schema.ts'
+import {clientTools} from '../../../support/tools.ts'
 
 const succeeded = ({error, state}: RestoreOutcome, expected: readonly string[] = []): RestoreState => {
   if (error) throw error
@@ -188,6 +193,28 @@ describe('--create-roles', function () {
         expect(notices.join()).to.contain('Something depends on crm_app')
         expect(await rowsOf(admin, "SELECT FROM pg_auth_members WHERE member = 'crm_report'::regrole")).to.deep.equal([])
         await admin.query('DROP TABLE roles_used')
+        await dropRoles()
+      })
+
+      it('takes them back, or knows them again, after a run that was killed', async () => {
+        const env = {DATABASE_URL: setting.url, DR_DATA_DIR: directory, DR_PG_BIN: await clientTools(17)}
+        const killed = async (): Promise<string> => {
+          const run = startDr(['restore', 'latest', '--create-roles', '--into', 'roles_target', '--no-input'], directory, {env})
+          await run.see(/Load the tables.*: started/)
+          run.child.kill('SIGKILL')
+          await run.ended
+          expect(await present()).to.deep.equal(MADE)
+          return (await readdir(join(directory, 'journal'))).toSorted().at(-1)?.replace(/\.jsonl$/, '') ?? ''
+        }
+        const undone = await finishDr(['resume', await killed(), '--undo', '--no-input'], directory, {env})
+        expect(undone.code, undone.stderr).to.equal(0)
+        expect(await present()).to.deep.equal([])
+        const resumed = await finishDr(['resume', await killed(), '--json'], directory, {env})
+        expect(resumed.code, resumed.stderr).to.equal(0)
+        const {roles, outcome} = JSON.parse(resumed.stdout) as RestoreResult
+        expect(outcome).to.equal(major < 17 ? 'harmless' : 'clean')
+        expect(roles?.created.toSorted()).to.deep.equal(MADE)
+        expect(roles?.needPassword.toSorted()).to.deep.equal(['crm_app', 'crm_master', 'crm_report'])
         await dropRoles()
       })
 

@@ -54,7 +54,8 @@ describe('a restore that is to be swapped in refuses, before anything is made,',
       expect(exitCode).to.equal(3)
       expect(message).to.match(says)
     }
-    expect(await runSwap('crm', standing({url: crm.cluster.url('crm', {name: 'stranger', password: 's'})})).then(({error}) => error)).to.include({code: 'swap.rights'})
+    await crm.admin.query('CREATE DATABASE crm_other OWNER stranger')
+    expect((await runSwap('crm_other', standing({url: crm.cluster.url('crm', {name: 'stranger', password: 's'})}))).error).to.include({code: 'swap.rights'})
   })
 
   it('a disk that has no room for it', async () => {

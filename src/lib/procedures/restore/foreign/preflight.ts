@@ -9,7 +9,7 @@ import type {Step, StepIo} from '../../../runbook/procedure.ts'
 import {lookAtServer, psql, serverByHand, warnOlder} from '../preflight.ts'
 import {readByHand} from './by-hand.ts'
 import {factsOf, needsOf} from './facts.ts'
-import {checkRoles, type RolesWish} from '../roles.ts'
+import {checkRoles, ownedIn, type RolesWish} from '../roles.ts'
 import {tellSkipped} from '../skipped.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
 import {scriptFindings} from './script.ts'
@@ -54,6 +54,7 @@ export const dumpRoles = (options: ForeignOptions, work: ForeignWork): RolesWish
   known: [],
   owner: ({dump}: Partial<ForeignState>) => dump?.owner,
   byHand: {...psql(options, work, 'CREATE ROLE …'), note: 'a dump holds no roles: what they were, pg_dumpall --roles-only says on the server that it is from'},
+  owned: (role) => (work.proven.archive ? ownedIn(work.proven.archive, role) : []),
 })
 
 export function serverOf({server}: ForeignState): ServerFacts {

@@ -30,7 +30,7 @@ export const isCut = ({beforeMajor, unlessSuperuser}: Omission, {major, superuse
 
 /** What is left out, and what is odd, in words. */
 export function scriptFindings(script: ScriptFacts, server: Pick<ServerFacts, 'major' | 'superuser'>): Finding[] {
-  const cuts = script.cuts.filter((cut) => cut.rule !== 'restrict' && isCut(cut, server))
+  const cuts = script.cuts.filter((cut) => !['restrict', 'byte-order-mark'].includes(cut.rule) && isCut(cut, server))
   const rules = [...new Set(cuts.map(({rule}) => rule))]
   return [
     ...(script.madeBy === 'pg_dump' && script.complete ? [] : [unknownEnd(script)]),

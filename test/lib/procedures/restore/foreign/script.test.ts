@@ -131,7 +131,7 @@ describe('plain SQL that dr did not make', function () {
   })
 
   it('of other tools is restored, with a word on its end', async () => {
-    const outcome = await restore('CREATE TABLE t (a int);\nINSERT INTO t VALUES (1), (2);\n')
+    const outcome = await restore('\uFEFFCREATE TABLE t (a int);\r\nINSERT INTO t VALUES (1), (2);\n')
     if (outcome.error) throw outcome.error
     await cluster.drop(outcome.state.database)
     expect(outcome.state).to.include({tables: 1, rows: 2})
