@@ -123,7 +123,7 @@ describe('dr resume', function () {
     expect(await dr.others()).not.to.include(into)
     const {code, stdout, stderr} = await dr.run('resume', name)
     expect(code, stderr).to.equal(0)
-    expect(stderr).to.include(`begins anew: ${into} is gone`)
+    expect(stderr).to.match(new RegExp(`begins anew:\\s+${into} is gone`))
     expect(stdout).to.equal(`${into}\n`)
     expect(await dr.others()).to.deep.equal(['resumed_later', into].toSorted())
   })
