@@ -12,7 +12,7 @@ import {finishStep, integrityStep} from './prove.ts'
 import {rightsStep} from './rights.ts'
 import {backupRoles, createRolesStep} from './roles.ts'
 import {databaseOf} from './source.ts'
-import {LOADED} from './resume.ts'
+import {undoGate} from './resume.ts'
 import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
@@ -25,7 +25,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     target: targetName(options.target),
     later: 'go-on',
-    undoGate: (state, done) => (done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
+    undoGate: (state, done) => undoGate(state, done),
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),

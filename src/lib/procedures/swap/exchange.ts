@@ -140,19 +140,20 @@ async function freeName(client: Client, live: string, kind: 'kept' | 'undone'): 
 /** After a failure behind the swap: the old database gets its name back, and what had it for a moment is kept too. */
 async function swapBack(options: SwapOptions, state: SwapSubject, io: StepIo): Promise<void> {
   const swap = swapOf(state)
+  // A process that was killed behind COMMIT has not noted what the old one is called.
+  if (swap.sideOid === undefined || !(await outside(options, state, (client) => isDone(client, state)))) return
+  const {sideOid} = swap
   const back: SwapSubject = {...state, database: swap.kept ?? ''}
   await outside(options, back, async (client) => {
-    const found = await holdersOf(client, [state.live])
-    if (swap.sideOid === undefined || found.get(state.live) !== swap.sideOid) return
     const traits = await readTraits(client, state.live)
     const run = {connect: () => connectOut(options, back), signal: io.signal}
     Object.assign(swap, {swapped: false})
     if (swap.kept === undefined || swap.liveOid === undefined) {
-      await swapDatabases({live: state.database, side: state.live, sideOid: swap.sideOid, liveComment: traits?.comment}, run)
+      await swapDatabases({live: state.database, side: state.live, sideOid, liveComment: traits?.comment}, run)
       return
     }
     const {name, at} = await freeName(client, state.live, 'undone')
-    const holder = {oid: swap.sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment(traits?.comment)})}
+    const holder = {oid: sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment(traits?.comment)})}
     const old = await readTraits(client, swap.kept)
     await swapDatabases({live: state.live, side: swap.kept, sideOid: swap.liveOid, liveComment: operatorsComment(old?.comment), holder}, run)
     io.notice(`${state.live} is the old database again; the new one is ${name}.`)

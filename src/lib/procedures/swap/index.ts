@@ -18,7 +18,7 @@ export function swapPhases(options: SwapOptions): SwapPhases {
   const safety = safetySteps(options)
   return {
     before: [
-      {title: 'Check the live database', again: true, steps: preflightSteps(options)},
+      {title: 'Check the live database', steps: preflightSteps(options)},
       {title: 'Safety backup', gate: replaceGate(options, ['LIVE NOW', 'COMING IN']), steps: safety},
     ],
     after: [
