@@ -27,9 +27,9 @@ export async function stockArchive(url: string, {major = 18, args = []}: {major?
 export async function restoreOnce({archive, directory}: StockArchive, url: string, {major = 18, serverMajor, jobs = 1, args = []}: {major?: ToolsMajor; serverMajor: number; jobs?: number; args?: readonly string[]}): Promise<RestoreEnd> {
   const [tools] = await findTools(await clientTools(major))
   if (tools === undefined) throw new Error('no tools')
-  const lists = restoreLists(archive, {serverMajor})
+  const {dropped} = restoreLists(archive, {serverMajor})
   const list = join(directory, '..', 'all.list')
-  await writeFile(list, listText([...lists.schema, ...lists.dropped.filter(({kind}) => kind === 'COMMENT'), ...lists.data, ...lists.rest]))
+  await writeFile(list, listText(archive.entries.filter((entry) => entry.kind === 'COMMENT' || !dropped.includes(entry))))
   const [program, ...rest] = restoreArguments(tools, {url: () => url}, {directory, list, database: '', jobs, verbose: true})
   return tryRestore([program, ...args, ...rest], {archive, tools, serverMajor, env: {}, signal: new AbortController().signal})
 }

@@ -10,7 +10,7 @@ export async function restoreReport(state: RestoreState, run: string): Promise<s
     ...findingLines(findings, {theme: talkTheme, all: true}),
     ...wrapped(outcomeWords(state), width),
     ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...(swap ? (await swapReport({live, swap}, `what ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
+    ...(swap ? (await swapReport({live, swap}, `what ${'dump' in state ? state.location : `backup ${state.label}`} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
       ...wrapped(`The live database ${live} was not touched.`, width),
       `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
     ]),
