@@ -16,7 +16,7 @@ import type {Context} from './context.ts'
 import {openToRead} from './list.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
-import {composeSwap, dumpSource, manifestSource, swapReport, type SwapWish} from './swap.ts'
+import {composeSwap, dumpSource, manifestSource, type SwapWish} from './swap.ts'
 import {targetOf} from './target.ts'
 
 export interface RestoreWish extends WantedBackup {
@@ -172,20 +172,4 @@ async function finding<T>(context: Context, config: Config, wish: WantedBackup, 
     await closeStorages()
     throw error
   }
-}
-
-/** What is said when a restore has ended: every finding, and what can be done next. */
-export async function restoreReport(state: RestoreState, run: string): Promise<string[]> {
-  const {database, live, findings, timings, swap} = state
-  const [{outcomeWords}, {findingLines}, {talkTheme}, {duration}, {columnsOf}, {wrapped}] = await Promise.all([import('../procedures/restore/outcome.ts'), import('../ui/findings.ts'), import('../ui/theme.ts'), import('../ui/format.ts'), import('../ui/text.ts'), import('../ui/wrap.ts')])
-  const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
-  return [
-    ...findingLines(findings, {theme: talkTheme, all: true}),
-    ...wrapped(outcomeWords(state), width),
-    ...wrapped(timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', '), width),
-    ...(swap ? (await swapReport({live, swap}, `what ${state.label} holds`, run)).flatMap((line) => [...wrapped(line, width)]) : [
-      ...wrapped(`The live database ${live} was not touched.`, width),
-      `When ${database} is no longer needed: DROP DATABASE "${database.replaceAll('"', '""')}"`,
-    ]),
-  ]
 }

@@ -13,7 +13,7 @@ import {rightsStep} from './rights.ts'
 import {backupRoles, createRolesStep} from './roles.ts'
 import {databaseOf} from './source.ts'
 import {LOADED} from './resume.ts'
-import {swapPhases, swapState} from '../swap/index.ts'
+import {CARRIED, swapPhases, swapState, swapUndoGate} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
@@ -25,7 +25,7 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     target: targetName(options.target),
     later: 'go-on',
-    undoGate: (state, done) => (done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
+    undoGate: (state, done) => (state.swap && done.has(CARRIED) ? swapUndoGate(state) : done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
