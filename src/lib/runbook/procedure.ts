@@ -74,6 +74,8 @@ export interface Gate<S> {
   skip?(state: S): string | undefined
   /** Only the typed name or --confirm passes, in every environment. */
   strict?: boolean
+  /** Every later process of the run asks it anew, whatever is done of its phase: what it is about has gone on since. */
+  again?: true
   /** What is said when it is declined, instead of how to go on with the run. */
   declined?(state: S): readonly string[]
   /**

@@ -45,6 +45,7 @@ const APPLICATION = 'dr restore clean-up'
 export function cleanUpProcedure(options: CleanUpOptions): Procedure<CleanUpState> {
   return {
     id: 'clean-up',
+    once: 'run dr restore clean-up again',
     title: `Drop old databases that swaps of ${options.target.database} have left`,
     phases: [
       {title: 'Check', steps: [liveStep(options)]},

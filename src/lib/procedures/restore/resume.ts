@@ -9,6 +9,7 @@ import {LocalStorage} from '../../repository/storage/local.ts'
 import type {Gate} from '../../runbook/procedure.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {surelyEnded} from '../../system/process-identity.ts'
+import {CARRIED, swapUndoGate} from '../swap/index.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import type {FoundBackup, WantedBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
@@ -59,8 +60,9 @@ async function reopenSwap(client: Client, options: RestoreOptions['swap'], earli
 }
 
 /** Asked before a restore is undone that somebody may want to keep. */
-export function undoGate({database, label, live, swap}: RestoreState, done: Earlier['done']): Gate<RestoreState> | undefined {
-  if (swap && done.has('swap.carry')) return {question: () => `Undo the restore of ${label}? If it is ${live} by now, the old database takes its place again.`, mustType: () => live}
+export function undoGate(state: RestoreState, done: Earlier['done']): Gate<RestoreState> | undefined {
+  const {database, label} = state
+  if (state.swap && done.has(CARRIED)) return swapUndoGate(state)
   return done.has(LOADED) ? {question: () => `Drop ${database}, which holds all of backup ${label}?`, mustType: () => database} : undefined
 }
 

@@ -60,6 +60,7 @@ export function swapStep(options: SwapOptions): Step<SwapSubject> {
       psql(options, endSessionsSql([state.live, state.database])),
     ],
     run: (state, io) => swapIn(options, state, io),
+    settle: async (state) => ((await outside(options, state, (client) => isDone(client, state))) ? 'done' : 'not done'),
     undo: (state, io) => swapBack(options, state, io),
   }
 }
@@ -139,25 +140,41 @@ async function freeName(client: Client, live: string, kind: 'kept' | 'undone'): 
 
 /** After a failure behind the swap: the old database gets its name back, and what had it for a moment is kept too. */
 async function swapBack(options: SwapOptions, state: SwapSubject, io: StepIo): Promise<void> {
-  const swap = swapOf(state)
-  // A process that was killed behind COMMIT has not noted what the old one is called.
-  if (swap.sideOid === undefined || !(await outside(options, state, (client) => isDone(client, state)))) return
-  const {sideOid} = swap
-  const back: SwapSubject = {...state, database: swap.kept ?? ''}
-  await outside(options, back, async (client) => {
-    const traits = await readTraits(client, state.live)
-    const run = {connect: () => connectOut(options, back), signal: io.signal}
-    Object.assign(swap, {swapped: false})
-    if (swap.kept === undefined || swap.liveOid === undefined) {
-      await swapDatabases({live: state.database, side: state.live, sideOid, liveComment: traits?.comment}, run)
-      return
-    }
-    const {name, at} = await freeName(client, state.live, 'undone')
-    const holder = {oid: sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment(traits?.comment)})}
-    const old = await readTraits(client, swap.kept)
-    await swapDatabases({live: state.live, side: swap.kept, sideOid: swap.liveOid, liveComment: operatorsComment(old?.comment), holder}, run)
-    io.notice(`${state.live} is the old database again; the new one is ${name}.`)
-    // The restore's own undo finds nothing of it to drop.
+  try {
+    // A process that was killed did not write down what the old one is called now: its OID tells.
+    const kept = await outside(options, state, (client) => placeOf(client, state))
+    if (kept === undefined) return
+    const back: SwapSubject = {...state, database: kept.name ?? state.database}
+    const plan = await outside(options, back, (client) => planBack(client, state, io, kept))
+    await swapDatabases(plan, {connect: () => connectOut(options, back), signal: io.signal})
+    swapOf(state).swapped = false
+    io.notice(plan.holder ? `${state.live} is the old database again; the new one is ${plan.holder.kept}.` : `There is no ${state.live} again; what was restored is ${state.database}.`)
+    // What was live for a moment is not dropped: the restore's own undo leaves alone what is not marked as unfinished.
     state.finished = false
-  }).catch((error: unknown) => { throw new DrError('swap.not-undone', `${state.live} is the new database still: ${messageOf(error)}`, {cause: error, hints: ['dr undo swaps back.']}) })
+  } catch (error) {
+    throw new DrError('swap.not-undone', `${state.live} is the new database still: ${messageOf(error)}`, {cause: error, hints: ['dr undo swaps back.']})
+  }
+}
+
+/** Where the old database is, when the new one is live; without a name when there was none. Undefined: nothing was swapped. */
+async function placeOf(client: Client, state: SwapSubject): Promise<{name?: string} | undefined> {
+  const {liveOid, sideOid} = swapOf(state)
+  if (sideOid === undefined || (await holdersOf(client, [state.live])).get(state.live) !== sideOid) return undefined
+  if (liveOid === undefined) return {}
+  const name = await nameOf(client, liveOid)
+  if (name === undefined) throw new Error('the old database is gone')
+  return {name}
+}
+
+async function planBack(client: Client, state: SwapSubject, io: StepIo, kept: {name?: string}): Promise<DatabaseSwap> {
+  const {liveOid = 0, sideOid = 0} = swapOf(state)
+  const comment = operatorsComment((await readTraits(client, state.live))?.comment)
+  // Nobody had the name: then nobody gets it.
+  if (kept.name === undefined) return {live: state.database, side: state.live, sideOid, liveComment: comment}
+  const {name, at} = await freeName(client, state.live, 'undone')
+  const old = await readTraits(client, kept.name)
+  return {
+    live: state.live, side: kept.name, sideOid: liveOid, liveComment: operatorsComment(old?.comment),
+    holder: {oid: sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment})},
+  }
 }

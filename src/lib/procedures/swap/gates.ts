@@ -8,6 +8,8 @@ import type {SwapOptions, SwapSubject} from './options.ts'
 export function replaceGate(options: SwapOptions, headers: readonly [string, string]): Gate<SwapSubject> {
   const {source, target} = options
   return {
+    again: true,
+    skip: ({swap}) => (swap?.swapped ? 'it is swapped in already' : undefined),
     question: ({live, environment}) => `Replace ${live} (${environment}) at ${target.host}:${target.port} by ${source.title}?`,
     mustType: ({live}) => live,
     details: (state) => [...aboutTarget(options, state), ...aboutSource(options), aboutSafety(state), ...aboutLoss(options, state, headers)],

@@ -11,7 +11,7 @@ import {targetUrl} from '../../postgres/target.ts'
 import {size, type SwapTarget} from '../../report/swap-lines.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {shellQuote} from '../../system/shell.ts'
-import {swapOf, tableName, type SwapOptions, type SwapSubject} from './options.ts'
+import {swapOf, tableName, type SwapOptions, type SwapState, type SwapSubject} from './options.ts'
 import {outside, psql} from './work.ts'
 
 const COUNT_BUDGET_MS = 30_000
@@ -50,6 +50,12 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
       const {version, systemIdentifier, database} = await readServer(client)
       await assertNoPooler(client, {...target, database})
       if (options.source.standing) swapOf(state).sideOid = assertSide(await readParty(client, state.database), state, renamer)
+      if (party !== undefined && party.oid === swapOf(state).sideOid) {
+        // An earlier process of the run was killed behind COMMIT.
+        swapOf(state).swapped = true
+        return
+      }
+      forget(swapOf(state))
       if (party === undefined) {
         swapOf(state).missing = true
         io.notice(`There is no database ${state.live}: the restored one gets its name, and nothing is replaced.`)
@@ -63,6 +69,15 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
       swapOf(state).target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner: party.owner, sessions: byApplication(found)}
     }),
   }
+}
+
+/** A later process of a run looks anew. */
+function forget(swap: SwapState): void {
+  delete swap.missing
+  delete swap.unreadable
+  delete swap.loss
+  delete swap.target
+  delete swap.liveOid
 }
 
 function assertSide(side: SwapParty | undefined, {database}: SwapSubject, renamer: Renamer): number {
@@ -118,7 +133,7 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
     byHand: ({live}) => [{argv: ['psql', targetUrl(target, live), '-c', 'SELECT relname, n_live_tup FROM pg_stat_user_tables ORDER BY 1'], note: 'estimates; dr counts'}],
     async run(state, io) {
       const swap = swapOf(state)
-      if (swap.target === undefined) return
+      if (swap.target === undefined || swap.swapped) return
       try {
         const counts = await count(state.live, io, await firstUnknown(options, state))
         const bytes = await withClient(target, {database: state.live, applicationName}, async (client) => (await readServer(client)).databaseBytes)

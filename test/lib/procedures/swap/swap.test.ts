@@ -172,6 +172,17 @@ describe('a restore that is swapped in', function () {
     expect(await all()).to.have.length(2)
   })
 
+  it('takes the name away again where nobody had it, and keeps what was live for a moment', async () => {
+    await crm.cluster.drop('crm')
+    const hook: StatementHook = async (moment, statement) => {
+      if (moment === 'after' && statement === 'COMMIT') await crm.admin.query('ALTER DATABASE crm ALLOW_CONNECTIONS false')
+    }
+    const {error, notices, state} = await restore({swap: {hook}})
+    expect(error?.message).to.match(/not currently accepting connections/).and.not.match(/Not undone/)
+    expect(notices.join()).to.include(`There is no crm again; what was restored is ${state.database}.`)
+    expect(await all()).to.deep.equal([state.database])
+  })
+
   it('leaves the old one alone when it is stopped while it restores', async () => {
     const before = await digest('crm')
     const controller = new AbortController()
