@@ -1,4 +1,5 @@
 import {verificationError} from '../../../errors.ts'
+import type {ArchiveEntry} from '../../../postgres/archive.ts'
 import {psqlArguments, runScript, type Psql} from '../../../postgres/psql.ts'
 import {scriptError} from '../../../postgres/psql-errors.ts'
 import {entriesToRepeat, restoreArguments, tryRestore, type RestoreEnd} from '../../../postgres/restore.ts'
@@ -46,10 +47,18 @@ async function loadArchive(options: ForeignOptions, work: ForeignWork, state: Fo
   const wanted = work.archive.entries.filter((entry) => !dropped.has(entry))
   const progress = new ArchiveProgress(io, wanted.length)
   const jobs = work.proven.ready.kind === 'tar' ? 1 : state.jobs
-  const run = async (name: string, entries: typeof wanted, atOnce: number) => runArchive(work, state, io, {list: await work.list(name, entries), jobs: atOnce, onBegun: () => { progress.begun() }})
+  const run = async (name: string, entries: readonly ArchiveEntry[], atOnce: number) => runArchive(work, state, io, {list: await work.list(name, entries), jobs: atOnce, onBegun: () => { progress.begun() }})
   const watch = {onCopies: progress.copies.bind(progress), onIndexes: progress.indexes.bind(progress)}
+  const {schema} = work.lists
+  const data = wanted.filter(({kind}) => kind === 'TABLE DATA')
+  const before = new Set([...schema, ...data].map(({dumpId}) => dumpId))
   await watched(options, work, state, io, watch, async () => {
-    const end = await run('all', wanted, jobs)
+    // Left to itself, pg_restore -j makes the trigger of a partitioned table while its partitions load, and it fires.
+    for (const [name, entries, atOnce] of [['schema', schema, 1], ['data', data, jobs]] as const) {
+      const {error, problems} = await run(name, entries, atOnce)
+      if (error) throw told(state, io, problems, error)
+    }
+    const end = await run('rest', wanted.filter(({dumpId}) => !before.has(dumpId)), jobs)
     if (end.error === undefined) return
     const again = jobs > 1 ? entriesToRepeat(work.archive, end) : undefined
     if (again === undefined) throw told(state, io, end.problems, end.error)
