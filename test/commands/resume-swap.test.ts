@@ -1,79 +1,98 @@
 import {expect} from 'chai'
+import {readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {connect, endQuietly, rowOf, withClient} from '../../src/lib/postgres/connection.ts'
 import type {RestoreResult} from '../../src/commands/restore/index.ts'
-import type {ListedRun} from '../../src/lib/report/listed-run.ts'
-import {connect, endQuietly, rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
-import {crmFixture, MASTER} from '../support/crm.ts'
-import {finishDr, startDr} from '../support/process.ts'
-import {clientTools} from '../support/tools.ts'
-import {until} from '../support/until.ts'
+import {Killing} from '../support/killing.ts'
 
-describe('dr resume, of a restore that was killed at its swap', function () {
+const OLD = 'old'
+const LIVE = 'resumed_swap'
+
+describe('dr resume of a restore that swaps', function () {
   this.timeout(240_000)
-  const crm = crmFixture()
-  const env = async () => ({DR_DATA_DIR: crm.directory, DATABASE_URL: crm.cluster.url('crm', MASTER), DR_PG_BIN: await clientTools(17)})
-  const run = async (...args: string[]) => finishDr([...args, '--no-input'], crm.directory, {env: await env()})
-  const listed = async () => (JSON.parse((await run('resume', '--json')).stdout) as {runs: ListedRun[]}).runs
-  const title = () => withClient(crm.cluster.url('crm'), {}, async (client) => (await rowsOf<{title: string}>(client, 'SELECT title FROM public.leads WHERE id = 7'))[0]?.title)
+  const dr = new Killing(LIVE)
 
-  /** It waits for a superuser's session that it may not end, and is killed there. Resolves to the run and its new database. */
-  async function killed(): Promise<{name: string; side: string}> {
-    const master = await connect(crm.cluster.url('crm'), {applicationName: 'rdsadmin'})
-    const started = startDr(['restore', crm.label, '--swap', '--yes', '--no-input'], crm.directory, {env: await env()})
-    await started.see(/Swap: Waiting for postgres \(rdsadmin\)/)
-    started.child.kill('SIGKILL')
-    await started.ended
-    await until(async () => (await rowsOf(crm.admin, "SELECT FROM pg_stat_activity WHERE application_name LIKE 'dr restore%'")).length === 0)
-    await endQuietly(master)
-    const [known, ...more] = (await listed()).filter(({procedure}) => procedure === 'restore')
-    expect(more).to.deep.equal([])
-    return {name: known?.run ?? '', side: (await crm.all()).find((one) => one.startsWith('crm_restore_')) ?? ''}
-  }
-
-  /** What the killed process would have done: its COMMIT was on its way. */
-  async function commit(side: string): Promise<void> {
-    await crm.admin.query(`BEGIN; ALTER DATABASE crm RENAME TO crm_before_20261122100824; ALTER DATABASE ${side} RENAME TO crm;
-      COMMENT ON DATABASE crm_before_20261122100824 IS 'dr kept "crm" as "crm_before_20261122100824" at 2026-11-22T10:08:24.000Z by r'; COMMIT`)
-  }
-
-  it('asks again, showing what the live one has become, and swaps', async () => {
-    const {name} = await killed()
-    await withClient(crm.cluster.url('crm'), {}, (client) => client.query("INSERT INTO public.leads SELECT i, 't2', 'since' FROM generate_series(7000, 7099) i"))
-    const refused = await run('resume', name)
-    expect(refused.code, refused.stderr).to.equal(2)
-    expect(refused.stderr).to.include('This needs a confirmation. Replace crm')
-    expect(await title()).to.equal('changed')
-    const {code, stdout, stderr} = await run('resume', name, '--confirm', 'crm')
-    expect(code, stderr).to.equal(0)
-    expect(stdout).to.equal('crm\n')
-    expect(stderr).to.match(/public\.leads +1,100 +1,000 +−100/)
-    expect(await title()).to.equal('lead 7')
-    expect((await crm.all()).map((one) => one.replace(/\d+$/, ''))).to.deep.equal(['crm', 'crm_before_'])
-    expect(await listed()).to.deep.equal([])
+  beforeEach(async () => {
+    await dr.open()
+    // The live database differs from its backup from here on.
+    await withClient(dr.cluster.url(LIVE), {}, (client) => client.query(`CREATE TABLE ${OLD} (i int)`))
+  })
+  afterEach(async () => {
+    await dr.clear()
+    await dr.close()
   })
 
-  it('finds out that it was swapped in, asks nothing, and knows the old one', async () => {
-    const {name, side} = await killed()
-    await commit(side)
-    const {code, stdout, stderr} = await run('resume', name, '--json', '--yes')
+  const isOld = (name: string) => withClient(dr.cluster.url(name), {}, async (client) => (await rowOf<{old: boolean}>(client, `SELECT to_regclass('${OLD}') IS NOT NULL AS old`)).old)
+  const oid = (name: string) => withClient(dr.cluster.adminUrl, {}, async (client) => (await rowOf<{oid: number}>(client, 'SELECT coalesce(max(oid::int8), 0)::int AS oid FROM pg_database WHERE datname = $1', [name])).oid)
+
+  /** The swap waits for a lock that somebody else has, until its process is killed. */
+  async function killedBefore(): Promise<string> {
+    const holder = await connect(dr.cluster.adminUrl)
+    await holder.query(`BEGIN; COMMENT ON DATABASE ${LIVE} IS 'held'`)
+    const one = dr.start('restore', 'latest', '--swap', '--yes')
+    await dr.hasBegun('swap.swap')
+    one.child.kill('SIGKILL')
+    await one.ended
+    await holder.query('ROLLBACK')
+    await endQuietly(holder)
+    await dr.noSessions()
+    return dr.lastRun()
+  }
+
+  /** What a process leaves that is killed when the server has committed, and its journal does not say so yet. */
+  async function killedBehind(): Promise<string> {
+    const {code, stderr} = await dr.run('restore', 'latest', '--swap', '--yes')
+    expect(code, stderr).to.equal(0)
+    const path = join(dr.home, 'data', 'journal', `${dr.lastRun()}.jsonl`)
+    const lines = readFileSync(path, 'utf8').split('\n')
+    writeFileSync(path, `${lines.slice(0, lines.findIndex((line) => line.includes('"event":"started","step":"swap.swap"')) + 1).join('\n')}\n`)
+    return dr.lastRun()
+  }
+
+  it('asks again, and swaps then, when it was killed before', async () => {
+    const name = await killedBefore()
+    expect(await isOld(LIVE)).to.equal(true)
+    expect((await dr.listed())[0]).to.include({run: name, status: 'stopped'})
+    const refused = await dr.run('resume', name, '--json')
+    expect(refused.code, refused.stdout).to.equal(2)
+    expect(JSON.parse(refused.stdout)).to.have.nested.property('error.code', 'confirmation.missing')
+    const {code, stdout, stderr} = await dr.run('resume', name, '--confirm', LIVE, '--json')
     expect(code, stderr + stdout).to.equal(0)
-    expect((JSON.parse(stdout) as RestoreResult).swap).to.include({kept: 'crm_before_20261122100824', outageMs: null})
-    expect(await title()).to.equal('lead 7')
-    expect(await crm.all()).to.deep.equal(['crm', 'crm_before_20261122100824'])
+    const result = JSON.parse(stdout) as RestoreResult
+    expect(result.database).to.equal(LIVE)
+    expect({live: await isOld(LIVE), kept: await isOld(result.swap?.kept ?? '')}).to.deep.equal({live: false, kept: true})
+    expect(dr.begun('restore.load')).to.equal(1)
+    expect(await dr.others()).to.deep.equal([result.swap?.kept])
   })
 
-  it('drops the new one when it is undone before the swap', async () => {
-    const {name} = await killed()
-    expect((await run('resume', name, '--undo', '--yes')).code).to.equal(0)
-    expect(await title()).to.equal('changed')
-    expect(await crm.all()).to.deep.equal(['crm'])
+  it('finds that it has happened, and does not swap twice, when it was killed behind it', async () => {
+    const name = await killedBehind()
+    const [before, left] = [await oid(LIVE), await dr.others()]
+    expect(left).to.have.length(1)
+    const {code, stdout, stderr} = await dr.run('resume', name, '--yes', '--json')
+    expect(code, stderr + stdout).to.equal(0)
+    expect((JSON.parse(stdout) as RestoreResult).swap?.kept).to.equal(left[0])
+    expect(await oid(LIVE)).to.equal(before)
+    expect({live: await isOld(LIVE), kept: await isOld(left[0] ?? '')}).to.deep.equal({live: false, kept: true})
   })
 
-  it('brings the old one back when it is undone behind the swap, and keeps the other', async () => {
-    const {name, side} = await killed()
-    await commit(side)
-    const {code, stderr} = await run('resume', name, '--undo', '--confirm', 'crm')
+  it('undoes all of it when it was killed before the swap', async () => {
+    const name = await killedBefore()
+    expect((await dr.run('resume', name, '--undo')).code).to.equal(2)
+    const {code, stderr} = await dr.run('resume', name, '--undo', '--confirm', LIVE)
     expect(code, stderr).to.equal(0)
-    expect(await title()).to.equal('changed')
-    expect((await crm.all()).map((one) => one.replace(/\d+$/, ''))).to.deep.equal(['crm', 'crm_undone_'])
+    expect(await dr.others()).to.deep.equal([])
+    expect(await isOld(LIVE)).to.equal(true)
+    expect(await dr.listed()).to.deep.equal([])
+  })
+
+  it('brings the old database back when it was killed behind the swap, and keeps the new one', async () => {
+    const name = await killedBehind()
+    const {code, stderr} = await dr.run('resume', name, '--undo', '--confirm', LIVE)
+    expect(code, stderr).to.equal(0)
+    expect(await isOld(LIVE)).to.equal(true)
+    const [kept, ...more] = await dr.others()
+    expect({kept: kept?.startsWith(`${LIVE}_undone_`), more}).to.deep.equal({kept: true, more: []})
+    expect(await isOld(kept ?? '')).to.equal(false)
   })
 })

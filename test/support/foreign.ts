@@ -5,6 +5,7 @@ import {withClient, rowsOf} from '../../src/lib/postgres/connection.ts'
 import {countTable, digestTable} from '../../src/lib/postgres/counts.ts'
 import {CANONICAL_SETTINGS} from '../../src/lib/postgres/snapshot.ts'
 import {listTables} from '../../src/lib/postgres/tables.ts'
+import {parseSkip} from '../../src/lib/postgres/restore-skip.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import type {ClientTools} from '../../src/lib/postgres/tools.ts'
 import {foreignProcedure, foreignState} from '../../src/lib/procedures/restore/foreign/index.ts'
@@ -30,6 +31,8 @@ export interface ForeignSetting {
   stdin?: Readable
   into?: string
   jobs?: number
+  createRoles?: boolean
+  skip?: readonly string[]
   tools?: readonly ClientTools[]
   signal?: AbortSignal
   onProgress?: (progress: Progress | string) => void
@@ -62,6 +65,7 @@ export async function runForeign(setting: ForeignSetting): Promise<ForeignOutcom
     const options: ForeignOptions = {
       config, target: parseTarget(setting.url), dump, tools: setting.tools ?? (await allTools()), runDirectory: run.directory, runId: run.id,
       stagingDirectory: join(directory, 'staging', run.id), jobs: setting.jobs ?? 2, ...(setting.into !== undefined && {into: setting.into}),
+      createRoles: setting.createRoles ?? false, skip: parseSkip(setting.skip ?? []),
     }
     work = new ForeignWork(options, run)
     state = foreignState(options, new Date())

@@ -55,7 +55,7 @@ export function scriptError(problem: ScriptProblem | undefined, code: number, wh
   if (state === '53100') return new DrError('restore.disk-full', text, {hints: ['Free space on the database server, or restore into another server.']})
   if (/^22(P04|021|P05)$/.test(state) && problem.row !== undefined) return verificationError('restore.data', text, {hints: ['The rows in the dump are damaged, or it is in another encoding.']})
   const judged = ruleOf({entry: undefined, dumpId: undefined, message: `ERROR:  ${problem.message}`, command: where?.text, sqlState: state}, {clientMajor: 0, serverMajor: 0})
-  if (judged?.rule.class === 'repairable') return new DrError(judged.rule.code, text, {hints: judged.rule.hints(judged.parts)})
+  if (judged?.rule.class === 'repairable') return new DrError(judged.rule.code, text, {hints: [judged.rule.id === 'missing-role' ? '--create-roles makes the roles that the server lacks.' : `${judged.rule.reason.replace(/^./, (first) => first.toUpperCase())}: restore as a role that may, or take this statement out of the file.`]})
   const hint = state === '42501' ? 'Check what this role may do on the server, or restore as another role.' : 'Look at this line of the dump, and at what the server lacks for it.'
   return new DrError('restore.failed', text, {hints: [hint]})
 }

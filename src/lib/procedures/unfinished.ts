@@ -11,7 +11,7 @@ interface Knowledge {
   /** What going on would mean. */
   continues?(run: KnownRun): string
   /** Whether a later run that is finished has removed what this one left. */
-  removedBy?(run: KnownRun, later: object): boolean
+  removedBy?: (run: KnownRun, later: object, target: string | undefined) => boolean
 }
 
 /** A procedure that is not here says what was done by the titles of its steps. */
@@ -28,10 +28,12 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
   },
   restore: {
-    left: ({state, begun, done}) => (begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
-    continues: ({state, done}) => (done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
+    left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
+    continues: ({state, done, begun}) => (begun.includes('swap.swap') ? 'goes on from what it finds: swaps, or ends a swap that has happened' : done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
   },
 }
+
+const swapLeft = ({live, database, swap}: RestoreState): string => (swap?.kept === undefined ? `${database}, or ${live} itself, holds the backup: it was at the swap` : `${live} holds the backup; the old database is ${swap.kept}`)
 
 /** The runs that can be gone on with or undone, and those at work; all there are with `all`. Newest first. */
 export async function unfinishedRuns(folder: string, {all = false}: {all?: boolean} = {}): Promise<ListedRun[]> {
@@ -48,13 +50,26 @@ export async function lastUndone(folder: string, since: Date): Promise<ListedRun
   return run && listedRun(run)
 }
 
-/** Of a run that only reads nothing is left, and it is begun again as easily as gone on with. */
-const isOpen = ({status, about}: KnownRun): boolean => OPEN.includes(status) && (status === 'running' || about.steps?.every(({effect}) => effect === 'read') !== true)
-
-async function isRemoved(folder: string, run: KnownRun): Promise<boolean> {
-  const known = KNOWLEDGE[run.procedure]
-  return known?.removedBy !== undefined && run.status !== 'running' && finishedLater(folder, run, (state) => known.removedBy?.(run, state) === true)
+/**
+ * Of a run that only reads nothing is left, and it is begun again as easily as gone on with. One that can neither be gone on
+ * with nor undone, and has said what to do instead, is not repeated here.
+ */
+function isOpen({status, about, told}: KnownRun): boolean {
+  if (status === 'running') return true
+  if (!OPEN.includes(status) || about.steps?.every(({effect}) => effect === 'read') === true) return false
+  return about.later !== undefined || !told || status === 'not-undone'
 }
+
+/** What can neither be gone on with nor undone was done again when a later run of its kind is finished, or is of no interest any more. */
+async function isRemoved(folder: string, run: KnownRun): Promise<boolean> {
+  const {status, about: {later, target}, procedure, lastAt} = run
+  if (status === 'running') return false
+  if (later === undefined && Date.now() - Date.parse(lastAt) > FORGOTTEN_MS) return true
+  const removedBy = KNOWLEDGE[procedure]?.removedBy ?? (later === undefined ? (_run: KnownRun, _state: object, other: string | undefined) => other === target : undefined)
+  return removedBy !== undefined && finishedLater(folder, run, (state, other) => removedBy(run, state, other))
+}
+
+const FORGOTTEN_MS = 7 * 24 * 60 * 60_000
 
 function listedRun(run: KnownRun): ListedRun {
   const {path: journal, procedure, about, status, begunAt, lastAt, owner, at} = run

@@ -25,6 +25,8 @@ export interface KnownRun extends Pick<Replayed<object>, 'state' | 'done' | 'beg
   procedure: string
   about: RunAbout
   status: RunStatus
+  /** Its process ended by itself, and has said what can be done. */
+  told: boolean
   begunAt: string
   lastAt: string
   /** The last process that worked on it. */
@@ -68,7 +70,7 @@ export function knownRun(path: string, entries: readonly JournalEntry[]): KnownR
   const {state, done, begun, stuck} = replay<object>(entries)
   const owner = ownersOf(entries).at(-1)
   return {
-    run: runOf(path), path, procedure: first.procedure, about, status: statusOf(entries, owner, stuck), begunAt: first.at, lastAt: entries.at(-1)?.at ?? first.at,
+    run: runOf(path), path, procedure: first.procedure, about, status: statusOf(entries, owner, stuck), told: endOf(entries) !== undefined, begunAt: first.at, lastAt: entries.at(-1)?.at ?? first.at,
     owner, at: placeOf(entries, about, {begun, done}), state, done, begun, stuck,
   }
 }
@@ -77,10 +79,12 @@ export const ownersOf = (entries: readonly JournalEntry[]): ProcessIdentity[] =>
 
 const ENDS: readonly JournalEntry['event'][] = ['interrupted', 'ended', 'declined', 'left']
 
+/** How the last process ended, by its own word. */
+const endOf = (entries: readonly JournalEntry[]): JournalEntry | undefined => entries.slice(entries.findLastIndex((entry) => 'process' in entry)).findLast(({event}) => ENDS.includes(event))
+
 function statusOf(entries: readonly JournalEntry[], owner: ProcessIdentity | undefined, stuck: readonly string[]): RunStatus {
   if (entries.some(({event}) => event === 'finished')) return 'finished'
-  const ofTheLast = entries.slice(entries.findLastIndex((entry) => 'process' in entry))
-  const end = ofTheLast.findLast(({event}) => ENDS.includes(event))
+  const end = endOf(entries)
   if (end?.event === 'declined') return 'declined'
   if (end !== undefined && stuck.length > 0) return 'not-undone'
   if (end !== undefined) return end.event === 'left' ? 'stopped' : 'undone'
@@ -96,12 +100,13 @@ function placeOf(entries: readonly JournalEntry[], {steps}: RunAbout, {begun, do
   return {step, title: steps?.find(({id}) => id === step)?.title ?? step, doing: isUndo ? 'undo' : done.has(step) ? 'done' : 'run'}
 }
 
-/** Whether a run of the same procedure that was begun later is finished, with a state like this. */
-export async function finishedLater(folder: string, {run, procedure}: Pick<KnownRun, 'run' | 'procedure'>, like: (state: object) => boolean): Promise<boolean> {
+/** Whether a run of the same procedure that was begun later is finished, and is like this by its last state and its target. */
+export async function finishedLater(folder: string, {run, procedure}: Pick<KnownRun, 'run' | 'procedure'>, like: (state: object, target: string | undefined) => boolean): Promise<boolean> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name > `${run}.jsonl` && /^\d{8}T\d{6}Z-(.+)-[\da-f]{4}\.jsonl$/.exec(name)?.[1] === procedure)
   for (const name of names) {
-    const last = lastEvent(await readFile(join(folder, name), 'utf8').catch(() => ''))
-    if (last?.event === 'finished' && like(last.state)) return true
+    const text = await readFile(join(folder, name), 'utf8').catch(() => '')
+    const [last, [first]] = [lastEvent(text), entriesOf(text.slice(0, text.indexOf('\n')))]
+    if (last?.event === 'finished' && like(last.state, first?.event === 'begun' ? first.target : undefined)) return true
   }
   return false
 }

@@ -137,6 +137,12 @@ describe('an earlier run', () => {
       expect(await statusOf(begun, started('a'), ...stuck('a'), {event: 'ended', detail: 'no'}, ...left)).to.include({status: 'not-undone'})
     })
 
+    it('says whether its process has ended by itself', async () => {
+      for (const end of [{event: 'declined', phase: 'P'}, {event: 'left', detail: 'busy'}] as const) expect(await statusOf(begun, started('a'), end), end.event).to.include({told: true})
+      expect(await statusOf(begun, started('a'))).to.include({told: false})
+      expect(await statusOf(begun, started('a'), {event: 'left', detail: 'busy'}, {event: 'resumed', process: gone})).to.include({told: false})
+    })
+
     it('runs again when another process goes on with it', async () => {
       expect(await statusOf(begun, started('a'), done('a', 1), {event: 'declined', phase: 'P'}, {event: 'resumed', process: ownIdentity()})).to.include({status: 'running'})
     })
@@ -157,7 +163,7 @@ describe('an earlier run', () => {
     it('knows whether a later run of its procedure is finished', async () => {
       await named('20261121T000000Z-restore-0000', begun)
       await named('20261122T000000Z-backup-0000', begun, finished)
-      const later = (like = () => true) => finishedLater(folder.path, {run: '20261121T000000Z-restore-0000', procedure: 'restore'}, like)
+      const later = (like: (state: object, target: string | undefined) => boolean = () => true) => finishedLater(folder.path, {run: '20261121T000000Z-restore-0000', procedure: 'restore'}, like)
       expect(await later()).to.equal(false)
       await named('20261120T000000Z-restore-0000', begun, finished)
       await named('20261123T000000Z-restore-0000', begun)
@@ -165,6 +171,8 @@ describe('an earlier run', () => {
       await named('20261124T000000Z-restore-0000', begun, finished)
       expect(await later()).to.equal(true)
       expect(await later(() => false)).to.equal(false)
+      await named('20261125T000000Z-restore-0000', {...begun, target: 'db:5432/crm'}, finished)
+      expect(await later((_, target) => target === 'db:5432/crm')).to.equal(true)
     })
   })
 

@@ -12,8 +12,8 @@ import {finishStep, integrityStep} from './prove.ts'
 import {rightsStep} from './rights.ts'
 import {backupRoles, createRolesStep} from './roles.ts'
 import {databaseOf} from './source.ts'
-import {LOADED} from './resume.ts'
-import {CARRIED, swapPhases, swapState, swapUndoGate} from '../swap/index.ts'
+import {undoGate} from './resume.ts'
+import {swapPhases, swapState} from '../swap/index.ts'
 import type {RestoreWork} from './work.ts'
 
 /** Restores a backup into a new database beside the live one, and compares it with the manifest. */
@@ -25,11 +25,11 @@ export function restoreProcedure(options: RestoreOptions, work: RestoreWork): Pr
     title: `Restore ${manifest.label} of ${manifest.source.database} (${manifest.environment}) ${swap ? `and swap it in for ${options.target.database}` : 'into a new database'}`,
     target: targetName(options.target),
     later: 'go-on',
-    undoGate: (state, done) => (state.swap && done.has(CARRIED) ? swapUndoGate(state) : done.has(LOADED) ? {question: () => `Drop ${state.database}, which holds all of backup ${state.label}?`, mustType: () => state.database} : undefined),
+    undoGate: (state, done) => undoGate(state, done),
     phases: [
       {title: 'Check', again: true, steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep(options, work, backupRoles(options, work)), createStep(options, work), rightsStep(options, work, () => work.archive), schemaStep(options, work), loadStep(options, work), restStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work), finishStep(options, work, databaseOf(manifest))]},
       ...(around?.after ?? []),
     ],

@@ -125,12 +125,15 @@ export function warnOlder(server: ServerFacts, sourceMajor: number, archive: Arc
 
 const listed = (names: readonly string[], most: number) => (names.length > most ? `${names.slice(0, most).join(', ')} and ${names.length - most} more` : names.join(', '))
 
-function toolsStep({tools, backup: {manifest}}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+function toolsStep({tools, backup: {manifest, directory}, skip = []}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
   return {
     id: 'restore.tools',
     title: 'Choose pg_restore',
     effect: 'read',
-    byHand: (state) => [{argv: [state.tools.pgRestore, '--version']}],
+    byHand: (state) => [
+      {argv: [state.tools.pgRestore, '--version']},
+      ...(skip.length === 0 ? [] : [{argv: [state.tools.pgRestore, '--list', directory ?? 'BACKUP'], note: `the lines of ${skip.join(', ')}, and of what depends on it, are taken out of the lists below`}]),
+    ],
     async run(state) {
       const major = state.server?.major ?? manifest.server.major
       state.tools = chooseForRestore(tools, archiveMajor(manifest.tool), major)

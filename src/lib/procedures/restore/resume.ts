@@ -1,11 +1,12 @@
 import {isDeepStrictEqual} from 'node:util'
 import {DrError, usageError} from '../../errors.ts'
-import {withClient} from '../../postgres/connection.ts'
-import {databaseOf, endDeadRun} from '../../postgres/create-database.ts'
+import {withClient, type Client} from '../../postgres/connection.ts'
+import {databaseNamed, databaseOf, endDeadRun} from '../../postgres/create-database.ts'
 import {codeOf} from '../../postgres/errors.ts'
 import {readServer} from '../../postgres/server.ts'
 import {isLabel} from '../../repository/label.ts'
 import {LocalStorage} from '../../repository/storage/local.ts'
+import type {Gate} from '../../runbook/procedure.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {surelyEnded} from '../../system/process-identity.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
@@ -26,7 +27,7 @@ type Earlier = Resumption<RestoreState>
  * was restored to its end. One that was restored in part is begun anew: of each of its objects it would have to be proven
  * that it is there, whole, and only once.
  */
-export async function settleRestore({target}: Pick<RestoreOptions, 'target'>, session: Session, earlier: Earlier): Promise<string | undefined> {
+export async function settleRestore({target, swap}: Pick<RestoreOptions, 'target' | 'swap'>, session: Session, earlier: Earlier): Promise<string | undefined> {
   const {state, done, begun, before} = earlier
   await takeOver(target, session, earlier)
   if (!done.has(LOADED)) return begun.includes('restore.create') ? `${state.database} had been restored only in part` : 'nothing had been made yet'
@@ -38,8 +39,29 @@ export async function settleRestore({target}: Pick<RestoreOptions, 'target'>, se
   state.earlierMs = [...done.values()].reduce((sum, ms) => sum + ms, 0)
   // The checks are made again, and find again what they had found.
   const checked = (before.get(FIRST) as RestoreState | undefined)?.findings ?? []
+  await reopenSwap(client, swap, earlier)
   state.findings = state.findings.filter((finding) => !checked.some((one) => isDeepStrictEqual(one, finding)))
   return undefined
+}
+
+/**
+ * What was looked at, agreed to and backed up may be long past: before a swap it is done again. One that has happened, by
+ * the facts, is not.
+ */
+async function reopenSwap(client: Client, options: RestoreOptions['swap'], earlier: Earlier): Promise<void> {
+  const {live, swap} = earlier.state
+  if (swap === undefined) return
+  if (swap.sideOid !== undefined && (await databaseNamed(client, live))?.oid === swap.sideOid) return
+  earlier.done = new Map([...earlier.done].filter(([step]) => !/^(swap|safety)\./.test(step)))
+  earlier.confirmed = new Set()
+  delete swap.safetyComplete
+  if (options?.backup) swap.safetyBackup = options.backup.state
+}
+
+/** Asked before a restore is undone that somebody may want to keep. */
+export function undoGate({database, label, live, swap}: RestoreState, done: Earlier['done']): Gate<RestoreState> | undefined {
+  if (swap && done.has('swap.carry')) return {question: () => `Undo the restore of ${label}? If it is ${live} by now, the old database takes its place again.`, mustType: () => live}
+  return done.has(LOADED) ? {question: () => `Drop ${database}, which holds all of backup ${label}?`, mustType: () => database} : undefined
 }
 
 /** Gets the lock of the run. Sessions that its dead process has left may still hold it. */

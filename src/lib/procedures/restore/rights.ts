@@ -1,12 +1,12 @@
 import {preflightError} from '../../errors.ts'
-import type {ArchiveEntry} from '../../postgres/archive.ts'
+import type {Archive, ArchiveEntry} from '../../postgres/archive.ts'
 import {withClient, type Client} from '../../postgres/connection.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
 import {entryName} from '../../postgres/restore-lists.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
-import type {RestoreWork} from './work.ts'
+import type {RestoreSession} from './session.ts'
 
 interface Trial {
   matches(entry: ArchiveEntry): boolean
@@ -30,22 +30,22 @@ const TRIALS: readonly Trial[] = [
   },
 ]
 
-const trialsOf = ({archive}: RestoreWork) => TRIALS.flatMap((trial) => {
+const trialsOf = (archive: Archive | undefined) => archive === undefined ? [] : TRIALS.flatMap((trial) => {
   const entries = archive.entries.filter((entry) => trial.matches(entry))
   return entries.length === 0 ? [] : [{...trial, entries}]
 })
 
 /** What only superusers may make stands last in an archive: it is tried in the empty database, before the rows are loaded. */
-export function rightsStep({target}: RestoreOptions, work: RestoreWork): Step<RestoreState> {
+export function rightsStep<S extends RestoreState>({target}: Pick<RestoreOptions, 'target'>, work: RestoreSession, archive: () => Archive | undefined): Step<S> {
   return {
     id: 'restore.rights',
     title: 'Try what needs special rights',
     effect: 'write',
-    skip: (state) => (state.server !== undefined && trialsOf(work).length === 0 ? 'the backup holds nothing of the kind' : undefined),
+    skip: (state) => (state.server !== undefined && trialsOf(archive()).length === 0 ? 'the backup holds nothing of the kind' : undefined),
     byHand: (state) => TRIALS.map(({statements}) => ({argv: ['psql', targetUrl(target, state.database), '-c', ['BEGIN', ...statements, 'ROLLBACK'].join('; ')], note: 'when the backup holds such objects'})),
     run: (state) => withClient(target, {database: state.database, applicationName: work.applicationName}, async (client) => {
       const refused: ReturnType<typeof trialsOf> = []
-      for (const trial of trialsOf(work)) if (!(await isAllowed(client, trial))) refused.push(trial)
+      for (const trial of trialsOf(archive())) if (!(await isAllowed(client, trial))) refused.push(trial)
       if (refused.length === 0) return
       throw preflightError('restore.superuser', `Role ${state.server?.user ?? ''} may not make what only superusers may: ${refused.flatMap(({entries}) => entries.map(entryName)).join(', ')}.`, {
         hints: [`Leave them out: ${refused.map(({skip}) => `--skip ${skip}`).join(' ')}`, 'Or restore as a superuser.'],

@@ -26,7 +26,10 @@ export function explained(findings: readonly Finding[], state: Skipped): Finding
 
 function isExplained({code, subject, message}: Finding, skipped: NonNullable<Skipped['skipped']>): boolean {
   const [, found, kind, expected] = /^(\d+) (.+); the source had (\d+)$/.exec(message) ?? []
-  if (code === 'integrity.objects') return Number(expected) - Number(found) === skipped.filter((one) => COUNTED[one.kind] === kind || (kind === 'comments' && one.kind === 'COMMENT')).length
+  const lost = Number(expected) - Number(found)
+  // Not every comment is counted.
+  if (code === 'integrity.objects' && kind === 'comments') return lost > 0 && lost <= skipped.filter((one) => one.kind === 'COMMENT').length
+  if (code === 'integrity.objects') return lost === skipped.filter((one) => COUNTED[one.kind] === kind).length
   if (code === 'integrity.extensions') return skipped.some((one) => one.kind === 'EXTENSION' && one.name === subject)
   if (code === 'integrity.grants') return skipped.some(({name}) => subject.endsWith(` ${name}`) || subject.includes(` ${name}(`))
   return code === 'integrity.tables' && skipped.some(({name}) => name === subject)

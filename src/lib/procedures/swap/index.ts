@@ -1,4 +1,4 @@
-import type {Gate, Phase} from '../../runbook/procedure.ts'
+import type {Phase} from '../../runbook/procedure.ts'
 import {carryStep, swapStep} from './exchange.ts'
 import {findingsGate, replaceGate} from './gates.ts'
 import type {SwapOptions, SwapState, SwapSubject} from './options.ts'
@@ -18,7 +18,7 @@ export function swapPhases(options: SwapOptions): SwapPhases {
   const safety = safetySteps(options)
   return {
     before: [
-      {title: 'Check the live database', again: true, steps: preflightSteps(options)},
+      {title: 'Check the live database', steps: preflightSteps(options)},
       {title: 'Safety backup', gate: replaceGate(options, ['LIVE NOW', 'COMING IN']), steps: safety},
     ],
     after: [
@@ -27,15 +27,6 @@ export function swapPhases(options: SwapOptions): SwapPhases {
     ],
   }
 }
-
-/** The step after which a swap may have been begun. */
-export const CARRIED = 'swap.carry'
-
-/** Before a run that nobody is at work on is undone: which of the two it comes to, the server knows. */
-export const swapUndoGate = ({live, database}: SwapSubject): Gate<SwapSubject> => ({
-  question: () => `Bring the old ${live} back if ${database} has taken its place, else drop ${database}?`,
-  mustType: () => live,
-})
 
 /** The first `swap` of the state. Refuses a source of another environment or database that was not named. */
 export function swapState(options: SwapOptions): SwapState {

@@ -14,6 +14,7 @@ import {describeStep} from './describe.ts'
 import {loadStep} from './load.ts'
 import type {ForeignOptions, ForeignState} from './options.ts'
 import {dumpRoles, preflightSteps} from './preflight.ts'
+import {rightsStep} from '../rights.ts'
 import {createRolesStep} from '../roles.ts'
 import {swapPhases, swapState} from '../../swap/index.ts'
 import {markLabel, type ForeignWork} from './work.ts'
@@ -38,7 +39,7 @@ export function foreignProcedure(options: ForeignOptions, work: ForeignWork): Pr
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
       ...(around?.before ?? []),
-      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep<ForeignState>(options, work, dumpRoles(options, work)), create, loadStep(options, work), analyzing(options, work, () => work.hasArchive && carriesStatistics(work.lists))]},
+      {title: 'Restore', steps: [sweepStep(options, work), createRolesStep<ForeignState>(options, work, dumpRoles(options, work)), create, rightsStep<ForeignState>(options, work, () => (work.hasArchive ? work.archive : undefined)), loadStep(options, work), analyzing(options, work, () => work.hasArchive && carriesStatistics(work.lists))]},
       {title: 'Look', steps: [describeStep(options, work), finishStep(options, work, undefined)]},
       ...(around?.after ?? []),
     ],
