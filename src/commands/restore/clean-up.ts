@@ -22,7 +22,7 @@ export default class CleanUp extends BaseCommand {
   static override description = 'Only databases with dr’s own mark and name are ever dropped, never the live one, and none while the live one is missing or empty. Prints the names of those that were dropped.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --older-than 12h', '<%= config.bin %> <%= command.id %> --plan']
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.unreachable, ExitCode.incomplete, ExitCode.declined, ExitCode.interrupted]
-  static override aliases = ['restore:cleanup']
+  static override hiddenAliases = ['restore:cleanup']
   static override flags = {
     'older-than': Flags.string({description: `only those that were put aside longer ago; else ${OLDER_THAN}`, helpValue: 'TIME'}),
     force: Flags.boolean({description: 'also those that somebody is connected to'}),

@@ -148,8 +148,8 @@ async function swapBack(options: SwapOptions, state: SwapSubject, io: StepIo): P
     const plan = await outside(options, back, (client) => planBack(client, state, io, kept))
     await swapDatabases(plan, {connect: () => connectOut(options, back), signal: io.signal})
     swapOf(state).swapped = false
-    io.notice(plan.holder ? `${state.live} is the old database again; the new one is ${plan.holder.kept}.` : `There is no ${state.live} again; what was restored is ${state.database}.`)
-    // What was live for a moment is not dropped: the restore's own undo leaves alone what is not marked as unfinished.
+    io.notice(plan.holder ? `${state.live} is the old database again; the new one is ${plan.holder.kept}.` : `There is no ${state.live} again; what was restored is ${plan.live}.`)
+    // Under its new name the restore's own undo does not find it: what was live for a moment is not dropped.
     state.finished = false
   } catch (error) {
     throw new DrError('swap.not-undone', `${state.live} is the new database still: ${messageOf(error)}`, {cause: error, hints: ['dr undo swaps back.']})
@@ -168,13 +168,13 @@ async function placeOf(client: Client, state: SwapSubject): Promise<{name?: stri
 
 async function planBack(client: Client, state: SwapSubject, io: StepIo, kept: {name?: string}): Promise<DatabaseSwap> {
   const {liveOid = 0, sideOid = 0} = swapOf(state)
-  const comment = operatorsComment((await readTraits(client, state.live))?.comment)
-  // Nobody had the name: then nobody gets it.
-  if (kept.name === undefined) return {live: state.database, side: state.live, sideOid, liveComment: comment}
   const {name, at} = await freeName(client, state.live, 'undone')
+  const comment = markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment: operatorsComment((await readTraits(client, state.live))?.comment)})
+  // Nobody had the name: then nobody gets it.
+  if (kept.name === undefined) return {live: name, side: state.live, sideOid, liveComment: comment}
   const old = await readTraits(client, kept.name)
   return {
     live: state.live, side: kept.name, sideOid: liveOid, liveComment: operatorsComment(old?.comment),
-    holder: {oid: sideOid, kept: name, comment: markedComment({kind: 'undone', live: state.live, name, at: at.toISOString(), run: io.run, comment})},
+    holder: {oid: sideOid, kept: name, comment},
   }
 }

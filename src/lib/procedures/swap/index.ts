@@ -1,4 +1,4 @@
-import type {Gate, Phase} from '../../runbook/procedure.ts'
+import type {Phase} from '../../runbook/procedure.ts'
 import {carryStep, swapStep} from './exchange.ts'
 import {findingsGate, replaceGate} from './gates.ts'
 import type {SwapOptions, SwapState, SwapSubject} from './options.ts'
@@ -27,15 +27,6 @@ export function swapPhases(options: SwapOptions): SwapPhases {
     ],
   }
 }
-
-/** The step after which a swap may have been begun. */
-export const CARRIED = 'swap.carry'
-
-/** Before a run that nobody is at work on is undone: which of the two it comes to, the server knows. */
-export const swapUndoGate = ({live, database}: SwapSubject): Gate<SwapSubject> => ({
-  question: () => `Bring the old ${live} back if ${database} has taken its place, else drop ${database}?`,
-  mustType: () => live,
-})
 
 /** The first `swap` of the state. Refuses a source of another environment or database that was not named. */
 export function swapState(options: SwapOptions): SwapState {
