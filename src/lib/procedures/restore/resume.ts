@@ -9,7 +9,6 @@ import {LocalStorage} from '../../repository/storage/local.ts'
 import type {Gate} from '../../runbook/procedure.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {surelyEnded} from '../../system/process-identity.ts'
-import {CARRIED, swapUndoGate} from '../swap/index.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import type {FoundBackup, WantedBackup} from './source.ts'
 import type {RestoreWork} from './work.ts'
@@ -62,7 +61,7 @@ async function reopenSwap(client: Client, options: RestoreOptions['swap'], earli
 /** Asked before a restore is undone that somebody may want to keep. */
 export function undoGate(state: RestoreState, done: Earlier['done']): Gate<RestoreState> | undefined {
   const {database, label} = state
-  if (state.swap && done.has(CARRIED)) return swapUndoGate(state)
+  if (state.swap && done.has('swap.carry')) return {question: () => `Undo the restore of ${label}? If it is ${state.live} by now, the old database takes its place again.`, mustType: () => state.live}
   return done.has(LOADED) ? {question: () => `Drop ${database}, which holds all of backup ${label}?`, mustType: () => database} : undefined
 }
 
