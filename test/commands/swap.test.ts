@@ -21,7 +21,7 @@ describe('dr restore --swap, dr swap, dr undo, dr restore clean-up', function ()
     const {code, stdout, stderr} = await run(['restore', crm.label, '--swap', '--yes'])
     expect(code, stderr).to.equal(0)
     expect(stdout).to.equal('crm\n')
-    expect(stderr).to.match(/public\.calls|same rows|as many rows/).and.match(/crm is now what \S+ holds \(\d+ ms out of reach, \d+ sessions ended\)/).and.match(/What was live until now is crm_before_\d{14}\. To bring it back: dr undo \d{8}T\d{6}Z-restore-[\da-f]{4}\./)
+    expect(stderr).to.match(/public\.calls|same rows|as many rows/).and.match(/crm is now what backup \S+ holds \(\d+ ms out of reach, \d+ sessions ended\)/).and.match(/What was live until now is crm_before_\d{14}\. To bring it back: dr undo \d{8}T\d{6}Z-restore-[\da-f]{4}\./)
     expect(await title(7)).to.equal('lead 7')
     const again = /dr undo (\S+)\. /.exec(stderr)?.[1] ?? ''
     const undone = await run(['undo', again, '--confirm', 'crm'], 'production')

@@ -25,6 +25,8 @@ export interface SwapState {
   missing?: boolean
   /** Why it cannot be read. */
   unreadable?: string
+  /** Single tables that cannot be counted, and why. */
+  troubles?: string[]
   /** The database that had the name, and the one that gets it. */
   liveOid?: number
   sideOid?: number

@@ -75,6 +75,7 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
 function forget(swap: SwapState): void {
   delete swap.missing
   delete swap.unreadable
+  delete swap.troubles
   delete swap.loss
   delete swap.target
   delete swap.liveOid
@@ -112,7 +113,7 @@ function spaceStep(options: SwapOptions): Step<SwapSubject> {
       if (free === undefined) {
         io.notice(`How much room the server has cannot be seen from here; the new database takes about ${size(bytes ?? 0)} beside the old one.`)
       } else if (free < (bytes ?? 0)) {
-        throw preflightError('swap.space', `The server's disk has ${size(free)} free; the new database takes about ${size(bytes ?? 0)} beside the old one.`, {hints: ['Free space there: dr restore clean-up drops databases that earlier swaps have left.', 'dr restore --in-place needs less room, but keeps everybody out while it runs.']})
+        throw preflightError('swap.space', `The server's disk has ${size(free)} free; the new database takes about ${size(bytes ?? 0)} beside the old one.`, {hints: ['Free space there: dr restore clean-up drops databases that earlier swaps have left.', 'Give the server a larger disk; on RDS: aws rds modify-db-instance --allocated-storage.']})
       }
     }),
   }
@@ -144,7 +145,8 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
         if (why === undefined) throw error
         swap.unreadable = why
       }
-      if (swap.unreadable !== undefined) io.notice(`${state.live} cannot be read in full: ${swap.unreadable}.`)
+      const why = swap.unreadable ?? swap.troubles?.join('; ')
+      if (why !== undefined) io.notice(`${state.live} cannot be read in full: ${why}.`)
     },
   }
 }
@@ -163,7 +165,8 @@ function note(swap: ReturnType<typeof swapOf>, counts: LiveCounts, bytes: number
   const {target} = swap
   if (target === undefined) return
   Object.assign(target, {bytes, tables: counts.tables.length, rows: counts.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0), tenants: counts.tenants, newest: counts.newest})
-  if (counts.troubles[0] !== undefined) swap.unreadable = counts.troubles.slice(0, 3).join('; ')
+  // Of single tables: the safety backup is to say what it makes of them.
+  if (counts.troubles[0] !== undefined) swap.troubles = counts.troubles.slice(0, 3)
   const coming = new Map((tables ?? []).map((table) => [tableName(table), table.rows]))
   const live = counts.tables.map((table) => ({table: tableName(table), live: table.rows, estimated: table.estimated, ...(table.written !== undefined && {written: table.written}), coming: tables === undefined ? null : coming.get(tableName(table)) ?? null}))
   const there = new Set(live.map(({table}) => table))
