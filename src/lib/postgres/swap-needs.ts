@@ -30,6 +30,8 @@ export interface SwapParty {
   template: boolean
   /** An interrupted DROP DATABASE has left it. */
   invalid: boolean
+  /** A restore is at work in it, or was killed there. */
+  unfinished: boolean
   slots: string[]
   prepared: string[]
   subscriptions: string[]
@@ -37,8 +39,9 @@ export interface SwapParty {
 
 /** Undefined when there is no such database. */
 export async function readParty(client: Client, name: string): Promise<SwapParty | undefined> {
-  const [row] = await rowsOf<{oid: string; owner: string; owned: boolean; template: boolean; invalid: boolean}>(client, `
-    SELECT oid::text AS oid, pg_get_userbyid(datdba) AS owner, pg_has_role(current_user, datdba, 'USAGE') AS owned, datistemplate AS template, datconnlimit = -2 AS invalid
+  const [row] = await rowsOf<{oid: string; owner: string; owned: boolean; template: boolean; invalid: boolean; unfinished: boolean}>(client, `
+    SELECT oid::text AS oid, pg_get_userbyid(datdba) AS owner, pg_has_role(current_user, datdba, 'USAGE') AS owned, datistemplate AS template, datconnlimit = -2 AS invalid,
+      starts_with(datname, 'dr_unfinished_') OR coalesce(shobj_description(oid, 'pg_database'), '') ~ '^dr restore .*, unfinished$' AS unfinished
     FROM pg_catalog.pg_database WHERE datname = $1`, [name])
   if (row === undefined) return undefined
   const namesOf = async (sql: string, value: unknown) => (await rowsOf<{name: string}>(client, sql, [value])).map((one) => one.name)
@@ -71,9 +74,10 @@ export function assertSwappable(party: SwapParty, renamer: Renamer): void {
   if (trouble !== undefined) throw trouble
 }
 
-function troubleOf({name, template, invalid, prepared, slots, subscriptions}: SwapParty): DrError | undefined {
+function troubleOf({name, template, invalid, unfinished, prepared, slots, subscriptions}: SwapParty): DrError | undefined {
   if (template) return preflightError('swap.template', `${name} is a template database.`, {hints: [`ALTER DATABASE ${quoteIdent(name)} IS_TEMPLATE false`]})
   if (invalid) return preflightError('swap.invalid', `${name} is what an interrupted DROP DATABASE has left.`, {hints: [`DROP DATABASE ${quoteIdent(name)}`]})
+  if (unfinished) return preflightError('swap.unfinished', `${name} is what a restore is making, or has left half made.`, {hints: ['dr resume shows the run: go on with it, or undo it.']})
   if (prepared.length > 0) {
     return preflightError('swap.prepared', `${name} holds ${counted(prepared, 'a prepared transaction', 'prepared transactions')}, so it cannot be renamed: ${prepared.join(', ')}.`, {hints: prepared.slice(0, 3).map((gid) => `In ${name}: ROLLBACK PREPARED ${quoteLiteral(gid)}, or COMMIT PREPARED`)})
   }

@@ -159,6 +159,7 @@ class Swapper {
     const from = performance.now()
     try {
       for (const statement of swapStatements(this.#swap)) {
+        if (statement === 'COMMIT') await this.#assertExchanged()
         if (/ RENAME TO /.test(statement)) await this.#rename(statement)
         else await this.#say(this.#renamer, statement)
       }
@@ -205,13 +206,20 @@ class Swapper {
     await this.#run.hook?.('after', statement)
   }
 
+  /** While the sessions left, somebody else may have exchanged the names: then the wrong database would have gone. */
+  async #assertExchanged(): Promise<void> {
+    const {live, sideOid, holder} = this.#swap
+    const found = await holdersOf(this.#renamer, [live, ...(holder ? [holder.kept] : [])])
+    if (found.get(live) !== sideOid || (holder && found.get(holder.kept) !== holder.oid)) throw liveChanged(live)
+  }
+
   /** Whether an earlier process has done it. Throws when one of the two is no longer what it was. */
   async #isDone(): Promise<boolean> {
     const {live, side, sideOid, holder} = this.#swap
     const found = await holdersOf(this.#ender, [live, side])
     if (found.get(live) === sideOid) return true
     if (found.get(side) !== sideOid) throw preflightError('swap.side-gone', `${side} is no longer the database that was looked at.`, {hints: ['psql -l shows which databases there are. Run the command again.']})
-    if (found.get(live) !== holder?.oid) throw preflightError('swap.live-changed', `${live} is no longer the database that was looked at: somebody has renamed, dropped or created it meanwhile.`, {hints: ['psql -l shows which databases there are. Run the command again.']})
+    if (found.get(live) !== holder?.oid) throw liveChanged(live)
     return false
   }
 
@@ -245,6 +253,9 @@ class Swapper {
     return this.#swap.holder ? [this.#swap.live, this.#swap.side] : [this.#swap.side]
   }
 }
+
+const liveChanged = (live: string): DrError =>
+  preflightError('swap.live-changed', `${live} is no longer the database that was looked at: somebody has renamed, dropped or created it meanwhile.`, {hints: ['psql -l shows which databases there are. Run the command again.']})
 
 function busy({live}: DatabaseSwap, found: readonly Occupant[], cause?: unknown): DrError {
   const who = found.length > 0 ? `: ${occupantNames(found)}` : cause === undefined ? '' : `: ${messageOf(cause)}`

@@ -32,9 +32,9 @@ export function inPlaceProcedure(options: RestoreOptions, work: RestoreWork, swa
     once: 'it is one transaction, which its process has taken along; run the command again',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work).filter(({id}) => id !== 'restore.server').toSpliced(1, 0, liveStep(options, work))},
-      {title: 'Check the live database', steps: [lossStep(swap)]},
+      {title: 'Check the live database', steps: [lossStep(swap), membersStep(options, work)]},
       {title: 'Safety backup', gate: strictGate(swap), steps: safetySteps(swap)},
-      {title: 'Restore', steps: [membersStep(options, work), createRolesStep(options, work, backupRoles(options, work)), replaceStep(options, work), analyzeStep(options, work)]},
+      {title: 'Restore', steps: [createRolesStep(options, work, backupRoles(options, work)), replaceStep(options, work), analyzeStep(options, work)]},
       {title: 'Prove', steps: [integrityStep(options, work)]},
     ],
   }
@@ -59,7 +59,9 @@ function strictGate(swap: SwapOptions): Gate<SwapSubject> {
     ...gate,
     strict: true,
     question: ({live, environment}) => `Overwrite the live database ${live} (${environment}) at ${swap.target.host}:${swap.target.port} in place with ${swap.source.title}? Nobody can work in it meanwhile, and no old database is kept.`,
-    details: (state) => (gate.details?.(state) ?? []).map((line) => line.replace('the old database is kept, and dr undo brings it back', 'it is the only way back')),
+    details: (state) => (gate.details?.(state) ?? []).map((line) => line
+      .replace('the old database is kept, and dr undo brings it back', 'it is the only way back')
+      .replace('What is written until the swap stays in the old database only.', 'What is written after the safety backup has begun is lost: stop the application first.')),
   }
 }
 
@@ -123,6 +125,7 @@ function replaceStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSt
         connect: () => connect(target, {applicationName: `${work.applicationName} guard`}),
         onBegun: () => { io.progress({unit: 'items', done: ++begun, total: entries.length * 2}) },
       })
+      swapOf(state).inPlaceDone = true
     }),
   }
 }

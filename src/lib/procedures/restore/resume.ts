@@ -35,7 +35,8 @@ export async function settleRestore({target, swap}: Pick<RestoreOptions, 'target
   const {systemIdentifier} = await readServer(client)
   const known = state.server?.systemIdentifier
   if (known !== undefined && systemIdentifier !== undefined && known !== systemIdentifier) throw usageError('run.other-target', `The run ${earlier.run} works on another server than the one that answers at ${target.host}:${target.port}.`, {hints: ['Set DATABASE_URL to what it was when the run was begun.']})
-  if (state.databaseOid === undefined || (await databaseOf(client, state.databaseOid)) === undefined) return `${state.database} is gone; a later restore removes what killed ones left`
+  const trouble = await whyGone(client, earlier)
+  if (trouble !== undefined) return trouble
   state.earlierMs = [...done.values()].reduce((sum, ms) => sum + ms, 0)
   // The checks are made again, and find again what they had found.
   const checked = (before.get(FIRST) as RestoreState | undefined)?.findings ?? []
@@ -44,17 +45,29 @@ export async function settleRestore({target, swap}: Pick<RestoreOptions, 'target
   return undefined
 }
 
+/** Why the new database is no longer what the journal says: another one, or a part of an undo, must never pass for it. */
+async function whyGone(client: Client, {state, done, begun}: Earlier): Promise<string | undefined> {
+  const name = state.databaseOid === undefined ? undefined : await databaseOf(client, state.databaseOid)
+  if (name === undefined) return `${state.database} is gone; a later restore removes what killed ones left`
+  if (await isSwappedIn(client, state)) return undefined
+  if (name !== state.database) return `${state.database} is called ${name} by now, where it stays`
+  return done.has('restore.create') || begun.includes('restore.create') ? undefined : `an undo of ${state.database} had begun`
+}
+
+/** By the facts. */
+const isSwappedIn = async (client: Client, {live, swap}: RestoreState): Promise<boolean> =>
+  swap?.sideOid !== undefined && (await databaseNamed(client, live))?.oid === swap.sideOid
+
 /**
  * What was looked at, agreed to and backed up may be long past: before a swap it is done again. One that has happened, by
  * the facts, is not.
  */
 async function reopenSwap(client: Client, options: RestoreOptions['swap'], earlier: Earlier): Promise<void> {
-  const {live, swap} = earlier.state
-  if (swap === undefined) return
-  if (swap.sideOid !== undefined && (await databaseNamed(client, live))?.oid === swap.sideOid) return
+  const {swap} = earlier.state
+  if (swap === undefined || (await isSwappedIn(client, earlier.state))) return
   earlier.done = new Map([...earlier.done].filter(([step]) => !/^(swap|safety)\./.test(step)))
   earlier.confirmed = new Set()
-  delete swap.safetyComplete
+  for (const past of ['safetyComplete', 'swapped', 'sideOid', 'kept', 'outageMs'] as const) Reflect.deleteProperty(swap, past)
   if (options?.backup) swap.safetyBackup = options.backup.state
 }
 

@@ -97,6 +97,8 @@ export function createRolesStep<S extends RestoreState>(options: RolesOptions, w
 }
 
 async function takeBack(work: RestoreSession, state: RestoreState, io: StepIo): Promise<void> {
+  // What is live needs its roles.
+  if (state.swap?.swapped === true || state.swap?.inPlaceDone === true) return
   try {
     await work.persistently(async (client) => {
       const kept = await dropCreatedRoles(client, work.mark.run, {granted: state.roles?.granted ?? []})

@@ -21,6 +21,8 @@ export interface SwapState {
   target?: SwapTarget
   /** What it held, against what takes its place. */
   loss?: {table: string; live: number | null; estimated: boolean; coming: number | null; written?: number}[]
+  /** The live database itself was overwritten. */
+  inPlaceDone?: boolean
   /** There is no live database. */
   missing?: boolean
   /** Why it cannot be read. */

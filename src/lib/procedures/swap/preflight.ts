@@ -59,7 +59,7 @@ function targetStep(options: SwapOptions): Step<SwapSubject> {
       if (party === undefined) {
         swapOf(state).missing = true
         io.notice(`There is no database ${state.live}: the restored one gets its name, and nothing is replaced.`)
-        assertSwappable({name: state.live, oid: 0, owner: renamer.user, owned: true, template: false, invalid: false, slots: [], prepared: [], subscriptions: []}, renamer)
+        assertSwappable({name: state.live, oid: 0, owner: renamer.user, owned: true, template: false, invalid: false, unfinished: false, slots: [], prepared: [], subscriptions: []}, renamer)
         return
       }
       assertSwappable(party, renamer)
