@@ -54,6 +54,7 @@ export function createDatabaseStep<S extends RestoreState>(options: Pick<Restore
     id: 'restore.create',
     title: 'Create the new database',
     effect: 'write',
+    skip: ({swap}) => (swap?.swapped === true ? 'what was restored is live already' : undefined),
     byHand: (state) => [psql(options, work, createDatabaseSql(database(state), majorOf(state))), psql(options, work, commentSql(state.database, markText({...work.mark, run: 'RUN'})))],
     async run(state, io) {
       const client = await work.maintenance()

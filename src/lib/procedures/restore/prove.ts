@@ -53,6 +53,7 @@ export function finishStep(options: Pick<RestoreOptions, 'target'>, work: Restor
     id: 'restore.finish',
     title: 'Hand it over',
     effect: 'write',
+    skip: ({swap}) => (swap?.swapped === true ? 'it is live already' : undefined),
     byHand: (state) => [psql(options, work, commentSql(state.database, database?.comment))],
     async run(state) {
       if (database && !state.swap) state.findings.push(...settingsFinding(database, state))
