@@ -88,3 +88,17 @@ function recorder(seen: string[]): Renderer {
     },
   }
 }
+
+/** A step's `run` that fails. */
+export const failing = (message: string) => ({run: () => Promise.reject(new Error(message))})
+/** `started a`, `done a`, …: what the journal holds, in short. */
+export const events = (entries: readonly {event: string; step?: string}[]) => entries.map(({event, step}) => (step === undefined ? event : `${event} ${step}`))
+export const errorOf = (promise: Promise<unknown>): Promise<Error> => promise.then(() => { throw new Error('nothing was thrown') }, (error: unknown) => error as Error)
+
+/** Two steps, with a question before the second, and the stage where it is answered. */
+export const gated = (answer: Partial<typeof openGates>): [Procedure<LogState>, ReturnType<typeof testStage>] => {
+  const procedure = procedureOf([logStep('a')], [logStep('b', {effect: 'destroy'})])
+  const [first, second] = procedure.phases
+  if (!first || !second) throw new Error('two phases')
+  return [{...procedure, phases: [first, {...second, gate: {question: () => 'Really?', mustType: () => 'crm'}}]}, testStage({gatekeeper: {...openGates, ...answer}})]
+}

@@ -99,11 +99,6 @@ export async function holdersOf(client: Client, names: readonly string[]): Promi
   return new Map(rows.map(({name, oid}) => [name, Number(oid)]))
 }
 
-/** The name that a database has now. */
-export async function nameOf(client: Client, oid: number): Promise<string | undefined> {
-  return (await rowsOf<{name: string}>(client, 'SELECT datname AS name FROM pg_catalog.pg_database WHERE oid = $1', [oid]))[0]?.name
-}
-
 /** The connection is gone: whether the transaction was committed the server knows. */
 async function settled(swap: DatabaseSwap, {connect, signal}: SwapRun, cause: unknown): Promise<SwapOutcome> {
   for (const deadline = performance.now() + PATIENCE_MS; ;) {

@@ -3,18 +3,7 @@ import {ExitCode, InterruptedError, usageError} from '../../../src/lib/errors.ts
 import {perform, undoEarlier, type Earlier} from '../../../src/lib/runbook/perform.ts'
 import type {Procedure} from '../../../src/lib/runbook/procedure.ts'
 import {drErrorOf} from '../../support/rejection.ts'
-import {logStep, openGates, procedureOf, testStage, type LogState} from '../../support/stage.ts'
-
-const failing = (message: string) => ({run: () => Promise.reject(new Error(message))})
-const events = (entries: readonly {event: string; step?: string}[]) => entries.map(({event, step}) => (step === undefined ? event : `${event} ${step}`))
-const errorOf = (promise: Promise<unknown>): Promise<Error> => promise.then(() => { throw new Error('nothing was thrown') }, (error: unknown) => error as Error)
-
-const gated = (answer: Partial<typeof openGates>): [Procedure<LogState>, ReturnType<typeof testStage>] => {
-  const procedure = procedureOf([logStep('a')], [logStep('b', {effect: 'destroy'})])
-  const [first, second] = procedure.phases
-  if (!first || !second) throw new Error('two phases')
-  return [{...procedure, phases: [first, {...second, gate: {question: () => 'Really?', mustType: () => 'crm'}}]}, testStage({gatekeeper: {...openGates, ...answer}})]
-}
+import {errorOf, events, failing, gated, logStep, procedureOf, testStage, type LogState} from '../../support/stage.ts'
 
 describe('perform', () => {
   describe('going on with an earlier run', () => {

@@ -25,7 +25,7 @@ export interface RestoreOptions {
   /** The private folder of this run: password file, lists, owner record. */
   runDirectory: string
   runId: string
-  /** Where members from S3 lie until they are loaded. */
+  /** Where members from S3, or a dump that is no file to be used as it is, lie until they are loaded. */
   stagingDirectory: string
   /** Name of the new database; else the live one's with the time. */
   into?: string

@@ -1,8 +1,8 @@
 import {DrError, messageOf, StopError} from '../../errors.ts'
 import {keptName, markedComment, operatorsComment} from '../../postgres/database-marks.ts'
 import {applyChanges, readTraits, traitChanges, type DatabaseTraits} from '../../postgres/database-traits.ts'
-import {commentSql} from '../../postgres/create-database.ts'
-import {holdersOf, nameOf, swapDatabases, swapStatements, type DatabaseSwap} from '../../postgres/swap.ts'
+import {commentSql, databaseNamed, databaseOf} from '../../postgres/create-database.ts'
+import {swapDatabases, swapStatements, type DatabaseSwap} from '../../postgres/swap.ts'
 import {endSessionsSql} from '../../postgres/swap-sessions.ts'
 import {assertSwappable, readParty, readRenamer} from '../../postgres/swap-needs.ts'
 import type {Client} from '../../postgres/connection.ts'
@@ -21,7 +21,7 @@ export function carryStep(options: SwapOptions): Step<SwapSubject> {
       const [live, side] = [await readTraits(client, state.live), await readTraits(client, state.database)]
       if (side === undefined) throw sideGone(state)
       const wanted = live ?? options.source.traits
-      swapOf(state).sideOid = (await holdersOf(client, [state.database])).get(state.database) ?? 0
+      swapOf(state).sideOid = (await databaseNamed(client, state.database))?.oid ?? 0
       if (wanted !== undefined) await carry(options, state, client, side, wanted)
       noteDifferences(options, state, live)
       // One that dr did not make must never look as if dr might drop it.
@@ -91,8 +91,8 @@ async function swapIn(options: SwapOptions, state: SwapSubject, io: StepIo): Pro
 /** A run that was killed behind COMMIT has done it. */
 async function isDone(client: Client, state: SwapSubject): Promise<boolean> {
   const swap = swapOf(state)
-  if (swap.sideOid === undefined || (await holdersOf(client, [state.live])).get(state.live) !== swap.sideOid) return false
-  const kept = swap.liveOid === undefined ? undefined : await nameOf(client, swap.liveOid)
+  if (swap.sideOid === undefined || (await databaseNamed(client, state.live))?.oid !== swap.sideOid) return false
+  const kept = swap.liveOid === undefined ? undefined : await databaseOf(client, swap.liveOid)
   Object.assign(swap, {swapped: true, ...(kept !== undefined && {kept})})
   return true
 }
@@ -134,7 +134,7 @@ function assertMeanwhile(check: () => void, options: SwapOptions, state: SwapSub
 async function freeName(client: Client, live: string, kind: 'kept' | 'undone'): Promise<{name: string; at: Date}> {
   for (let at = new Date(); ; at = new Date(at.getTime() + 1000)) {
     const name = keptName(live, kind, at)
-    if ((await holdersOf(client, [name])).size === 0) return {name, at}
+    if ((await databaseNamed(client, name)) === undefined) return {name, at}
   }
 }
 
@@ -159,9 +159,9 @@ async function swapBack(options: SwapOptions, state: SwapSubject, io: StepIo): P
 /** Where the old database is, when the new one is live; without a name when there was none. Undefined: nothing was swapped. */
 async function placeOf(client: Client, state: SwapSubject): Promise<{name?: string} | undefined> {
   const {liveOid, sideOid} = swapOf(state)
-  if (sideOid === undefined || (await holdersOf(client, [state.live])).get(state.live) !== sideOid) return undefined
+  if (sideOid === undefined || (await databaseNamed(client, state.live))?.oid !== sideOid) return undefined
   if (liveOid === undefined) return {}
-  const name = await nameOf(client, liveOid)
+  const name = await databaseOf(client, liveOid)
   if (name === undefined) throw new Error('the old database is gone')
   return {name}
 }
