@@ -1,0 +1,184 @@
+/** What the parts of a partial restore hand to each other. All of it is plain data, so that it can stand in a journal. */
+
+export interface TableName {
+  schema: string
+  name: string
+}
+
+export interface ColumnShape {
+  name: string
+  /** As in DDL: `character varying(40)`. */
+  type: string
+  notNull: boolean
+  /** A stored or virtual generated column: never written. */
+  generated: boolean
+  /** `always` needs OVERRIDING SYSTEM VALUE. */
+  identity?: 'always' | 'default'
+}
+
+export interface KeyShape {
+  /** Of the index. */
+  name: string
+  columns: string[]
+  primary: boolean
+  /** No column may be NULL: it tells every row from every other. */
+  strict: boolean
+}
+
+/** What a foreign key does to its rows when the row that they name goes. */
+export type DeleteRule = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default'
+
+export interface ForeignKeyShape {
+  name: string
+  /** That has the key. */
+  table: TableName
+  columns: string[]
+  /** That is named by it. */
+  references: TableName
+  referencedColumns: string[]
+  onDelete: DeleteRule
+  /** Of ON DELETE SET NULL (a, b); absent: all. */
+  setColumns?: string[]
+  deferrable: boolean
+  validated: boolean
+}
+
+/** A table with rows of its own, or a partitioned one with those of its partitions. Foreign tables and views are not here. */
+export interface TableShape extends TableName {
+  oid: number
+  kind: 'table' | 'partitioned'
+  /** Of a partition: the partitioned table at the top. */
+  root?: TableName
+  columns: ColumnShape[]
+  /** The primary key first, then other unique indexes without expression or predicate; strict ones first. */
+  keys: KeyShape[]
+  rowSecurity: boolean
+  forcedRowSecurity: boolean
+  owner: string
+  /** The planner's guess, for a progress. */
+  estimatedRows: number
+  /** User triggers that are not internal. */
+  triggers: {name: string; enabled: 'origin' | 'always' | 'replica' | 'disabled'}[]
+  /** Owned by a column, identity or serial. */
+  sequences: {column: string; schema: string; name: string}[]
+}
+
+/** The tables of one database and the foreign keys between them (those of partitions that only repeat their root's are left out). */
+export interface Catalog {
+  tables: TableShape[]
+  foreignKeys: ForeignKeyShape[]
+}
+
+/**
+ * Which rows of a table are meant, on either side. A predicate speaks of the row as `r` and may look into other tables
+ * through `table(schema, name)` placeholders: see `predicateSql`.
+ */
+export type Predicate =
+  | {kind: 'all'}
+  /** `r.column = value`, compared as text. */
+  | {kind: 'equals'; column: string; value: string}
+  /** SQL of the operator's own, of the row's columns. */
+  | {kind: 'sql'; text: string}
+  /** The row's `columns` are the `targets` of a row of `table` for which `where` holds. */
+  | {kind: 'refers'; columns: string[]; table: TableName; targets: string[]; where: Predicate}
+  /** Rows of the live table whose last writer is this transaction; of the backup: the rows with the same key. */
+  | {kind: 'written-by'; transaction: string}
+  | {kind: 'any' | 'every'; of: Predicate[]}
+
+/** What one table gives to the restore. */
+export interface SelectedTable {
+  /** Through which rows are written: a partitioned table when all of it is meant, else the table or the one partition. */
+  table: TableName
+  where: Predicate
+  /**
+   * `rows`: the selection itself. `parent`: rows that the selection refers to, of which only missing ones come back. `links`: rows
+   * that are still there, of which only these columns are put back, and only where they are NULL now (`--relink`).
+   */
+  role: 'rows' | 'parent' | 'links'
+  /** What may be put back; absent: every column that is on both sides. For `links`: the columns of the foreign key. */
+  columns?: string[]
+}
+
+export interface Selection {
+  /** In an order in which rows can be inserted; tables in a cycle stand side by side, with the same `group`. */
+  tables: (SelectedTable & {group: number})[]
+  /** The operator named a tenant: every touched row must be this tenant's, by this column where a table has it. */
+  tenant?: {id: string; column: string}
+}
+
+/** Rows of the backup, in a table beside the live one. */
+export interface StagedTable {
+  table: TableName
+  /** The schema and name of the staging table; its columns are `columns` in the backup's types, without constraints, with an index on the key. */
+  stage: TableName
+  /** Without generated ones. */
+  columns: string[]
+  /** What a row is told by; undefined: by all its columns, with duplicates counted. */
+  key?: string[]
+  rows: number
+}
+
+export type MergeMode = 'missing' | 'changed' | 'exact'
+
+export interface MergeRequest {
+  live: Catalog
+  backup: Catalog
+  staged: readonly StagedTable[]
+  selection: Selection
+  mode: MergeMode
+  /** `dr_undo_<run>`: before images. */
+  undoSchema: string
+  lockTimeoutMs: number
+  /** pg_current_snapshot() of the backup, and whether its xids are those of this server and database: for `changedSince`. */
+  backupSnapshot?: string
+  /** How many changed rows to show per table. */
+  sample: number
+}
+
+/** One table, compared within the selection. */
+export interface TableComparison extends TableName {
+  role: SelectedTable['role']
+  missing: number
+  changed: number
+  /** Live, and not in the backup. */
+  extra: number
+  identical: number
+  /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
+  changedSince?: number
+  /** Of `changed`, column by column; values as text, long ones cut. */
+  sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
+  /** Rows that a unique key other than the row's own does not let in. */
+  conflicts: {key: Record<string, string>; index: string; holder: Record<string, string>}[]
+}
+
+/** Foreign keys that the selection touches, both ways. */
+export interface ClosureFinding {
+  foreignKey: string
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was nulled and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  kind: 'parent-missing' | 'detached' | 'gone-child'
+  table: TableName
+  references: TableName
+  columns: string[]
+  rows: number
+}
+
+export interface Comparison {
+  tables: TableComparison[]
+  closure: ClosureFinding[]
+  /** Rows of tables outside the selection that deletes of `exact` would take or change by cascade. */
+  cascades: {table: TableName; deleted: number; updated: number}[]
+}
+
+export interface MergeResult {
+  tables: (TableName & {inserted: number; updated: number; deleted: number})[]
+  cascades: Comparison['cascades']
+  /** Sequences moved past the data. */
+  sequences: {schema: string; name: string; value: string}[]
+  undoSchema: string
+  /** Of the longest wait for a lock, and of the transaction, milliseconds. */
+  ms: number
+}
+
+export interface RevertResult {
+  tables: (TableName & {restored: number; removed: number})[]
+}
