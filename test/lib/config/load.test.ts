@@ -23,7 +23,7 @@ describe('loadConfig', () => {
     expect(config).to.deep.equal({
       environment: 'development',
       protected: false,
-      database: {maintenanceDatabase: 'postgres', tenantColumn: 'tenantId', excludeSchemas: ['dr_stage_*'], migrationLock: 72_707_369},
+      database: {maintenanceDatabase: 'postgres', tenantColumn: 'tenantId', excludeSchemas: ['dr_stage_*', 'dr_undo_*'], migrationLock: 72_707_369},
       local: {directory: join(folder.path, 'data', 'backups')},
       s3: {prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
       backup: {destinations: ['local'], digest: false, blockedLimitMs: 500, lockTimeoutMs: 2000, attempts: 3, shrinkLimit: 0.5},
