@@ -30,7 +30,7 @@ export const procedureOf = (...phases: (readonly Step<LogState>[])[]): Procedure
   phases: phases.map((steps, index) => ({title: `Phase ${index + 1}`, steps})),
 })
 
-export const openGates: Gatekeeper = {check() {}, pass: () => Promise.resolve('yes'), checkChoice() {}, choose: (choice, state) => Promise.resolve(choice.choices(state)[0]?.value ?? '')}
+export const openGates: Gatekeeper = {check() {}, pass: () => Promise.resolve('yes')}
 
 export interface TestStage {
   stage: Stage

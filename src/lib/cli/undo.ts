@@ -35,7 +35,7 @@ export async function composeAnyUndo(context: Context, run: string | undefined, 
 export async function mergesOf(context: Context): Promise<UndoSchema[]> {
   const [config, {withClient}, {undoSchemas}] = await Promise.all([context.config(), import('../postgres/connection.ts'), import('../postgres/partial/undo-schema.ts')])
   try {
-    return await withClient(await targetOf(config), {applicationName: 'dr undo'}, (client) => undoSchemas(client))
+    return await withClient(await targetOf(config), {applicationName: 'dr undo'}, async (client) => (await undoSchemas(client)).filter(({undone}) => !undone))
   } catch (error) {
     if (error instanceof DrError && ['postgres.no-database', 'postgres.denied'].includes(error.code)) return []
     throw error
@@ -51,8 +51,8 @@ async function lastMerge(context: Context, merges: readonly UndoSchema[]): Promi
 }
 
 export async function revertReport({state, run, journal}: RunResult<RevertState>, talk: (line: string) => void): Promise<RevertedResult> {
-  const {revertedLines} = await import('../report/partial-lines.ts')
+  const [{revertedLines}, {runNamed}] = await Promise.all([import('../report/partial-lines.ts'), import('../procedures/partial/run-options.ts')])
   const {live, merge, reverted = {tables: []}} = state
-  for (const line of [...revertedLines(reverted), `The rows of ${live} that ${merge.run} had touched are as they were before.`]) talk(line)
-  return {database: live, undone: merge.run, tables: reverted.tables, run, journal}
+  for (const line of [...revertedLines(reverted), `The rows of ${live} that ${runNamed(merge.schema)} had touched are as they were before.`]) talk(line)
+  return {database: live, undone: runNamed(merge.schema), tables: reverted.tables, run, journal}
 }

@@ -26,10 +26,10 @@ export interface Renderer {
 }
 
 export interface Gatekeeper {
-  /** Throws when nobody could be asked, so that it is known before the first step. */
-  checkChoice<S>(choice: Choice<S>, state: S): void
+  /** Without these two a choice is never asked for. Throws when nobody could be asked, so that it is known before the first step. */
+  checkChoice?<S>(choice: Choice<S>, state: S): void
   /** Resolves to the value that was chosen. */
-  choose<S>(choice: Choice<S>, state: S, signal: AbortSignal): Promise<string>
+  choose?<S>(choice: Choice<S>, state: S, signal: AbortSignal): Promise<string>
 
   /** Throws when this gate could not even be asked, so that it is known before the first step. */
   check<S>(gate: Gate<S>, state: S): void

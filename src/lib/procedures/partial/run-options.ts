@@ -52,6 +52,12 @@ export function sourceTitle({source, foreign}: Pick<PartialState, 'source' | 'fo
 /** Where a run keeps the rows as they were before. */
 export const undoSchemaOf = (run: string): string => `dr_undo_${run.toLowerCase().replaceAll(/[^a-z\d]+/g, '_')}`.slice(0, 63)
 
+/** The other way round, as the journal is called. */
+export function runNamed(schema: string): string {
+  const [, at, kind, random] = /^dr_undo_(\d{8}t\d{6}z)_([a-z]+)_([\da-f]{4})$/.exec(schema) ?? []
+  return at === undefined ? schema : `${at.toUpperCase()}-${kind ?? ''}-${random ?? ''}`
+}
+
 export const wayOf = ({way}: PartialState): Way => {
   if (way === undefined) throw new Error('How the rows are put back was not chosen.')
   return way

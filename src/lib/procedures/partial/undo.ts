@@ -7,11 +7,11 @@ import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
 import {targetName, targetUrl, type Target} from '../../postgres/target.ts'
 import type {Config} from '../../config/config.ts'
-import {rowsText, timeText} from '../../report/partial-lines.ts'
+import {rowsText, tableText, timeText} from '../../report/partial-lines.ts'
 import {targetLines, type SwapTarget} from '../../report/swap-lines.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {byApplication} from '../swap/preflight.ts'
-import {undoSchemaOf} from './run-options.ts'
+import {runNamed, undoSchemaOf} from './run-options.ts'
 
 const APPLICATION = 'dr undo'
 
@@ -31,14 +31,14 @@ export interface RevertState {
 }
 
 /** The merge that this run has made, or the schema of that name; undefined: none of it. */
-export const mergeOf = (found: readonly UndoSchema[], run: string): UndoSchema | undefined => found.find((one) => one.run === run || one.schema === run || one.schema === undoSchemaOf(run))
+export const mergeOf = (found: readonly UndoSchema[], run: string): UndoSchema | undefined => found.find((one) => !one.undone && (one.run === run || one.schema === run || one.schema === undoSchemaOf(run)))
 
 /** Takes a partial restore back: every row that it touched is as it was before, as long as nobody has changed it since. */
 export function revertProcedure(options: RevertOptions, merge: UndoSchema): Procedure<RevertState> {
   const {target} = options
   return {
     id: 'undo',
-    title: `Take back the partial restore ${merge.run} in ${target.database} (${options.config.environment})`,
+    title: `Take back the partial restore ${runNamed(merge.schema)} in ${target.database} (${options.config.environment})`,
     target: targetName(target),
     once: 'it is one transaction, so nothing is half done; run the command again',
     phases: [
@@ -71,7 +71,7 @@ function revertGate({target}: RevertOptions): Gate<RevertState> {
     mustType: ({live}) => live,
     details: ({target: found, environment, merge, live}) => [
       ...(found === undefined ? [`Database    ${live} (${environment})`] : targetLines(found, environment, ': go on working').filter((line) => !line.startsWith('Newest row'))),
-      `Taken back  ${merge.run}, --merge ${merge.mode}, ${timeText(merge.at)}: ${rowsText(merge.rows)} in ${merge.tables} ${merge.tables === 1 ? 'table' : 'tables'}`,
+      `Taken back  ${runNamed(merge.schema)}, --merge ${merge.mode}, ${timeText(merge.at)}: ${rowsText(merge.rows)} in ${merge.tables.length === 1 ? tableText(merge.tables[0] ?? {schema: '', name: ''}) : `${merge.tables.length} tables`}`,
       'When somebody has changed one of these rows since, nothing is done, and the row is named.',
     ],
     declined: () => ['Nothing was changed.'],
