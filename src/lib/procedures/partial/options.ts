@@ -47,6 +47,19 @@ export interface Fetched {
   members: number
 }
 
+/** Lost tables that were made anew. */
+export interface Recreated {
+  /** With the numbers by which they are known as ours. */
+  tables: (TableName & {oid: number})[]
+  /** `INDEX public.leads_tenant`. */
+  made: string[]
+  leftOut: {what: string; why: string}[]
+  /** The second part, by the numbers of the archive's entries. */
+  after: number[]
+  /** Foreign keys that hold for new rows only: rows that were there name rows that are not. */
+  notValidated: {name: string; orphans: number}[]
+}
+
 /** Plain data: it stands in the journal and in --json. */
 export interface StageState {
   /** The live database. */
@@ -58,6 +71,7 @@ export interface StageState {
   /** The schema that holds the rows of the backup, while it is there. */
   stageSchema?: string
   staged?: StagedTable[]
+  recreated?: Recreated
   fetched?: Fetched
   timings: Timing[]
 }

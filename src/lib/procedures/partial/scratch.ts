@@ -59,7 +59,7 @@ export function scratchStep<S extends StageState>(options: StageOptions, work: S
       state.scratch = work.scratch
       await create(options, work, side, io)
       if (side.kind === 'dump' && !side.work.hasArchive) await loadStep(side.options, side.work).run(side.state, io)
-      else await restoreSchema(options, work, side, io)
+      else await restoreSchema(work, side, io)
     }),
     async undo(state) {
       await dropScratch(work)
@@ -81,35 +81,27 @@ async function create(options: StageOptions, work: StageWork, side: Side, io: St
 
 const entriesOf = (work: StageWork): ArchiveEntry[] => scratchEntries(there(work.archive, 'The archive has not been read.'))
 
-async function restoreSchema(options: StageOptions, work: StageWork, side: Side, io: StepIo): Promise<void> {
-  const end = await restoreList(options, work, side, io, {name: 'scratch', entries: entriesOf(work), into: work.scratch})
+async function restoreSchema(work: StageWork, side: Side, io: StepIo): Promise<void> {
+  const end = await restoreList(work, side, io, {name: 'scratch', entries: entriesOf(work)})
   const fatal = end.problems.filter(({dumpId}) => !mayFailInScratch(work.archive?.entries.find((entry) => entry.dumpId === dumpId)?.kind ?? ''))
   if (end.error && (fatal.length > 0 || !end.complete)) throw end.error
   if (end.problems.length > 0) io.notice(`Not in the scratch database, and not needed there: ${end.problems.map(({entry, message}) => `${entry ?? ''} (${message.replace(/^could not execute query: ERROR: +/, '')})`).slice(0, 5).join('; ')}.`)
 }
 
-export interface ListWish extends Pick<RestoreArguments, 'singleTransaction' | 'jobs'> {
+export interface ListWish {
   /** Of the list file. */
   name: string
   entries: readonly ArchiveEntry[]
-  /** A database. */
-  into: string
-  /** Else the source's own. */
-  directory?: string
-  /** Owners and all. */
-  asOwners?: boolean
-  /** Further settings of its session. */
-  settings?: string
+  jobs?: number
 }
 
-/** One pg_restore of these entries of the source's archive. */
-export async function restoreList(_options: StageOptions, work: StageWork, side: Side, io: StepIo, {name, entries, into, directory, asOwners = false, settings = '', ...how}: ListWish): Promise<RestoreEnd> {
+/** One pg_restore of these entries of the source's archive into the scratch database. */
+export async function restoreList(work: StageWork, side: Side, io: StepIo, {name, entries, jobs = 1}: ListWish): Promise<RestoreEnd> {
   const archive = there(work.archive, 'The archive has not been read.')
   const access = await work.session.access(settingsOf(side.state))
   const list = await work.session.list(name, entries)
-  const argv = restoreArguments(side.state.tools, access, {...how, ...archivePlace(side), ...(directory !== undefined && {directory, format: 'directory' as const}), list, database: into, verbose: true, noOwner: !asOwners})
-  const env = {...access.env, PGOPTIONS: `${access.env.PGOPTIONS ?? ''}${settings === '' ? '' : ` ${settings}`}`}
-  return tryRestore(argv, {archive, tools: side.state.tools, serverMajor: side.state.server?.major ?? 0, env, signal: io.signal})
+  const argv = restoreArguments(side.state.tools, access, {jobs, ...archivePlace(side), list, database: work.scratch, verbose: true, noOwner: true})
+  return tryRestore(argv, {archive, tools: side.state.tools, serverMajor: side.state.server?.major ?? 0, env: access.env, signal: io.signal})
 }
 
 /** Where pg_restore finds the archive. */

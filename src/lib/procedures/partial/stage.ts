@@ -156,7 +156,7 @@ async function fillScratch(options: StageOptions, work: StageWork, side: Extract
   for (const target of targets) entries.push(...await dataOf(work, target, io, side.options.dump.location))
   if (entries.length === 0) return
   const jobs = side.work.proven.ready.kind === 'tar' ? 1 : options.jobs
-  const {error} = await restoreList(options, work, side, io, {name: 'rows', entries, into: work.scratch, jobs})
+  const {error} = await restoreList(work, side, io, {name: 'rows', entries, jobs})
   if (error) throw error
 }
 

@@ -14,6 +14,7 @@ import {Members} from '../restore/members.ts'
 import type {RestoreOptions, RestoreState} from '../restore/options.ts'
 import {RestoreSession} from '../restore/session.ts'
 import type {RunFolder} from '../runs.ts'
+import type {SchemaArchive} from './recreate-archive.ts'
 import type {SourceFacts, StageOptions, StageState} from './options.ts'
 
 /** The restore of a source's schema into a scratch database, as the restore procedures know it. */
@@ -28,6 +29,8 @@ export class StageWork {
   readonly side: Side | undefined
   readonly scratch: string
   archive: Archive | undefined
+  /** Whose entries make lost tables anew. */
+  schema: SchemaArchive | undefined
   readonly #options: StageOptions
   readonly #run: RunFolder
   #live: Client | undefined
