@@ -28,6 +28,8 @@ describe('loadConfig', () => {
       s3: {prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
       backup: {destinations: ['local'], digest: false, blockedLimitMs: 500, lockTimeoutMs: 2000, attempts: 3, shrinkLimit: 0.5},
       restore: {},
+      partial: {lockTimeoutMs: 2000},
+      checks: {features: []},
       tools: {},
       objectives: {rtoSeconds: 28_800, rpoSeconds: 604_800},
       retention: {days: 7},

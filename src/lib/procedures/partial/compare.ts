@@ -1,6 +1,7 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
-import type {Comparison} from '../../postgres/partial/contract.ts'
+import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
+import {sameTable} from '../../postgres/partial/names.ts'
 import {qualified} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {tableText, type Way} from '../../report/partial-lines.ts'
@@ -11,7 +12,7 @@ import {refuseParents} from './refusals.ts'
 import type {PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
-const MOST: Way = 'exact'
+const MOST: MergeMode = 'exact'
 
 export function compareStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
   return {
@@ -63,7 +64,13 @@ export function refuseStep(options: PartialOptions): Step<PartialState> {
 }
 
 async function compareFor(state: PartialState, work: PartialWork, way: Way): Promise<void> {
-  state.comparison = await work.inLive((client) => compareSelection(client, work.request(state, way === 'side' ? MOST : way)))
+  const request = work.request(state, way === 'side' ? MOST : way)
+  const isLost = ({table}: {table: TableName}) => state.lost.some((one) => sameTable(one, table))
+  const tables = request.selection.tables.filter((one) => !isLost(one))
+  const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}))
+  // Of what is not live nothing has to be looked at: every row is missing.
+  const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
+  state.comparison = {...found, tables: [...found.tables, ...lost]}
   state.comparedFor = way
 }
 

@@ -1,7 +1,7 @@
 import {withClient, type Client} from '../../postgres/connection.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {Catalog, MergeMode, MergeRequest} from '../../postgres/partial/contract.ts'
-import {mergeCommitted} from '../../postgres/partial/merge.ts'
+import {mergeCommitted} from '../../postgres/partial/undo-schema.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {takeOver} from '../restore/resume.ts'
 import type {RunFolder} from '../runs.ts'

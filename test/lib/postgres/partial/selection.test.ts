@@ -18,7 +18,7 @@ const LINES = [
   'plans: id name',
   'crm.notes: id userId?->users.id:NULL text',
   `messages: ${own} at`,
-  `messages_2026<messages: ${own} at`,
+  'messages_2026<messages: id tenantId at',
   'settings: key value?',
 ]
 const CRM = literalCatalog(...LINES)
@@ -186,8 +186,8 @@ describe('what is to come back', () => {
 
     it('takes the parents of the parents, by every way to them', () => {
       expect(shown(select({tables: ['calls'], where: 'c', withParents: true}))).to.deep.equal([
-        'tenants parent any(id->contacts.tenantId[any(id->leads.contactId[id->calls.leadId[{c}]]; id->calls.contactId[{c}])]; id->leads.tenantId[id->calls.leadId[{c}]]; id->calls.tenantId[{c}])',
-        'contacts parent any(id->leads.contactId[id->calls.leadId[{c}]]; id->calls.contactId[{c}])', 'leads parent id->calls.leadId[{c}]', 'calls rows {c}',
+        'tenants parent any(id->calls.tenantId[{c}]; id->contacts.tenantId[any(id->calls.contactId[{c}]; id->leads.contactId[id->calls.leadId[{c}]])]; id->leads.tenantId[id->calls.leadId[{c}]])',
+        'contacts parent any(id->calls.contactId[{c}]; id->leads.contactId[id->calls.leadId[{c}]])', 'leads parent id->calls.leadId[{c}]', 'calls rows {c}',
       ])
     })
 

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {rowOf, rowsOf} from '../../../../src/lib/postgres/connection.ts'
-import {runPartial, type PartialSetting} from '../../../support/partial.ts'
+import {runPartial, type PartialSetting} from '../../../support/partial-restore.ts'
 import {openGates} from '../../../support/stage.ts'
 import type {Gate} from '../../../../src/lib/runbook/procedure.ts'
 import {contentsOf, differences, sampleFixture} from './sample.ts'

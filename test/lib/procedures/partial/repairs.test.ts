@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {rowsOf, type Client} from '../../../../src/lib/postgres/connection.ts'
 import type {PartialOptions} from '../../../../src/lib/procedures/partial/run-options.ts'
 import type {Way} from '../../../../src/lib/report/partial-lines.ts'
-import {runPartial, runRevert} from '../../../support/partial.ts'
+import {runPartial, runRevert} from '../../../support/partial-restore.ts'
 import {Random} from '../../../support/random.ts'
 import {contentsOf, differences, sampleFixture, type Contents} from './sample.ts'
 

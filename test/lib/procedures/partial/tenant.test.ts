@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {rowOf, rowsOf} from '../../../../src/lib/postgres/connection.ts'
-import {runPartial, runRevert} from '../../../support/partial.ts'
+import {runPartial, runRevert} from '../../../support/partial-restore.ts'
 import {contentsOf, differences, sampleFixture, type Contents} from './sample.ts'
 
 /** The same with more: DR_TEST_TENANT_ROWS=1000000 npx mocha test/lib/procedures/partial/tenant.test.ts */
