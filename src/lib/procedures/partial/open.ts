@@ -89,7 +89,7 @@ async function openBackup({options, state}: Extract<Side, {kind: 'backup'}>, {co
   const live = await readDatabaseText(client, options.target.database, major)
   if (live === undefined) throw preflightError('postgres.no-database', `There is no database ${options.target.database}.`, {hints: [`dr config show: environment ${config.environment}`]})
   // No row is sorted there.
-  options.backup = {...options.backup, manifest: {...manifest, collation: live.collation}}
+  options.backup = {...options.backup, manifest: {...manifest, collation: {...live.collation}}}
 }
 
 /** A dump has no checksums of its own: it is read whole, wherever it lies. */
