@@ -110,14 +110,14 @@ describe('a partial restore', function () {
     const xid = await sample.live(async (client) => {
       await client.query('BEGIN')
       const {xid: number} = await rowOf<{xid: string}>(client, 'SELECT txid_current()::text AS xid')
-      await client.query("UPDATE public.leads SET status = 'lost'")
+      await client.query("UPDATE public.leads SET status = 'lost at once'")
       await client.query('COMMIT')
       return number
     })
-    await damage(`UPDATE leads SET status = 'won back', title = title || ' late' WHERE hashtextextended(id, 5) % 5 = 0; INSERT INTO leads SELECT * FROM jsonb_populate_record((SELECT l FROM leads l LIMIT 1), '{"id": "later", "amocrmId": null}')`)
+    await damage(`UPDATE leads SET status = 'won back', title = title || ' late' WHERE hashtextextended(id, 5) % 5 = 0; INSERT INTO leads SELECT * FROM jsonb_populate_record((SELECT l FROM leads l LIMIT 1), '{"id": "later", "amocrmId": null, "status": "new"}')`)
     const {state, error} = await run({wish: {tables: ['leads'], columns: ['status'], transaction: xid}, way: 'changed'})
     if (error) throw error
-    const {wrong, late} = await sample.live((client) => rowOf<{wrong: number; late: number}>(client, "SELECT (count(*) FILTER (WHERE status = 'lost' AND title NOT LIKE '% late'))::int AS wrong, (count(*) FILTER (WHERE status = 'won back'))::int AS late FROM public.leads"))
+    const {wrong, late} = await sample.live((client) => rowOf<{wrong: number; late: number}>(client, "SELECT (count(*) FILTER (WHERE status = 'lost at once' AND title NOT LIKE '% late'))::int AS wrong, (count(*) FILTER (WHERE status = 'won back'))::int AS late FROM public.leads"))
     expect({wrong, late: late > 0}).to.deep.equal({wrong: 0, late: true})
     // What had been written rightfully before stays too: only the one column went back.
     const now = await sample.live(contentsOf)
