@@ -30,7 +30,8 @@ export interface StagingSetting {
   keep?: boolean
   tools?: readonly ClientTools[]
   signal?: AbortSignal
-  onStep?: (id: string) => void
+  /** Hears of the progress of a step. */
+  onProgress?: (id: string) => void
 }
 
 export interface StagingOutcome {
@@ -62,8 +63,11 @@ export async function withStaging(setting: StagingSetting, look: (outcome: Stagi
   const renderer: typeof stage.renderer = {phase: (title, steps) => {
     const phase = stage.renderer.phase(title, steps)
     return {...phase, step: (id) => {
-      setting.onStep?.(id)
-      return phase.step(id)
+      const view = phase.step(id)
+      return {...view, progress(progress) {
+        setting.onProgress?.(id)
+        view.progress(progress)
+      }}
     }}
   }}
   const staging = [stageStep<StageState>(options, work, typeof wish === 'function' ? wish : () => wish), ...(setting.more?.(options, work) ?? [])]

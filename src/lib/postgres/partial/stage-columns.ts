@@ -1,10 +1,13 @@
 import {preflightError} from '../../errors.ts'
 import {rowsOf, type Client} from '../connection.ts'
-import type {ColumnShape, TableShape} from './contract.ts'
+import {qualified, quoteIdent} from '../quote.ts'
+import type {ColumnShape, TableName, TableShape} from './contract.ts'
 
 export interface StageColumns {
   columns: {name: string; type: string}[]
-  /** What the operator must know: types that are no longer live. */
+  /** Those whose type is not live any more. */
+  asText: {name: string; type: string}[]
+  /** What the operator must know of them. */
   notices: string[]
 }
 
@@ -18,16 +21,22 @@ const TEXTS = /^(text|character varying(\(\d+\))?)$/
 export async function stageColumns(client: Client, table: TableShape, live: TableShape | undefined): Promise<StageColumns> {
   const written = table.columns.filter(({generated}) => !generated)
   const missing = await missingTypes(client, written.map(({type}) => type))
-  const notices: string[] = []
+  const asText: StageColumns['asText'] = []
   const columns = written.map((column): {name: string; type: string} => {
     const {name, type} = column
     if (!missing.has(type)) return {name, type}
     const now = live?.columns.find((one) => one.name === name)
     if (now !== undefined && !TEXTS.test(now.type)) throw typeMissing(table, column, now)
-    notices.push(`${table.schema}.${table.name}, column ${name}: its type ${type} is not live any more; its values are taken as text.`)
+    asText.push({name, type})
     return {name, type: 'text'}
   })
-  return {columns, notices}
+  return {columns, asText, notices: asText.map(({name, type}) => `${table.schema}.${table.name}, column ${name}: its type ${type} is not live any more; its values are taken as text.`)}
+}
+
+/** Gives staged values their own type where it has been made again since. */
+export async function retypeStaged(client: Client, staged: readonly {stage: TableName; name: string; type: string}[]): Promise<void> {
+  const missing = await missingTypes(client, staged.map(({type}) => type))
+  for (const {stage, name, type} of staged) if (!missing.has(type)) await client.query(`ALTER TABLE ${qualified(stage)} ALTER ${quoteIdent(name)} TYPE ${type} USING ${quoteIdent(name)}::${type}`)
 }
 
 /** By the session's search_path, which is pg_catalog alone: others carry their schema. */

@@ -7,6 +7,7 @@ import type {TableName} from '../../postgres/partial/contract.ts'
 import {liveObjects} from '../../postgres/partial/live-objects.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
+import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
 import {qualified} from '../../postgres/quote.ts'
 import {entryName} from '../../postgres/restore-lists.ts'
 import {restoreArguments, tryRestore} from '../../postgres/restore.ts'
@@ -69,6 +70,7 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
   for (const {what, why} of leftOut) io.notice(`Not made anew: ${what}: ${why}.`)
   await restoreInto(options, work, io, source, 'recreate', before)
   state.recreated.tables = await work.live(io.signal, (client) => numbersOf(client, lost))
+  await work.live(io.signal, (client) => retypeStaged(client, work.stagedAsText))
   await refresh(options, work, io)
 }
 

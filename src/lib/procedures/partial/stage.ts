@@ -64,11 +64,14 @@ async function create(client: Client, work: StageWork, state: StageState, io: St
   try {
     // What an earlier process of this run has made of it is begun anew.
     await dropStage(client, {schema, run: work.run})
+    work.stagedAsText = []
     const targets: (Target & {typed: {name: string; type: string}[]})[] = []
     for (const planned of plan) {
-      const {columns, notices} = await stageColumns(client, planned.table, planned.live)
+      const {columns, asText, notices} = await stageColumns(client, planned.table, planned.live)
       for (const notice of notices) io.notice(notice)
-      targets.push({...planned, stage: {schema, name: planned.name}, columns: columns.map(({name}) => name), typed: columns})
+      const stage = {schema, name: planned.name}
+      work.stagedAsText.push(...asText.map((column) => ({stage, ...column})))
+      targets.push({...planned, stage, columns: columns.map(({name}) => name), typed: columns})
     }
     state.stageSchema = schema
     await createStage(client, work.run, targets.map(({stage, typed}) => ({...stage, columns: typed})))
@@ -152,9 +155,11 @@ async function fromDatabase(options: StageOptions, work: StageWork, io: StepIo, 
 async function fillScratch(options: StageOptions, work: StageWork, side: Extract<Side, {kind: 'dump'}>, io: StepIo, targets: readonly Target[]): Promise<void> {
   await work.source(io.signal, (client) => loosen(client, work.catalogs.backup)).catch((error: unknown) => { throw statementError(error, `Preparing ${work.scratch}`) })
   if (!side.work.hasArchive) return
-  const entries: ArchiveEntry[] = []
-  for (const target of targets) entries.push(...await dataOf(work, target, io, side.options.dump.location))
-  if (entries.length === 0) return
+  const wanted = new Set<ArchiveEntry>()
+  for (const target of targets) for (const entry of await dataOf(work, target, io, side.options.dump.location)) wanted.add(entry)
+  if (wanted.size === 0) return
+  // A tar is read from its beginning to its end.
+  const entries = side.work.archive.entries.filter((entry) => wanted.has(entry))
   const jobs = side.work.proven.ready.kind === 'tar' ? 1 : options.jobs
   const {error} = await restoreList(work, side, io, {name: 'rows', entries, jobs})
   if (error) throw error

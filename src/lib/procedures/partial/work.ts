@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {connect, endQuietly, withClient, type Client} from '../../postgres/connection.ts'
 import type {Archive} from '../../postgres/archive.ts'
 import {scratchName} from '../../postgres/create-database.ts'
-import type {Catalog} from '../../postgres/partial/contract.ts'
+import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
 import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {ForeignOptions, ForeignState} from '../restore/foreign/options.ts'
@@ -31,6 +31,8 @@ export class StageWork {
   archive: Archive | undefined
   /** Whose entries make lost tables anew. */
   schema: SchemaArchive | undefined
+  /** Staged columns whose type is not live: it may come back with a lost table. */
+  stagedAsText: {stage: TableName; name: string; type: string}[] = []
   readonly #options: StageOptions
   readonly #run: RunFolder
   #live: Client | undefined

@@ -4,6 +4,7 @@ import {readdirSync} from 'node:fs'
 import {appendFile, copyFile, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {gzipSync} from 'node:zlib'
+import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import {createStage, stageSchemas} from '../../../../src/lib/postgres/partial/stage-schema.ts'
 import type {StageWish} from '../../../../src/lib/procedures/partial/options.ts'
@@ -160,7 +161,7 @@ describe('staging the rows of a backup', function () {
 
   it('ends with its schema and its database at an abort, in the middle of the rows', async () => {
     const controller = new AbortController()
-    await stage(whole('other'), async ({error}) => { expect(error).to.include({code: 'interrupted'}) }, {signal: controller.signal, onStep: (id) => { if (id === 'partial.stage') setImmediate(() => { controller.abort() }) }})
+    await stage(whole('other'), async ({error}) => { expect(error).to.include({code: 'interrupted'}) }, {signal: controller.signal, onProgress: (id) => { if (id === 'partial.stage') controller.abort(new InterruptedError()) }})
   })
 
   it('sweeps what a killed run has left, and nothing else', async () => {
