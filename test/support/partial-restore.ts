@@ -13,6 +13,7 @@ import {findSource} from '../../src/lib/procedures/restore/source.ts'
 import {createRun} from '../../src/lib/procedures/runs.ts'
 import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import type {Storage} from '../../src/lib/repository/storage/storage.ts'
+import type {JournalEntry} from '../../src/lib/runbook/journal.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
 import type {Gatekeeper} from '../../src/lib/runbook/stage.ts'
 import type {Way} from '../../src/lib/report/partial-lines.ts'
@@ -69,9 +70,8 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
   const run = nextRun()
   const {stage, seen, entries} = testStage({...(setting.signal && {signal: setting.signal}), ...(setting.gatekeeper && {gatekeeper: setting.gatekeeper})})
   const state = partialState(options)
-  const {write} = stage.journal
-  const journal = {...stage.journal, run, write: async (entry: Parameters<typeof write>[0]) => {
-    await write(entry)
+  const journal = {...stage.journal, run, write: async (entry: JournalEntry) => {
+    await stage.journal.write(entry)
     if (entry.event === 'started') await setting.onStep?.(entry.step)
   }}
   try {

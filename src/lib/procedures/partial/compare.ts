@@ -4,11 +4,11 @@ import type {Comparison, MergeMode, TableName} from '../../postgres/partial/cont
 import {sameTable} from '../../postgres/partial/names.ts'
 import {qualified} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
-import {tableText, type Way} from '../../report/partial-lines.ts'
+import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
-import {refuseParents} from './refusals.ts'
+import {refuseImpossible} from './refusals.ts'
 import type {PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
@@ -35,7 +35,7 @@ function joinByHand({selection, stageSchema}: PartialState): string {
 }
 
 /** Again, when the way that was chosen is another than the one that was compared for: what conflicts, and what goes with it, depends on it. */
-export function decideStep(_options: PartialOptions, work: PartialWork): Step<PartialState> {
+export function decideStep(work: PartialWork): Step<PartialState> {
   return {
     id: 'partial.decide',
     title: 'What this would do',
@@ -49,7 +49,7 @@ export function decideStep(_options: PartialOptions, work: PartialWork): Step<Pa
 }
 
 /** Refuses what could not succeed. */
-export function refuseStep(options: PartialOptions): Step<PartialState> {
+export function refuseStep(): Step<PartialState> {
   return {
     id: 'partial.refuse',
     title: 'Whether it can be done',
@@ -57,7 +57,7 @@ export function refuseStep(options: PartialOptions): Step<PartialState> {
     skip: ({way, nothing}) => nothing ?? (way === 'side' ? 'nothing live is changed' : undefined),
     byHand: () => [],
     run(state) {
-      refuseParents(state, options)
+      refuseImpossible(state)
       return Promise.resolve()
     },
   }
@@ -90,5 +90,3 @@ function differing({role, missing, changed, extra}: Comparison['tables'][number]
   if (role === 'parent') return missing
   return role === 'links' || columnsOnly ? changed : missing + changed + extra
 }
-
-export const shownTables = (state: PartialState): string => needed(state.selection, 'selection').tables.filter(({role}) => role === 'rows').map(({table}) => tableText(table)).join(', ')

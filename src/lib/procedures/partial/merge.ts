@@ -48,7 +48,7 @@ async function merge({config}: PartialOptions, work: PartialWork, state: Partial
   const way = wayOf(state)
   if (way === 'side') return
   try {
-    state.merged = await work.inLive((client) => mergeSelection(client, work.request(state, way), {signal: io.signal, lockTimeoutMs: config.partial.lockTimeoutMs, ...(state.comparison && {expected: state.comparison}), onWaiting: (why) => { io.progress(why) }}))
+    state.merged = await work.inLive((client) => mergeSelection(client, work.request(state, way), {signal: io.signal, ...(state.comparison && {expected: state.comparison}), onWaiting: (why) => { io.progress(why) }}))
   } catch (error) {
     // The answer to COMMIT was lost: whether it was done is a fact, and the fact can be asked for.
     if (!(error instanceof DrError) || error.code !== 'partial.commit-unknown' || !(await isCommitted(work, state))) throw error

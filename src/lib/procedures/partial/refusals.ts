@@ -1,9 +1,9 @@
 import {preflightError} from '../../errors.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
-import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
+import {needed, wayOf, type PartialState} from './run-options.ts'
 
 /** What the merge itself would refuse, said before it is asked for. */
-export function refuseParents(state: PartialState, _options: PartialOptions): void {
+export function refuseImpossible(state: PartialState): void {
   const comparison = needed(state.comparison, 'comparison')
   const orphans = comparison.closure.filter(({kind}) => kind === 'parent-missing')
   const [first] = orphans
