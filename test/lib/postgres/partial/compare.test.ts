@@ -77,7 +77,7 @@ describe('a comparison of staged rows', function () {
 
   it('takes no second statement for a condition', async () => {
     for (const text of ['true); DROP TABLE notes; SELECT (true', 'nonsense = 1']) {
-      expect(await drErrorOf(compareSelection(fixture.client, requestOf(fixture.live, selecting(tableSelection('leads', {kind: 'sql', text})), 'changed')))).to.include({code: 'partial.where', exitCode: 3})
+      expect(await drErrorOf(compareSelection(fixture.client, requestOf(fixture.live, selecting(tableSelection('leads', {kind: 'sql', text})), 'changed')))).to.include({code: 'partial.where', exitCode: 2})
       expect(await drErrorOf(fixture.merge(selecting(tableSelection('leads', {kind: 'sql', text})), 'changed'))).to.include({code: 'partial.where'})
     }
   })
