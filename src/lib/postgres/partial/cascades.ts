@@ -2,7 +2,7 @@ import {rowOf, type Client} from '../connection.ts'
 import type {Comparison, ForeignKeyShape} from './contract.ts'
 import {after, afterColumn, among, before, DOOMED, heads, kept, plansOf, unplanned, type Plan, type Planned} from './plan.ts'
 import {column, fromOf, sameTable, type Column} from './relations.ts'
-import {tally} from './tally.ts'
+import {analyzed, type Tally} from './tally.ts'
 
 /** Of no entry of the selection. */
 const NOBODYS = -1
@@ -12,7 +12,7 @@ const REWRITTEN = ['update', 'link', 'cascade-null']
 export async function fillCascades(client: Client, planned: Planned): Promise<void> {
   const followed = new Map<Plan, number>()
   for (;;) {
-    const counts = await tally(client, planned)
+    const counts = await analyzed(client, planned)
     const grown = planned.plans.filter((plan) => counts.of(plan, DOOMED) > (followed.get(plan) ?? 0))
     if (grown.length === 0) return
     for (const plan of grown) followed.set(plan, counts.of(plan, DOOMED))
@@ -50,8 +50,7 @@ function nulled({onDelete, columns, setColumns}: ForeignKeyShape, {name, fallbac
 }
 
 /** Keys that name deleted rows from rows that stay, and let nobody delete them. */
-export async function findRefusals(client: Client, planned: Planned): Promise<NonNullable<Comparison['refusals']>> {
-  const counts = await tally(client, planned)
+export async function findRefusals(client: Client, planned: Planned, counts: Tally): Promise<NonNullable<Comparison['refusals']>> {
   const found: NonNullable<Comparison['refusals']> = []
   for (const key of planned.live.foreignKeys) {
     if (key.onDelete !== 'no action' && key.onDelete !== 'restrict') continue

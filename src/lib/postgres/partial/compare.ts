@@ -9,7 +9,7 @@ import {fillLinks} from './links.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings} from './session.ts'
-import {tally, type Tally} from './tally.ts'
+import {analyzed, type Tally} from './tally.ts'
 
 /**
  * Compares the live rows of the selection with the staged ones, and says what the merge would do, in one REPEATABLE READ
@@ -22,8 +22,8 @@ export async function compareSelection(client: Client, request: MergeRequest): P
     await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     for (const setting of transactionSettings(session)) await client.query(setting)
-    await fillPlans(client, planned, {everything: true})
-    const found = await comparison(client, planned)
+    const counts = await fillPlans(client, planned, {everything: true})
+    const found = await comparison(client, planned, counts)
     await client.query('COMMIT')
     return found
   } catch (error) {
@@ -34,18 +34,19 @@ export async function compareSelection(client: Client, request: MergeRequest): P
   }
 }
 
-/** Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
-export async function fillPlans(client: Client, planned: Planned, options: FillOptions): Promise<void> {
+/** What the plans hold then. Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
+export async function fillPlans(client: Client, planned: Planned, options: FillOptions): Promise<Tally> {
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
+  await analyzed(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
   if (planned.mode === 'exact') await fillCascades(client, planned)
+  return analyzed(client, planned)
 }
 
-async function comparison(client: Client, planned: Planned): Promise<Comparison> {
-  const counts = await tally(client, planned)
+async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []
   for (const entry of planned.entries) tables.push(await compared(client, planned, entry, counts))
-  const refusals = planned.mode === 'exact' ? await findRefusals(client, planned) : []
+  const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
     cascades: counts.cascades, ...(refusals.length > 0 && {refusals}),

@@ -12,7 +12,7 @@ import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, wordOf} from './relations.ts'
 import {moveSequences} from './sequences.ts'
 import type {SessionFacts} from './session.ts'
-import {tally, type Tally} from './tally.ts'
+import type {Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {createUndoSchema, createUndoTables, finishUndoTables} from './undo-schema.ts'
 
@@ -49,8 +49,7 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   await createUndoSchema(client, undoSchema)
   const planned = await planOf(client, request, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)
-  await fillPlans(client, planned, {everything: false})
-  const counts = await tally(client, planned)
+  const counts = await fillPlans(client, planned, {everything: false})
   await assertMergeable(client, planned, counts)
   const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
   if (counts.isNothing) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
@@ -90,7 +89,7 @@ async function assertMergeable(client: Client, planned: Planned, counts: Tally):
   }
   const [parents] = await missingParents(client, planned, counts)
   if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${wordOf(parents.table)} refer to rows of ${wordOf(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
-  const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned) : []
+  const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${wordOf(refusal.table)} refer to rows of ${wordOf(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${wordOf(refusal.table)}, too.`]})
 }
 

@@ -28,6 +28,8 @@ export interface Plan {
   key: readonly string[] | undefined
   /** What an inserted row is given; the rest are its defaults. */
   inserted: readonly Column[]
+  /** So many rows are to be expected that they are not looked up one by one without an index. */
+  large: boolean
   /** What an update sets; undefined: what the entries put back. */
   set?: readonly string[]
 }
@@ -97,7 +99,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
     const relation = relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))
     const name = `t${index}`
-    return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: []}
+    return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: [], large: Math.max(relation.shape.estimatedRows, source?.rows ?? 0) > LARGE}
   })
   const entry = (one: SelectedTable, index: number) => entryOf(one, stagedOf(request, one), index, plans, columnsOf)
   const entries = selection.tables.map(entry)
@@ -139,8 +141,18 @@ function entryOf(selected: SelectedTable, staged: StagedTable, index: number, pl
   return {index, selected, staged, plan, shared, compared}
 }
 
-/** What makes the table of a plan. */
-export function planDdl({sql, relation}: Plan, kind: 'TEMPORARY TABLE' | 'TABLE'): string {
+export const LARGE = 1000
+
+/**
+ * What makes the table of a plan. Of a large one there are indexes: the planner knows little of rows that were just deleted or
+ * detached, and may look up each of them.
+ */
+export function planDdl({sql, relation, key, large}: Plan, kind: 'TEMPORARY TABLE' | 'TABLE'): string {
   const columns = ['b', 'a'].flatMap((side) => relation.columns.map(({type, builtin}, index) => `"${side}${index + 1}" ${builtin ? type : 'text'}`))
-  return `CREATE ${kind} ${sql} (${['entry int NOT NULL', 'act text NOT NULL', 'tid tid', 'rel oid', 'n int NOT NULL', 'since boolean', ...columns].join(', ')})`
+  const told = relation.columns.flatMap(({name}, index) => (key?.includes(name) === true ? [`"a${index + 1}"`] : []))
+  return [
+    `CREATE ${kind} ${sql} (${['entry int NOT NULL', 'act text NOT NULL', 'tid tid', 'rel oid', 'n int NOT NULL', 'since boolean', ...columns].join(', ')})`,
+    ...(large ? [`CREATE INDEX ON ${sql} (tid) WHERE tid IS NOT NULL`] : []),
+    ...(large && told.length > 0 ? [`CREATE INDEX ON ${sql} (${told.join(', ')}) WHERE act = 'insert'`] : []),
+  ].join('; ')
 }

@@ -9,10 +9,10 @@ import {readCatalog} from './catalog.ts'
 import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
 import {applyPlans, assertCounting} from './merge.ts'
-import {planDdl, type Plan, type Planned} from './plan.ts'
+import {LARGE, planDdl, type Plan, type Planned} from './plan.ts'
 import {readColumns, relationOf, sameTable, wordOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
-import {tally, type Tally} from './tally.ts'
+import {analyzed, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {dropUndo, readUndo, type UndoTable} from './undo-schema.ts'
 
@@ -55,7 +55,7 @@ async function reverted(client: Client, undoSchema: string, {undo, live, tables}
   await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
   for (const one of reversed) await fillReverse(client, one)
   await fillCascades(client, planned)
-  const counts = await tally(client, planned)
+  const counts = await analyzed(client, planned)
   await assertNobodyRefers(client, planned, counts)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
@@ -72,7 +72,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     if (gone.length > 0) throw preflightError('partial.changed-since', `${wordOf(table)} lost columns since the merge: ${gone.join(', ')}.`, {hints: [`What they held is in ${undoSchema}.${was?.images ?? ''}.`]})
     const inserted = relation.columns.filter(({name}) => was?.columns.includes(name) === true)
     const set = inserted.filter(({name, alwaysIdentity}) => was?.key?.includes(name) !== true && !alwaysIdentity).map(({name}) => name)
-    return {relation, name: `t${index}`, sql: `pg_temp.${quoteIdent(`dr_revert_t${index}`)}`, key: was?.key ?? relation.shape.keys.find(({strict}) => strict)?.columns, inserted, set}
+    return {relation, name: `t${index}`, sql: `pg_temp.${quoteIdent(`dr_revert_t${index}`)}`, key: was?.key ?? relation.shape.keys.find(({strict}) => strict)?.columns, inserted, set, large: Math.max(relation.shape.estimatedRows, was?.rows ?? 0) > LARGE}
   })
   const reversed = undo.flatMap((one): Reversed[] => {
     const plan = plans.find(({relation}) => sameTable(relation.table, one))
@@ -98,7 +98,7 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
 /** Rows that came since and hang on what would go again. */
 async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
   const {cascades} = counts
-  const refusals = await findRefusals(client, planned)
+  const refusals = await findRefusals(client, planned, counts)
   const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${wordOf(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${wordOf(table)}`)]
   if (words.length === 0) return
   const keys: string[] = []
