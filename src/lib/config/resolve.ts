@@ -26,6 +26,8 @@ export function resolveConfig(values: Resolved): Config {
     local: {directory: need('local.directory')},
     s3: s3Of(values, need),
     backup: backupOf(values, need),
+    partial: {lockTimeoutMs: durationMs(need('partial.lockTimeout'))},
+    checks: {features: values['checks.features'] ?? []},
     restore: present({jobs: values['restore.jobs']}),
     tools: present({directory: values['tools.directory']}),
     objectives: {rtoSeconds: durationMs(need('objectives.rto')) / 1000, rpoSeconds: durationMs(need('objectives.rpo')) / 1000},

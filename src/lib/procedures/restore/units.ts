@@ -56,7 +56,8 @@ function portions(indexes: readonly ArchiveEntry[], bytes: number, jobs: number)
   return Array.from({length: count}, (_, portion) => indexes.filter((__, index) => index % count === portion))
 }
 
-function memberOf({file = ''}: ArchiveEntry, members: ReadonlyMap<string, ManifestMember>, label: string): ManifestMember {
+/** The member that holds the rows of a TABLE DATA entry. */
+export function memberOf({file = ''}: ArchiveEntry, members: ReadonlyMap<string, ManifestMember>, label: string): ManifestMember {
   const name = SUFFIXES.map((suffix) => `${file}${suffix}`).find((one) => members.has(one))
   const member = name === undefined ? undefined : members.get(name)
   if (member) return member
