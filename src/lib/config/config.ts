@@ -46,6 +46,12 @@ export interface Config {
     stagingDirectory?: string
   }
   restore: {jobs?: number}
+  investigate: {
+    /** Columns that say when a row was written: the last change first. */
+    timestampColumns: string[]
+    /** Where the application notes who did what; `table` with or without its schema. */
+    auditLog: {table: string; time: string; actor: string; action: string; resource: string; resourceId: string}
+  }
   tools: {
     /** Absolute: where pg_dump and pg_restore live. */
     directory?: string

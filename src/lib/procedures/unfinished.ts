@@ -3,6 +3,7 @@ import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
 import type {RestoreState} from './restore/options.ts'
+import type {InvestigateState} from './investigate/options.ts'
 import {LOADED} from './restore/resume.ts'
 
 /** What is known of the runs of one procedure beyond what every journal says. */
@@ -26,6 +27,10 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
   diff: {
     left: ({state, begun}) => (begun.includes('diff.copy-create') ? [`database ${(state as DiffState).restore?.database ?? ''}, a copy to compare with`] : []),
     removedBy: ({state}, later) => (later as DiffState).restore !== undefined && (later as DiffState).database === (state as DiffState).database,
+  },
+  investigate: {
+    left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
+    removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
   },
   restore: {
     left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
