@@ -27,7 +27,7 @@ const WITNESS = {
 } as const
 
 export function whenWords({from, to, witness}: When): string {
-  return from === to ? `${timeWords(from)}, ${WITNESS[witness]}` : `between ${timeWords(from)} and ${timeWords(to)}, ${WITNESS[witness]}`
+  return from === to ? `${timeWords(from)}, ${WITNESS[witness]}` : `between ${from.slice(0, 19).replace('T', ' ')} and ${from.slice(0, 10) === to.slice(0, 10) ? `${to.slice(11, 19)} UTC` : timeWords(to)}, ${WITNESS[witness]}`
 }
 
 /** What a repair from the backup would do to rows that were rightly written since: one sentence each. */

@@ -14,6 +14,7 @@ export interface InvestigationOptions {
 
 /** Behind the name of a fact. */
 const INDENT = ' '.repeat(11)
+const MOST_TOLD = 3
 const MOST_TABLES = 8
 const MOST_WRITERS = 8
 const MOST_AUDITED = 10
@@ -23,8 +24,9 @@ const MOST_TENANTS = 5
 export function* investigationLines(found: Investigation, {width, theme = outTheme}: InvestigationOptions): Generator<string> {
   if (found.damages.length === 0) yield* wrapped(nothingFound(found), width)
   for (const [index, damage] of found.damages.entries()) {
-    if (index > 0) yield ''
-    yield* damageLines(damage, index + 1, width, theme)
+    if (index > 0 && index <= MOST_TOLD) yield ''
+    if (index < MOST_TOLD) yield* damageLines(damage, index + 1, width, theme)
+    else yield* shortLines(damage, index + 1, width, theme)
   }
   const sections = [timelineLines(found, width, theme), rowLines(found, width, theme), tenantLines(found, width, theme), writerLines(found, width, theme), auditLines(found, width, theme), noteLines(found, width)]
   for (const section of sections) {
@@ -34,20 +36,31 @@ export function* investigationLines(found: Investigation, {width, theme = outThe
 }
 
 function* damageLines(damage: Damage, index: number, width: number | undefined, theme: Theme): Generator<string> {
-  const {when, evidence, source, point, commands, certainty} = damage
-  const style = certainty === 'likely' ? theme.severity.error : theme.severity.warning
-  for (const line of wrapped(oneLine(`${index}. ${damageTitle(damage)}`), width, '   ')) yield style(line)
+  const {when, evidence, source, point, commands} = damage
+  yield* titleLines(damage, index, width, theme)
   const columns = columnWords(damage)
   const facts: [string, string][] = [
     ['When', whenWords(when)], ...evidence.map((line): [string, string] => ['', line]), ...(columns === undefined ? [] : [['Columns', columns] as [string, string]]),
     ['Backup', source === undefined ? 'there is no good one from before' : `${source.label} of ${timeWords(source.at)}, the newest good one from before`],
-    ...riskWords(damage).map((line, at): [string, string] => [at === 0 ? 'At risk' : '', line]), ['Point', `${timeWords(point)}, just before`],
+    ...riskWords(damage).map((line, at): [string, string] => [at === 0 ? 'At risk' : '', line]), ['Point', `${timeWords(point)}, ${when.from === when.to ? 'just' : 'surely'} before`],
   ]
   for (const [name, value] of facts) yield* wrapped(`   ${name.padEnd(8)}${oneLine(value)}`, width, INDENT)
   for (const {purpose, command} of commands) {
     yield* wrapped(`   # ${purpose}`, width, '   # ')
     yield `   ${theme.command(oneLine(command))}`
   }
+}
+
+function* titleLines(damage: Damage, index: number, width: number | undefined, theme: Theme): Generator<string> {
+  const style = damage.certainty === 'likely' ? theme.severity.error : theme.severity.warning
+  for (const line of wrapped(oneLine(`${index}. ${damageTitle(damage)}`), width, '   ')) yield style(line)
+}
+
+/** What comes behind the worst: --output and --json tell it whole. */
+function* shortLines(damage: Damage, index: number, width: number | undefined, theme: Theme): Generator<string> {
+  yield* titleLines(damage, index, width, theme)
+  const [first] = damage.commands
+  if (first) yield `   ${theme.command(oneLine(first.command))}`
 }
 
 const time = (at: string): string => at.slice(0, 19).replace('T', ' ')

@@ -28,6 +28,7 @@ describe('loadConfig', () => {
       s3: {prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
       backup: {destinations: ['local'], digest: false, blockedLimitMs: 500, lockTimeoutMs: 2000, attempts: 3, shrinkLimit: 0.5},
       restore: {},
+      investigate: {timestampColumns: ['updatedAt', 'createdAt'], auditLog: {table: 'audit_logs', time: 'createdAt', actor: 'userId', action: 'action', resource: 'resource', resourceId: 'resourceId'}},
       tools: {},
       objectives: {rtoSeconds: 28_800, rpoSeconds: 604_800},
       retention: {days: 7},

@@ -88,17 +88,27 @@ const SAMPLED = 2000
 const COMPARED = "('bool', 'int2', 'int4', 'int8', 'numeric', 'float4', 'float8', 'text', 'varchar', 'bpchar', 'uuid', 'date', 'timestamp', 'timestamptz', 'time', 'interval')"
 
 /**
- * Columns that have one value in every row of the transaction, and more than one in the other rows or by the statistics of the
- * last ANALYZE: what it set, most likely. No value is returned. Reads the rows of the transaction.
+ * Columns that have one value in every row of the transaction, and had others: by the values that the table had before, where
+ * those are known, else by the other rows and the statistics of the last ANALYZE. What it set, most likely, or was limited to.
+ * No value is returned. Reads the rows of the transaction.
  */
-export async function setColumns(client: Client, table: WholeTable, transaction: string): Promise<string[]> {
+export async function setColumns(client: Client, table: WholeTable, transaction: string, earlier?: ReadonlyMap<string, ReadonlySet<string | null>>): Promise<string[]> {
   const candidates = await rowsOf<{column: string}>(client, `
     SELECT a.attname AS column FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype
     WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND (t.typtype = 'e' OR coalesce(b.typname, t.typname) IN ${COMPARED}) ORDER BY a.attnum`, [table.oid])
   const sampled = await oneValued(client, `(SELECT * FROM ${from(table)} WHERE ${HIT} LIMIT ${SAMPLED}) sample`, candidates.map(({column}) => column), 'true', transaction)
   const inAll = await oneValued(client, from(table), sampled, HIT, transaction)
-  const elsewhere = await variedElsewhere(client, table, inAll, transaction)
-  return inAll.filter((column) => elsewhere.has(column))
+  const had = inAll.filter((column) => earlier?.has(column))
+  const now = await valuesOf(client, table, had, transaction)
+  const elsewhere = await variedElsewhere(client, table, inAll.filter((column) => !had.includes(column)), transaction)
+  return inAll.filter((column) => elsewhere.has(column) || (had.includes(column) && [...earlier?.get(column) ?? []].some((value) => value !== (now.get(column) ?? null))))
+}
+
+/** The one value that each of these columns has in the rows of the transaction. */
+async function valuesOf(client: Client, table: WholeTable, columns: readonly string[], transaction: string): Promise<Map<string, string | null>> {
+  if (columns.length === 0) return new Map()
+  const {values} = await rowOf<{values: (string | null)[]}>(client, `SELECT ARRAY[${columns.map((column) => `${quoteIdent(column)}::text`).join(', ')}] AS values FROM ${from(table)} WHERE ${HIT} LIMIT 1`, [transaction])
+  return new Map(columns.map((column, index) => [column, values[index] ?? null]))
 }
 
 /** Of these columns those with one value, or none, in all rows for which the condition holds. */

@@ -32,14 +32,25 @@ export async function nulledLinks(client: Client, tables: readonly {schema: stri
   return rows.map(({schema, name, column, targetSchema, target}) => ({schema, name, column, references: {schema: targetSchema, name: target}}))
 }
 
+/** Of every foreign key whose rows go with the row that they name: the two tables. */
+export async function cascadingKeys(client: Client): Promise<{child: {schema: string; name: string}; parent: {schema: string; name: string}}[]> {
+  return rowsOf(client, `
+    SELECT DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname) AS child, jsonb_build_object('schema', tn.nspname, 'name', t.relname) AS parent
+    FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+    WHERE f.contype = 'f' AND f.confdeltype = 'c' AND f.conparentid = 0`)
+}
+
 /** Fewer than this may be anything. */
 const LEAST_DETACHED = 2
 
-/** The transaction that has last written most rows without the link, among those for which the condition holds; undefined when none stands out. */
+/**
+ * The transaction that has last written most rows, and none with the link, among rows for which the condition holds; undefined
+ * when none stands out. One that changed rows for another reason has some with the link among them, most likely.
+ */
 export async function detachedBy(client: Client, link: Link, {witnesses, newer}: {witnesses: Witnesses; newer: string}): Promise<Detached | undefined> {
   const [first, second] = await rowsOf<{transaction: string; rows: string}>(client, `
-    SELECT xmin::text AS transaction, count(*)::text AS rows FROM ${qualified(link)} WHERE ${quoteIdent(link.column)} IS NULL AND ${newer}
-    GROUP BY xmin ORDER BY count(*) DESC LIMIT 2`)
+    SELECT xmin::text AS transaction, count(*)::text AS rows FROM ${qualified(link)} WHERE ${newer}
+    GROUP BY xmin HAVING bool_and(${quoteIdent(link.column)} IS NULL) ORDER BY count(*) DESC LIMIT 2`)
   const rows = Number(first?.rows ?? 0)
   if (first === undefined || rows < LEAST_DETACHED || rows <= Number(second?.rows ?? 0)) return undefined
   const committedAt = (await commitTimes(client, [first.transaction], witnesses)).get(first.transaction)

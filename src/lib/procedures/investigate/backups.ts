@@ -42,7 +42,7 @@ export async function readBackups({storages, environment, limit, since, place, s
     }
     const entries = first === undefined ? [] : [first, ...others]
     // Of several copies the one that nothing speaks against.
-    const backup = entries.flatMap((entry) => knownBackup(entry, place) ?? []).toSorted((a, b) => Number(b.good) - Number(a.good))[0]
+    const backup = entries.flatMap((entry) => storages.filter(({kind}) => kind === entry.storage).flatMap((storage) => knownBackup(entry, place, storage) ?? [])).toSorted((a, b) => Number(b.good) - Number(a.good))[0]
     if (backup === undefined) read.notes.push(`The backup ${first?.label ?? ''} cannot be read: ${first?.error?.message ?? 'it has no manifest'}`)
     else read.backups.push(backup)
     if (since !== undefined && backup?.good === true && compare(backup.at, since) < 0) break

@@ -6,7 +6,7 @@ import {fullTransaction, isSeenBy, type Witnesses} from '../../postgres/investig
 import {newerThan} from '../../postgres/newer-rows.ts'
 import type {AuditFinding, Damage, DamageKind, NamedTable, When} from '../../report/investigation.ts'
 import {anyFall, cliffOf, isNotable, keyOf, type Cliff, type KnownBackup, type TableSeries, type TenantSeries} from './history.ts'
-import {compare, whenOf} from './instants.ts'
+import {compare, later, whenOf, type TimesAround} from './instants.ts'
 import {askingTable} from './looking.ts'
 import {proposed} from './proposal.ts'
 
@@ -16,6 +16,8 @@ export interface Loss {
   table?: NamedTable
   tenant?: string
   cliff: Cliff
+  /** Tables without the tenant's column whose rows went with those of other tables. */
+  with?: {table: NamedTable; rows: number}[]
 }
 
 export interface LossInput {
@@ -26,15 +28,20 @@ export interface LossInput {
   /** The operator has named tables, or a tenant: every fall counts. */
   named: boolean
   tenant?: string | undefined
+  /** Foreign keys whose rows go with the row that they name. */
+  cascades: readonly {child: NamedTable; parent: NamedTable}[]
 }
 
 const MOST_TENANTS = 10
 
+/** Tables without a foreign key to the tenants keep their rows. */
+const isTenantGone = ({before, after}: {before: number; after: number}): boolean => before > 1 && after <= before / 2
+
 /** Where rows went, by the counts of the backups and of now: tenants first, then tables as far as those do not explain it. */
-export function lossesOf({series, tenants, backups, named, tenant}: LossInput): Loss[] {
+export function lossesOf({series, tenants, backups, named, tenant, cascades}: LossInput): Loss[] {
   const wanted = tenant === undefined ? tenants : tenants.filter((one) => one.tenant === tenant)
   const gone = wanted.flatMap((one): (Loss & {tenant: string})[] => {
-    const cliff = cliffOf(one.history, one.live, tenant === undefined ? ({before, after}) => after === 0 && before > 1 : anyFall)
+    const cliff = cliffOf(one.history, one.live, tenant === undefined ? isTenantGone : anyFall)
     return cliff === undefined ? [] : [{kind: 'tenant-gone', tenant: one.tenant, cliff}]
   }).toSorted((a, b) => b.cliff.rows - a.cliff.rows)
   if (tenant !== undefined) return gone
@@ -46,7 +53,23 @@ export function lossesOf({series, tenants, backups, named, tenant}: LossInput): 
     if (table.isLive && explained > 0 && (cliff.rows <= explained || !isNotable({before: cliff.before, after: cliff.after + explained}))) return []
     return [{kind: !table.isLive ? 'table-gone' : cliff.after === 0 ? 'emptied' : 'rows-gone', table: {schema: table.schema, name: table.name}, cliff}]
   })
-  return [...gone.slice(0, MOST_TENANTS), ...lost.toSorted((a, b) => b.cliff.rows - a.cliff.rows)]
+  const [first] = gone
+  const reached = new Set(first === undefined ? [] : lost.filter(({kind, table}) => kind === 'rows-gone' && table !== undefined && reachesTenant(table, backups[first.cliff.backup], cascades)))
+  if (first && reached.size > 0) first.with = [...reached].flatMap(({table, cliff}) => (table ? [{table, rows: cliff.rows}] : []))
+  return [...gone.slice(0, MOST_TENANTS), ...lost.filter((loss) => !reached.has(loss)).toSorted((a, b) => b.cliff.rows - a.cliff.rows)]
+}
+
+/** It has no tenants itself, and its rows go with those of a table that has. */
+function reachesTenant(table: NamedTable, backup: KnownBackup | undefined, cascades: LossInput['cascades']): boolean {
+  const withTenants = new Set((backup?.tables ?? []).filter(({tenants}) => tenants !== undefined).map(keyOf))
+  const seen = new Set<string>()
+  const reaches = (key: string): boolean => {
+    if (withTenants.has(key)) return true
+    if (seen.has(key)) return false
+    seen.add(key)
+    return cascades.some(({child, parent}) => keyOf(child) === key && reaches(keyOf(parent)))
+  }
+  return !withTenants.has(keyOf(table)) && reaches(keyOf(table))
 }
 
 const rowsOfTenant = (backup: KnownBackup | undefined, {parts}: TableSeries, tenant: string): number =>
@@ -60,6 +83,8 @@ export interface GoneOptions {
   /** By the numbers of the parts; read before anything was changed. */
   traces: ReadonlyMap<number, TableTraces>
   audit: AuditFinding
+  /** Bounds that the rows of all tables add to those that are known. */
+  elsewhere: (transaction: string, known: TimesAround) => TimesAround
   at: string
 }
 
@@ -73,7 +98,7 @@ export async function weighLoss(client: Client, loss: Loss, options: GoneOptions
   return proposed({
     kind, ...(table && {table}), ...(tenant !== undefined && {tenant}), rows: cliff.rows, certainty: kind === 'rows-gone' ? 'possible' : 'likely',
     when: found?.when ?? span, ...(found?.transaction !== undefined && {transaction: found.transaction}),
-    evidence: [`${count(cliff.before)} rows at ${words(span.from)}, ${count(cliff.after)} at ${words(span.to)}.`, ...(found?.evidence ?? [])],
+    evidence: [`${count(cliff.before)} rows at ${words(span.from)}, ${count(cliff.after)} at ${words(span.to)}.`, ...(found?.evidence ?? []), ...(loss.with ?? []).map((one) => `${one.table.name} lost ${count(one.rows)} rows, which go with rows of tenants by their foreign keys.`)],
     ...(source && {source: {label: source.label, at: source.at}}),
     risk: {unknown: source === undefined ? 'there is no good backup from before' : 'what was written to these rows after the backup went with them'},
   })
@@ -95,7 +120,7 @@ async function witnessOf(client: Client, loss: Loss, span: When, options: GoneOp
 }
 
 /** Links that were set to NULL when the rows went. */
-async function byDetachedRows(client: Client, {kind, table}: Loss, backup: KnownBackup, span: When, {witnesses, tables, tenantColumn}: GoneOptions): Promise<Found | undefined> {
+async function byDetachedRows(client: Client, {kind, table}: Loss, backup: KnownBackup, span: When, {witnesses, tables, tenantColumn, elsewhere}: GoneOptions): Promise<Found | undefined> {
   const newer = await newerThan(client, {current: backup.snapshot, systemIdentifier: backup.systemIdentifier, databaseOid: backup.databaseOid})
   if ('reason' in newer || kind === 'table-gone' || kind === 'emptied') return undefined
   const links = await nulledLinks(client, kind === 'tenant-gone' ? tables : table === undefined ? [] : [table])
@@ -110,17 +135,17 @@ async function byDetachedRows(client: Client, {kind, table}: Loss, backup: Known
   const {detached, child} = most
   const around = await askingTable(client, child, () => aroundTransaction(client, child, {transaction: detached.transaction}))
   const seen = 'value' in around ? around.value : undefined
-  const when = whenOf({rows: detached.rows, ...(detached.committedAt !== undefined && {committedAt: detached.committedAt})}, {notBefore: span.from, notAfter: span.to, before: seen?.before, after: seen?.after})
+  const when = whenOf({rows: detached.rows, ...(detached.committedAt !== undefined && {committedAt: detached.committedAt})}, {notBefore: span.from, notAfter: span.to, ...elsewhere(detached.transaction, {before: later(seen?.before, span.from), after: seen?.after})})
   return {when: when ?? span, transaction: detached.transaction, evidence: [`Transaction ${detached.transaction} set ${detached.name}.${detached.column} to NULL in ${count(detached.rows)} rows, as the foreign key does when rows of ${detached.references.name} are deleted.`]}
 }
 
 /** A table that was truncated has a new file, and its catalog entry the number of the transaction. */
-function byTable({kind, table}: Loss, span: When, {witnesses, tables, traces, backups}: GoneOptions): Found | undefined {
+function byTable({kind, table}: Loss, span: When, {witnesses, tables, traces, backups, elsewhere}: GoneOptions): Found | undefined {
   const whole = kind !== 'emptied' || table === undefined ? undefined : tables.find((one) => keyOf(one) === keyOf(table))
   const [first] = (whole?.parts ?? []).flatMap(({oid}) => traces.get(oid) ?? []).filter(({replaced}) => replaced)
   const backup = backups.find(({at}) => at === span.from)
   if (first === undefined || backup?.comparable !== true || isSeenBy(backup.snapshot, fullTransaction(first.changedBy, witnesses.next)) !== false) return undefined
-  const when = whenOf({rows: 0, ...(first.changedAt !== undefined && {committedAt: first.changedAt})}, {notBefore: span.from, notAfter: span.to}) ?? span
+  const when = whenOf({rows: 0, ...(first.changedAt !== undefined && {committedAt: first.changedAt})}, {notBefore: span.from, notAfter: span.to, ...elsewhere(first.changedBy, {before: span.from})}) ?? span
   return {when, transaction: first.changedBy, evidence: [`Transaction ${first.changedBy} gave the table a new, empty file: a TRUNCATE, most likely.`]}
 }
 

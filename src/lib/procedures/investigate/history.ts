@@ -1,6 +1,7 @@
 import type {LiveTableCounts} from '../../postgres/live-counts.ts'
 import type {WholeTable} from '../../postgres/investigate/tables.ts'
 import type {BackupEntry} from '../../repository/repository.ts'
+import type {Storage} from '../../repository/storage/storage.ts'
 import type {NamedTable} from '../../report/investigation.ts'
 
 /** A backup whose manifest could be read. */
@@ -13,7 +14,8 @@ export interface KnownBackup {
   snapshot: string
   systemIdentifier?: string
   databaseOid?: number
-  tables: readonly {schema: string; name: string; rows: number | null; tenants?: Record<string, number>}[]
+  tables: readonly {schema: string; name: string; rows: number | null; tenants?: Record<string, number>; columns: readonly string[]; /** Of its rows. */ key?: string}[]
+  storage: Storage
 }
 
 /** Of the server and database that are looked at; of others the transactions have other numbers. */
@@ -23,14 +25,19 @@ export interface Place {
   next: string
 }
 
-export function knownBackup({label, manifest, level}: BackupEntry, place: Place): KnownBackup | undefined {
+export function knownBackup({label, environment, manifest, level}: BackupEntry, place: Place, storage: Storage): KnownBackup | undefined {
   if (manifest === undefined) return undefined
-  const {source: {systemIdentifier, databaseOid}, snapshot, tables, purpose} = manifest
+  const {source: {systemIdentifier, databaseOid}, snapshot, tables, purpose, members} = manifest
+  const keyOfMember = (dumpId: number | undefined) => members.find(({name}) => dumpId !== undefined && (name === `${dumpId}.dat` || name.startsWith(`${dumpId}.dat.`)))?.name
   return {
     label, at: new Date(snapshot.at).toISOString(), good: level !== 'suspect' && purpose !== 'safety', snapshot: snapshot.current,
     comparable: systemIdentifier !== undefined && systemIdentifier === place.systemIdentifier && databaseOid === place.databaseOid && BigInt(snapshot.xmax) <= BigInt(place.next),
     ...(systemIdentifier !== undefined && {systemIdentifier}), ...(databaseOid !== undefined && {databaseOid}),
-    tables: tables.map(({schema, name, rows, tenants}) => ({schema, name, rows, ...(tenants && {tenants})})),
+    storage,
+    tables: tables.map(({schema, name, rows, tenants, columns, dumpId}) => {
+      const member = keyOfMember(dumpId)
+      return {schema, name, rows, columns, ...(tenants && {tenants}), ...(member !== undefined && {key: `${environment}/${label}/${member}`})}
+    }),
   }
 }
 

@@ -3,8 +3,9 @@ import {aroundTransaction, setColumns, type Around} from '../../postgres/investi
 import type {WholeTable} from '../../postgres/investigate/tables.ts'
 import {newerThan} from '../../postgres/newer-rows.ts'
 import type {Damage, RowsAtRisk, When, WritingTransaction} from '../../report/investigation.ts'
-import type {KnownBackup} from './history.ts'
-import {compare, isStamped, whenOf} from './instants.ts'
+import {sampleOf} from './backup-sample.ts'
+import {keyOf, type KnownBackup} from './history.ts'
+import {isStamped, later, whenOf, type TimesAround} from './instants.ts'
 import {proposed} from './proposal.ts'
 import {backupsBefore, type Suspect} from './suspects.ts'
 
@@ -18,6 +19,9 @@ export interface WeighOptions {
   tenant?: {column: string; id: string} | undefined
   /** Columns that a repair leaves alone: keys and the tenant's. */
   tenantColumn: string
+  /** Bounds that the rows of all tables add to those that are known. */
+  elsewhere: (transaction: string, known: TimesAround) => TimesAround
+  signal: AbortSignal
 }
 
 /** Reads the table around the suspected transaction: when it was, what it set, and what a repair from the backup would take back. */
@@ -33,24 +37,27 @@ export async function weighSuspect(client: Client, whole: WholeTable, suspect: S
   const around = await aroundTransaction(client, whole, {transaction: writer.transaction, backupAt: source?.at, newer, madeBy, tenant})
   const notHolding = before.filter(({comparable}) => comparable)[0]?.at
   const heldBy = holding.filter((one) => !before.includes(one)).at(-1)?.at
-  const when = whenOf(writer, {notBefore: notHolding, notAfter: heldBy ?? at, before: around.before, after: around.after})
+  const times = options.elsewhere(writer.transaction, {before: later(around.before, notHolding), after: around.after})
+  const when = whenOf(writer, {notBefore: notHolding, notAfter: heldBy ?? at, ...times})
     ?? {from: source?.at ?? backups.at(-1)?.at ?? at, to: at, witness: 'backups' as const}
-  const columns = (await setColumns(client, whole, writer.transaction)).filter((column) => column !== options.tenantColumn)
+  const columns = (await setColumns(client, whole, writer.transaction, await earlierValues(whole, source, options.signal))).filter((column) => column !== options.tenantColumn)
   return proposed({
     kind: 'overwritten', table: {schema: table.schema, name: table.name}, rows: around.hit, transaction: writer.transaction, certainty, when, columns,
     evidence: evidenceOf(writer, around, when), risk: riskOf(writer, around, source, whole), ...(source && {source: {label: source.label, at: source.at}}),
   })
 }
 
+/** Of the fullest part, from the backup. */
+async function earlierValues({parts}: WholeTable, source: KnownBackup | undefined, signal: AbortSignal): Promise<ReadonlyMap<string, ReadonlySet<string | null>> | undefined> {
+  const keys = new Set(parts.map(keyOf))
+  const [table] = (source?.tables ?? []).filter((one) => keys.has(keyOf(one)) && one.key !== undefined).toSorted((a, b) => (b.rows ?? 0) - (a.rows ?? 0))
+  return source === undefined || table?.key === undefined ? undefined : sampleOf({storage: source.storage, key: table.key, columns: table.columns}, signal)
+}
+
 /** Undefined where the backup's transactions are not this server's. */
 async function newerCondition(client: Client, {snapshot, systemIdentifier, databaseOid}: KnownBackup): Promise<string | undefined> {
   const newer = await newerThan(client, {current: snapshot, systemIdentifier, databaseOid})
   return 'condition' in newer ? newer.condition : undefined
-}
-
-function later(a: string | undefined, b: string | undefined): string | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return compare(a, b) >= 0 ? a : b
 }
 
 function evidenceOf(writer: WritingTransaction, {rows, hit}: Around, {witness}: When): string[] {

@@ -1,9 +1,9 @@
 import {usageError} from '../../errors.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {readLiveCounts, type LiveCounts} from '../../postgres/live-counts.ts'
-import {readTraces, type TableTraces} from '../../postgres/investigate/losses.ts'
+import {cascadingKeys, readTraces, type TableTraces} from '../../postgres/investigate/losses.ts'
 import {wholeTables, type WholeTable} from '../../postgres/investigate/tables.ts'
-import {readWitnesses, type Witnesses} from '../../postgres/investigate/transactions.ts'
+import {fullTransaction, readWitnesses, type Witnesses} from '../../postgres/investigate/transactions.ts'
 import {writersOf} from '../../postgres/investigate/writers.ts'
 import {newerThan} from '../../postgres/newer-rows.ts'
 import {targetName} from '../../postgres/target.ts'
@@ -18,7 +18,7 @@ import {keyOf, tableSeries, tenantSeries, type KnownBackup, type TableSeries, ty
 import {applicationName, askingTable, giving, looking} from './looking.ts'
 import type {InvestigateOptions, InvestigateState} from './options.ts'
 import {weighSuspect} from './overwritten.ts'
-import {compare} from './instants.ts'
+import {compare, later, timesAround, type TimesAround} from './instants.ts'
 import {formerOf} from './preserve.ts'
 import {tableName} from './proposal.ts'
 import {suspectsOf, writingTransaction} from './suspects.ts'
@@ -134,21 +134,28 @@ export class Work {
     const {backups} = this.#read
     const {tables, tenant, config: {database: {tenantColumn}}} = this.#options
     const damages: Damage[] = []
-    const losses = lossesOf({series: this.#series, tenants: tables.length > 0 && tenant === undefined ? [] : this.#tenants, backups, named: this.#isScoped, tenant})
+    const elsewhere = this.#timesAround()
+    const losses = lossesOf({series: this.#series, tenants: tables.length > 0 && tenant === undefined ? [] : this.#tenants, backups, named: this.#isScoped, tenant, cascades: await cascadingKeys(client)})
     for (const loss of losses.slice(0, MOST_DAMAGES * 2)) {
       io.signal.throwIfAborted()
-      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, audit: this.#audit, at: this.#at}))
+      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, audit: this.#audit, elsewhere, at: this.#at}))
     }
     const suspects = suspectsOf([...this.#found.values()], {backups, named: this.#isScoped, next: this.#known.next}).filter(({writer}) => damages.every(({transaction}) => transaction !== writer.transaction))
     for (const suspect of suspects) {
       const whole = this.#tables.find((table) => keyOf(table) === keyOf(suspect.table))
       if (whole === undefined) continue
       io.progress(tableName(whole))
-      const answer = await askingTable(client, whole, () => weighSuspect(client, whole, suspect, {backups, next: this.#known.next, at: this.#at, tenant: this.#tenantOf(whole), tenantColumn}))
+      const answer = await askingTable(client, whole, () => weighSuspect(client, whole, suspect, {backups, next: this.#known.next, at: this.#at, tenant: this.#tenantOf(whole), tenantColumn, elsewhere, signal: io.signal}))
       if ('value' in answer) damages.push(answer.value)
       else suspect.table.trouble = answer.trouble
     }
     return damages.toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
+  }
+
+  #timesAround(): (transaction: string, known: TimesAround) => TimesAround {
+    const {next} = this.#known
+    const writers = [...this.#found.values()].flatMap((table) => table.writers ?? []).map(({transaction, updatedTo, createdTo}) => ({transaction: fullTransaction(transaction, next), newest: later(updatedTo, createdTo)}))
+    return (transaction, known) => timesAround(fullTransaction(transaction, next), writers, known)
   }
 
   #aboutBackups(): string[] {

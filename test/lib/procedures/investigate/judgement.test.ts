@@ -1,9 +1,10 @@
 import {expect} from 'chai'
 import {fullTransaction, hasWrapped, isSeenBy} from '../../../../src/lib/postgres/investigate/transactions.ts'
 import {anyFall, cliffOf, isNotable} from '../../../../src/lib/procedures/investigate/history.ts'
-import {secondBefore, whenOf} from '../../../../src/lib/procedures/investigate/instants.ts'
+import {secondBefore, timesAround, whenOf} from '../../../../src/lib/procedures/investigate/instants.ts'
 import {instantOf} from '../../../../src/lib/procedures/investigate/since.ts'
 import {suspectsOf} from '../../../../src/lib/procedures/investigate/suspects.ts'
+import {localRepository} from '../../../support/backup.ts'
 import type {InvestigatedTable, WritingTransaction} from '../../../../src/lib/report/investigation.ts'
 
 const ROUND = 2n ** 32n
@@ -48,17 +49,22 @@ describe('the time of a transaction', () => {
   const [t1, t2, t3, t4] = ['2026-11-27T01:00:00.000Z', '2026-11-27T02:00:00.000000Z', '2026-11-27T03:00:00.000Z', '2026-11-27T04:00:00.000Z'] as const
   it('is that of its commit', () => { expect(whenOf({rows: 5, committedAt: t2, updatedFrom: t1, updatedTo: t1}, {notAfter: t4})).to.deep.equal({from: t2, to: t2, witness: 'commit'}) })
   it('is what it stamped its rows with', () => { expect(whenOf({rows: 5, updatedFrom: t2, updatedTo: t2}, {notBefore: t1, notAfter: t4})?.witness).to.equal('stamp') })
-  it('is not a stamp from before a backup that does not hold it', () => { expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t1}, {notBefore: t2, notAfter: t4, before: t1})).to.deep.equal({from: t2, to: t4, witness: 'rows'}) })
+  it('is not a stamp from before a backup that does not hold it', () => { expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t1}, {notBefore: t2, notAfter: t4, before: t1})).to.deep.equal({from: t2, to: t4, witness: 'backups'}) })
   it('lies between the times of other rows, and of backups', () => {
     expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t2}, {notBefore: t1, notAfter: t4, before: t2, after: t3})).to.deep.equal({from: t2, to: t3, witness: 'rows'})
     expect(whenOf({rows: 5}, {notBefore: t1, notAfter: t4})).to.deep.equal({from: t1, to: t4, witness: 'backups'})
     expect(whenOf({rows: 5}, {notAfter: t4})).to.equal(undefined)
   })
-  it('is the earlier one where witnesses contradict each other', () => { expect(whenOf({rows: 5}, {notAfter: t2, before: t3})).to.deep.equal({from: t2, to: t2, witness: 'rows'}) })
+  it('spans both witnesses where they contradict each other', () => { expect(whenOf({rows: 5}, {notAfter: t2, before: t3})).to.include({from: t2, to: t3}) })
+  it('is bounded by what earlier and later transactions wrote, not by old times that a later one left alone', () => {
+    const writers = [{transaction: 1n, newest: t1}, {transaction: 3n, newest: t2}, {transaction: 7n, newest: t1}, {transaction: 8n, newest: t4}, {transaction: 9n, newest: undefined}]
+    expect(timesAround(5n, writers, {})).to.deep.equal({before: t2, after: t4})
+    expect(timesAround(5n, writers, {before: t3})).to.deep.equal({before: t3, after: t4})
+  })
 })
 
 describe('a suspect', () => {
-  const backup = {label: 'b', at: '2026-11-27T00:00:00.000Z', good: true, comparable: true, snapshot: '100:100:', tables: []}
+  const backup = {label: 'b', at: '2026-11-27T00:00:00.000Z', good: true, comparable: true, snapshot: '100:100:', tables: [], storage: localRepository('/nowhere')}
   const table = (writers: Partial<WritingTransaction>[]): InvestigatedTable => ({schema: 'public', name: 'leads', rows: 5000, history: [5000], writers: writers.map((one) => ({transaction: '200', rows: 4000, share: 0.8, frozen: false, notIn: 'b', ...one}))})
   const found = (tables: InvestigatedTable[], next = '300') => suspectsOf(tables, {backups: [backup], named: false, next}).map(({writer, certainty}) => [writer.transaction, certainty])
 
