@@ -89,7 +89,7 @@ export function effectLines(comparison: Comparison, way: Way, at: string | undef
     ...(changed > 0 ? [`UPDATE  ${rowsText(changed)} that differ`] : []), ...(links > 0 ? [`UPDATE  ${rowsText(links)} that lost a link`] : []),
     ...(extra > 0 ? [`DELETE  ${rowsText(extra)} that the backup has not`] : []),
     ...(way === 'exact' ? cascades.map(({table, deleted, updated}) => `        with them ${[...(deleted > 0 ? [`${number(deleted)} deleted`] : []), ...(updated > 0 ? [`${number(updated)} changed`] : [])].join(', ')} in ${tableText(table)}`) : []),
-    ...(older > 0 ? [`${rowsText(older)} written since the backup by others will go back${at === undefined ? ' to it' : ` to ${timeText(at)}`}`] : []),
+    ...(older > 0 ? [`${rowsText(older)} written since the backup will go back${at === undefined ? ' to it' : ` to ${timeText(at)}`}`] : []),
     ...(missing + parents + changed + links + extra === 0 ? ['Nothing: no row would be touched.'] : []),
   ]
 }

@@ -36,4 +36,4 @@ function shown(row: Record<string, unknown>): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN - 1)}…` : text
 }
 
-const valueText = (value: unknown): string => (value === null ? 'NULL' : value instanceof Date ? value.toISOString() : typeof value === 'object' ? JSON.stringify(value) : String(value))
+const valueText = (value: unknown): string => (value === null ? 'NULL' : value instanceof Date ? value.toISOString() : typeof value === 'string' ? value : JSON.stringify(value))

@@ -51,7 +51,8 @@ export function selectRows(wish: SelectionWish, sources: SelectionSources): Sele
   }
 }
 
-function assertWish({tables, tenant, where, transaction, columns, relink, withParents}: SelectionWish): void {
+/** What is wrong whatever there is. */
+export function assertWish({tables, tenant, where, transaction, columns, relink, withParents}: SelectionWish): void {
   if (tenant === '') throw usageError('usage', '--tenant names no tenant.', {hints: ['dr diff --all lists the tenants.']})
   if (tables.length === 0 && tenant === undefined) throw usageError('partial.nothing-selected', 'Nothing is selected.', {hints: ['Name what is to come back: --table NAME, or --tenant ID. dr investigate finds the damage.']})
   if (where !== undefined && tables.length !== 1) throw usageError('partial.where', '--where speaks of the columns of one table.', {hints: ['Name it: --table NAME, exactly once.']})

@@ -1,8 +1,9 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
+import {editedSince} from '../../postgres/partial/edited-since.ts'
 import {sameTable} from '../../postgres/partial/names.ts'
-import {qualified} from '../../postgres/quote.ts'
+import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
@@ -29,9 +30,9 @@ export function compareStep({target}: PartialOptions, work: PartialWork): Step<P
   }
 }
 
-function joinByHand({selection, stageSchema}: PartialState): string {
-  const name = selection?.tables[0]?.table ?? {schema: 'public', name: 'TABLE'}
-  return `SELECT count(*) FILTER (WHERE l IS NULL) AS missing, count(*) FILTER (WHERE s IS NULL) AS extra, count(*) FILTER (WHERE l IS DISTINCT FROM s) AS differ FROM ${qualified(name)} l FULL JOIN ${stageSchema ?? 'dr_stage_RUN'}.t1 s USING (KEY)`
+function joinByHand({selection, stageSchema, wish}: PartialState): string {
+  const name = selection?.tables[0]?.table ?? {schema: 'public', name: wish.tables[0] ?? 'TABLE'}
+  return `SELECT count(*) FILTER (WHERE l IS NULL) AS missing, count(*) FILTER (WHERE s IS NULL) AS extra, count(*) FILTER (WHERE l IS DISTINCT FROM s) AS differ FROM ${qualified(name)} l FULL JOIN ${stageSchema ?? 'dr_stage_RUN'}.${quoteIdent(name.name)} s USING (KEY)`
 }
 
 /** Again, when the way that was chosen is another than the one that was compared for: what conflicts, and what goes with it, depends on it. */
@@ -71,6 +72,8 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way): Pro
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
   state.comparison = {...found, tables: [...found.tables, ...lost]}
+  const edited = tables.length === 0 ? undefined : await work.inLive((client) => editedSince(client, {...request, selection: {...request.selection, tables}}))
+  if (edited !== undefined) state.editedSince = edited
   state.comparedFor = way
 }
 

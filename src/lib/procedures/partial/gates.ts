@@ -1,5 +1,5 @@
 import {usageError} from '../../errors.ts'
-import {closureLines, comparisonLines, conflictLines, effectLines, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
+import {closureLines, comparisonLines, conflictLines, effectLines, goingBack, rowsText, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
 import {targetLines} from '../../report/swap-lines.ts'
 import type {Choice, Gate} from '../../runbook/procedure.ts'
 import {needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
@@ -26,7 +26,7 @@ export function wayChoice(): Choice<PartialState> {
     details: (state) => aboutComparison(state),
     take(state, value) {
       if (value === 'none') Object.assign(state, {nothing: 'the operator chose so', declined: true})
-      else state.way = value as Way
+      else Object.assign(state, {way: value as Way, asked: true})
     },
     unasked: (state) => usageError('partial.merge', 'How the rows are put back has to be said where it cannot be asked.', {hints: [`Pass --merge ${waysFor(state).join('|')}; side changes nothing.`, 'dr partial --plan shows the steps.']}),
   }
@@ -41,7 +41,6 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
     mustType: ({live}) => live,
     strict: ({way, foreign}) => way === 'exact' || foreign !== undefined,
     details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
-    declined: () => ['Nothing live was changed.'],
   }
 }
 
@@ -57,10 +56,17 @@ function aboutMerge(state: PartialState): string[] {
   if (comparison === undefined || way === undefined) return ['Safety      every row is kept as it was; dr undo takes it back']
   return [
     `Safety      rows are kept as they were in ${undoSchema ?? 'an undo schema'}; dr undo takes it back`,
-    ...(state.comparedFor === way ? aboutComparison(state) : []),
+    ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
+    ...aboutEdits(state, way),
   ]
+}
+
+/** What the number of their last transaction does not tell, because the accident has overwritten it. */
+function aboutEdits({comparison, editedSince = 0}: PartialState, way: Way): string[] {
+  if (way === 'missing' || way === 'side' || comparison === undefined || editedSince <= goingBack(comparison)) return []
+  return [`${rowsText(editedSince)} of these were edited since the backup, by their updatedAt: unless the accident has set it, such edits go back, too. A copy of the moment before it has them: --from postgres://…`]
 }
 
 /** What differs, an example, and what hangs on it. */

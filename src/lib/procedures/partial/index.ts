@@ -1,3 +1,4 @@
+import {assertWish} from '../../postgres/partial/selection.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import {compareStep, decideStep, refuseStep} from './compare.ts'
@@ -40,6 +41,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
 
 export function partialState(options: PartialOptions): PartialState {
   const {config, target, wish, way, from, runId} = options
+  assertWish(wish)
   assertWay(way, {wish})
   const {environment, source: {database}} = from.kind === 'backup' ? from.backup.manifest : {environment: config.environment, source: {database: target.database}}
   const foreign = environment === config.environment && database === target.database ? undefined : `${database} (${environment})`

@@ -1,5 +1,6 @@
 import {DrError, messageOf} from '../../errors.ts'
 import {mergeSelection} from '../../postgres/partial/merge.ts'
+import type {SelectedTable} from '../../postgres/partial/contract.ts'
 import {revertMerge} from '../../postgres/partial/revert.ts'
 import {mergeCommitted, undoSchemas} from '../../postgres/partial/undo-schema.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -25,9 +26,10 @@ export function mergeStep(options: PartialOptions, work: PartialWork): Step<Part
   }
 }
 
-function mergeByHand({selection, staged, way, stageSchema}: PartialState): string[] {
-  const tables = selection?.tables ?? []
-  if (tables.length === 0) return ['INSERT INTO TABLE (COLUMNS) OVERRIDING SYSTEM VALUE SELECT COLUMNS FROM STAGE s WHERE NOT EXISTS (SELECT FROM TABLE l WHERE l.KEY = s.KEY)']
+/** Before anything is known of the tables, with their names as they were given, and in capitals what has to be looked up. */
+function mergeByHand({selection, staged, way, stageSchema, wish}: PartialState): string[] {
+  const named = (wish.tables.length > 0 ? wish.tables : ['TABLE']).map((name) => ({table: {schema: name.includes('.') ? name.split('.')[0] ?? '' : 'public', name: name.split('.').at(-1) ?? ''}, role: 'rows' as const, columns: wish.columns}))
+  const tables: readonly Pick<SelectedTable, 'table' | 'role' | 'columns'>[] = selection?.tables ?? named.map(({columns, ...one}) => ({...one, ...(columns && {columns: [...columns]})}))
   return tables.flatMap(({table, role, columns}) => {
     const stage = staged?.find((one) => one.table.schema === table.schema && one.table.name === table.name)
     const [live, from] = [`${table.schema}.${table.name}`, stage ? `${stage.stage.schema}.${stage.stage.name}` : `${stageSchema ?? 'dr_stage_RUN'}.${table.name}`]

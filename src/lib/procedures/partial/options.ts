@@ -1,5 +1,5 @@
 import type {Config} from '../../config/config.ts'
-import type {Predicate, StagedTable, TableName} from '../../postgres/partial/contract.ts'
+import type {ForeignKeyShape, Predicate, StagedTable, TableName} from '../../postgres/partial/contract.ts'
 import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
@@ -54,8 +54,10 @@ export interface Recreated {
   /** `INDEX public.leads_tenant`. */
   made: string[]
   leftOut: {what: string; why: string}[]
-  /** The second part, by the numbers of the archive's entries. */
-  after: number[]
+  /** The second part, by the numbers and names of the archive's entries. */
+  after: {id: number; name: string}[]
+  /** Of the second part. */
+  foreignKeys: ForeignKeyShape[]
   /** Foreign keys that hold for new rows only: rows that were there name rows that are not. */
   notValidated: {name: string; orphans: number}[]
 }

@@ -1,9 +1,9 @@
-import {messageOf} from '../../errors.ts'
+import {messageOf, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
 import {rowOf, rowsOf, type Client} from '../../postgres/connection.ts'
 import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
-import type {TableName} from '../../postgres/partial/contract.ts'
+import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
 import {liveObjects} from '../../postgres/partial/live-objects.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
@@ -66,7 +66,7 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
   work.schema = source
   const live = await work.live(io.signal, liveObjects)
   const {before, after, leftOut} = recreatePlan(source.archive, lost, live)
-  state.recreated = {tables: [], made: before.map(entryName), leftOut, after: after.map(({dumpId}) => dumpId), notValidated: []}
+  state.recreated = {tables: [], made: before.map(entryName), leftOut, after: after.map((entry) => ({id: entry.dumpId, name: entryName(entry)})), foreignKeys: keysOf(work, after), notValidated: []}
   for (const {what, why} of leftOut) io.notice(`Not made anew: ${what}: ${why}.`)
   await restoreInto(options, work, io, source, 'recreate', before)
   state.recreated.tables = await work.live(io.signal, (client) => numbersOf(client, lost))
@@ -99,11 +99,12 @@ async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, 
 async function makeRest(options: StageOptions, work: StageWork, state: StageState, io: StepIo): Promise<void> {
   const recreated = there(state.recreated, 'The tables have not been made.')
   const source = work.schema ?? (await schemaArchive(options, work, io, state.server?.superuser ?? false))
-  const wanted = new Set(recreated.after)
-  const entries = source.archive.entries.filter(({dumpId}) => wanted.has(dumpId))
+  const wanted = new Map(recreated.after.map(({id, name}) => [id, name]))
+  const entries = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
+  if (entries.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
   const orphaned = new Map<ArchiveEntry, number>()
   for (const entry of entries) {
-    const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, work, entry)) : 0
+    const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, recreated.foreignKeys, entry)) : 0
     if (orphans > 0) orphaned.set(entry, orphans)
   }
   await restoreInto(options, work, io, source, 'recreate-rest', entries.filter((entry) => !orphaned.has(entry)))
@@ -112,9 +113,14 @@ async function makeRest(options: StageOptions, work: StageWork, state: StageStat
   await refresh(options, work, io)
 }
 
-/** By the backup's catalog. */
-async function orphansIn(client: Client, {catalogs: {backup}}: StageWork, {schema, tag}: ArchiveEntry): Promise<number> {
-  const key = backup.foreignKeys.find(({name, table}) => table.schema === schema && tag === `${table.name} ${name}`)
+const isKey = ({name, table}: ForeignKeyShape, {schema, tag}: ArchiveEntry) => table.schema === schema && tag === `${table.name} ${name}`
+
+/** Foreign keys that are to be made, by the backup's catalog. */
+const keysOf = ({catalogs: {backup}}: StageWork, entries: readonly ArchiveEntry[]): ForeignKeyShape[] =>
+  backup.foreignKeys.filter((key) => entries.some((entry) => entry.kind === 'FK CONSTRAINT' && isKey(key, entry)))
+
+async function orphansIn(client: Client, keys: readonly ForeignKeyShape[], entry: ArchiveEntry): Promise<number> {
+  const key = keys.find((one) => isKey(one, entry))
   return key === undefined ? 0 : orphansOf(client, key)
 }
 
@@ -136,7 +142,7 @@ async function addNotValid(work: StageWork, state: StageState, io: StepIo, entry
 }
 
 async function refresh({config: {database}}: StageOptions, work: StageWork, io: StepIo): Promise<void> {
-  work.catalogs = {...work.catalogs, live: await work.live(io.signal, (client) => readCatalog(client, database))}
+  if (work.hasCatalogs) work.catalogs = {...work.catalogs, live: await work.live(io.signal, (client) => readCatalog(client, database))}
 }
 
 /** Drops the tables that this run has made, with what leans on them, and only while they hold no row. */

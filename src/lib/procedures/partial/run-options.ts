@@ -22,6 +22,8 @@ export interface PartialState extends StageState {
   runId: string
   wish: SelectionWish
   way?: Way
+  /** The operator has seen the comparison, and chosen. */
+  asked?: boolean
   /** Why nothing is put back. */
   nothing?: string
   /** The operator chose it. */
@@ -35,6 +37,8 @@ export interface PartialState extends StageState {
   lost: TableName[]
   notes: string[]
   comparison?: Comparison
+  /** Of the rows that differ: edited after the backup, by the time of change that they bear; the accident itself may have set it. */
+  editedSince?: number
   /** The way that the comparison was made for. */
   comparedFor?: Way
   undoSchema?: string

@@ -1,8 +1,8 @@
 import {join} from 'node:path'
-import {DrError, messageOf, verificationError} from '../../errors.ts'
+import {DrError, messageOf, preflightError, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
 import type {Client} from '../../postgres/connection.ts'
-import {statementError} from '../../postgres/errors.ts'
+import {codeOf, statementError} from '../../postgres/errors.ts'
 import {copyColumns} from '../../postgres/partial/copy-columns.ts'
 import type {StagedTable, TableName} from '../../postgres/partial/contract.ts'
 import {leavesOf, loosen} from '../../postgres/partial/scratch.ts'
@@ -123,7 +123,13 @@ async function textInto(work: StageWork, target: Target, entry: ArchiveEntry, me
   }
 }
 
-const rowError = (error: unknown, {table: {schema, name}}: Target) => statementError(error, `Staging ${schema}.${name}`)
+/** A value that its type does not take now (an enum without that label, a domain with another check) was one when the backup was made. */
+function rowError(error: unknown, {table: {schema, name}}: Target): unknown {
+  if (!/^2[23]...$/.test(codeOf(error) ?? '')) return statementError(error, `Staging ${schema}.${name}`)
+  return preflightError('partial.value', `A row of ${schema}.${name} in the backup does not fit the types as they are live: ${messageOf(error)}.`, {
+    cause: error, hints: ['Make the type again as it was (ALTER TYPE … ADD VALUE), or restore the backup into a database of its own: dr restore'],
+  })
+}
 
 /** The entries that hold the rows of a table: of a partitioned one those of its leaves. */
 async function dataOf(work: StageWork, {table}: Target, io: StepIo, location: string): Promise<ArchiveEntry[]> {

@@ -62,6 +62,11 @@ export class StageWork {
     return there(this.#catalogs, 'The catalogs have not been read.')
   }
 
+  /** They were read in this process. */
+  get hasCatalogs(): boolean {
+    return this.#catalogs !== undefined
+  }
+
   set catalogs(catalogs: {live: Catalog; backup: Catalog}) {
     this.#catalogs = catalogs
   }

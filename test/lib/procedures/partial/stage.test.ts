@@ -12,29 +12,10 @@ import type {Storage} from '../../../../src/lib/repository/storage/storage.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {openS3, type S3Fixture} from '../../../support/s3-storage.ts'
+import {ALL, ODD, STAGED_SCHEMA} from '../../../support/staged-schema.ts'
 import {whole, withStaging, type StagingOutcome, type StagingSetting} from '../../../support/staging.ts'
 import {clientTools} from '../../../support/tools.ts'
 
-const SCHEMA = `
-  CREATE TYPE status AS ENUM ('new', 'lost');
-  CREATE TABLE tenants (id text PRIMARY KEY, name text);
-  CREATE TABLE leads (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, title text, upper text GENERATED ALWAYS AS (upper(title)) STORED, status status, payload jsonb, raw bytea);
-  CREATE TABLE "Odd ""Name"" (x)" ("Tenant Id" text, "lead" int REFERENCES leads, "a,b" text, PRIMARY KEY ("Tenant Id", "a,b"));
-  CREATE TABLE events (id int, day int NOT NULL, "tenantId" text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
-  CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
-  CREATE TABLE events_2 (day int NOT NULL, "tenantId" text, id int NOT NULL); ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM (10) TO (30);
-  CREATE TABLE bare (v int, w text); CREATE TABLE nothing ();
-  CREATE TABLE other (id int PRIMARY KEY, filler text);
-  ALTER TABLE leads ENABLE ROW LEVEL SECURITY; ALTER TABLE leads FORCE ROW LEVEL SECURITY; CREATE POLICY p ON leads USING (false);
-  INSERT INTO tenants SELECT 't' || i, E'tab\\t and \\\\ back' FROM generate_series(1, 4) i;
-  INSERT INTO leads ("tenantId", title, status, payload, raw) SELECT 't' || 1 + i % 4, 'lead ' || i, 'new', jsonb_build_object('i', i, 'long', repeat('x', 3000)), decode(repeat('00ff', i), 'hex') FROM generate_series(1, 400) i;
-  INSERT INTO "Odd ""Name"" (x)" SELECT 't' || 1 + i % 4, i, 'a' || i FROM generate_series(1, 50) i;
-  INSERT INTO events SELECT i, i % 30, 't' || 1 + i % 4 FROM generate_series(1, 300) i;
-  INSERT INTO bare SELECT i % 3, NULL FROM generate_series(1, 9) i; INSERT INTO nothing DEFAULT VALUES;
-  INSERT INTO other SELECT i, md5(i::text) || md5((i + 1)::text) FROM generate_series(1, 20000) i;`
-
-const ODD = 'Odd "Name" (x)'
-const ALL = ['tenants', 'leads', ODD, 'events', 'bare', 'nothing']
 
 describe('staging the rows of a backup', function () {
   this.timeout(180_000)
@@ -48,11 +29,11 @@ describe('staging the rows of a backup', function () {
     cluster = await testCluster({major: 17})
     url = await cluster.createDatabase('staging')
     copy = cluster.url('staging copy')
-    await withClient(url, {}, (admin) => admin.query(SCHEMA))
+    await withClient(url, {}, (admin) => admin.query(STAGED_SCHEMA))
     directory = await temporaryFolder('staging')
     const {error} = await runBackup({url, directory, toolsMajor: 17})
     if (error) throw error
-    await withClient(cluster.adminUrl, {}, (admin) => admin.query('DROP DATABASE IF EXISTS "staging copy" WITH (FORCE); '))
+    await cluster.drop('staging copy')
     await withClient(cluster.adminUrl, {}, (admin) => admin.query('CREATE DATABASE "staging copy" TEMPLATE staging'))
     client = await connect(url)
     await client.query("SET row_security = off; DELETE FROM leads WHERE id % 2 = 0 AND NOT EXISTS (SELECT FROM \"Odd \"\"Name\"\" (x)\" WHERE lead = leads.id); DELETE FROM events; UPDATE tenants SET name = 'changed'")
@@ -140,6 +121,18 @@ describe('staging the rows of a backup', function () {
     }
   })
 
+  it('says that a value does not fit its type any more', async () => {
+    await client.query("ALTER TABLE leads ALTER status DROP DEFAULT, ALTER status TYPE text; DROP TYPE status; CREATE TYPE status AS ENUM ('lost', 'won')")
+    try {
+      await stage(whole('leads'), async ({error}) => {
+        expect(error).to.include({code: 'partial.value', exitCode: 3})
+        expect(error?.message).to.include('public.leads').and.to.include('invalid input value for enum')
+      })
+    } finally {
+      await client.query("DROP TYPE status; CREATE TYPE status AS ENUM ('new', 'lost'); ALTER TABLE leads ALTER status TYPE status USING 'new'")
+    }
+  })
+
   it('leaves nothing when it fails, and proves each member before it is loaded', async () => {
     const broken = await temporaryFolder('staging-broken')
     try {
@@ -191,6 +184,10 @@ describe('staging the rows of a backup', function () {
   })
 
   describe('from elsewhere', () => {
+    const dump = async (file: string, ...args: string[]) => {
+      execFileSync(join(await clientTools(17), 'pg_dump'), [...args, `--file=${file}`, copy])
+      return file
+    }
     const dumps: Record<string, (file: string) => Promise<string>> = {
       'an archive of the old scripts, custom and gzipped under the name .sql.gz': async (file) => {
         await dump(file, '--format=custom')
@@ -201,10 +198,6 @@ describe('staging the rows of a backup', function () {
       'a directory archive': async (file) => dump(file, '--format=directory'),
       'plain SQL': async (file) => dump(`${file}.sql`, '--format=plain'),
       'a custom archive of INSERT statements': async (file) => dump(file, '--format=custom', '--inserts'),
-    }
-    const dump = async (file: string, ...args: string[]) => {
-      execFileSync(join(await clientTools(17), 'pg_dump'), [...args, `--file=${file}`, copy])
-      return file
     }
     for (const [at, [name, make]] of Object.entries(dumps).entries()) {
       it(`takes the same rows from ${name}`, async () => {
@@ -235,21 +228,20 @@ describe('staging the rows of a backup', function () {
     let s3: S3Fixture & {close(): Promise<void>}
     const keys: string[] = []
     /** Notes what is read. */
-    const watched = (storage: Storage): Storage => new Proxy(storage, {get(inner, property) {
-      const value: unknown = Reflect.get(inner, property, inner)
-      if (typeof value !== 'function') return value
-      return (...args: unknown[]) => {
-        if (property === 'read') keys.push(String(args[0]).replace(/^.*\//, ''))
-        return (value as (...more: unknown[]) => unknown).apply(inner, args)
+    const watched = (storage: Storage): Storage => {
+      const read = storage.read.bind(storage)
+      storage.read = (key, options) => {
+        keys.push(key.replace(/^.*\//, ''))
+        return read(key, options)
       }
-    }})
+      return storage
+    }
 
     before(async () => { s3 = await openS3() })
     after(async () => { await s3.close() })
 
     it('fetches the table of contents and the members of the wanted tables, and nothing else', async () => {
-      const {state, error} = await runBackup({url: copy, directory: join(directory, 's3'), storages: [s3.storage()], toolsMajor: 17})
-      if (error) throw error
+      const {state} = await runBackup({url: copy, directory: join(directory, 's3'), storages: [s3.storage()], toolsMajor: 17})
       await stage(whole('events', 'tenants'), async (outcome) => {
         await expectRows(outcome, ['events', 'tenants'])
         const {fetched} = outcome.state
