@@ -42,7 +42,7 @@ const DATA = `
   INSERT INTO leads SELECT t.id || 'd' || i, t.id, 'Lead ' || i, (ARRAY['open', 'won', 'lost'])[1 + i % 3], CASE WHEN i % 4 > 0 THEN t.id || 'c' || i % 4 END, i * 1.50, jsonb_build_object('n', i, 'long', repeat('x', 50)), '2026-11-22 10:00'::timestamp + i * interval '1 second' FROM tenants t, generate_series(1, 8) i;
   INSERT INTO calls ("tenantId", "leadId", "contactId", recording, raw, tags) SELECT l."tenantId", l.id, l."contactId", decode(md5(l.id || i), 'hex'), json_build_object('i', i), ARRAY['a', l.id] FROM leads l, generate_series(1, 2) i;
   INSERT INTO incomes ("tenantId", "managerId", related, amount) SELECT t.id, t.id || 'u' || 1 + i % 3, NULL, i / 3.0 FROM tenants t, generate_series(1, 5) i;
-  UPDATE incomes SET related = id + 1 WHERE id % 5 IN (1, 3);
+  UPDATE incomes i SET related = (SELECT min(id) FROM incomes j WHERE j."tenantId" = i."tenantId" AND j.id > i.id) WHERE amount < 1.5;
   INSERT INTO webhook_events SELECT t.id || 'w' || i, t.id, json_build_object('a', i, 'b', t.id) FROM tenants t, generate_series(1, 4) i;
   WITH b AS (INSERT INTO "Team Boards" SELECT t.id, i, 'm' || i, 'Board ' || i FROM tenants t, generate_series(1, 2) i)
     INSERT INTO "Team Members" SELECT t.id, 'm' || i, 1 + i % 2 FROM tenants t, generate_series(1, 4) i;
@@ -74,7 +74,7 @@ export const keyOf = (name: string): string[] | undefined => CLOSURE.find((one) 
 /** Makes the tables, their rows, and `base`: the rows at the time of the backup. */
 export async function createPartial(client: Client): Promise<void> {
   await client.query(`${PARTIAL_SCHEMA}; SET session_replication_role = replica; ${DATA}; RESET session_replication_role; CREATE SCHEMA base`)
-  await client.query(`${CLOSURE.map(({name, key}) => `CREATE TABLE base.${quoteIdent(name)} AS SELECT ${ROWS(name)} FROM ${quoteIdent(name)}; ${key ? `CREATE UNIQUE INDEX ON base.${quoteIdent(name)} (${key.map(quoteIdent).join(', ')})` : ''}`).join(';')}`)
+  await client.query(CLOSURE.map(({name, key}) => `CREATE TABLE base.${quoteIdent(name)} AS SELECT ${ROWS(name)} FROM ${quoteIdent(name)}; ${key ? `CREATE UNIQUE INDEX ON base.${quoteIdent(name)} (${key.map(quoteIdent).join(', ')})` : ''}`).join(';'))
 }
 
 const COLUMNS: Record<string, string[]> = {leads: ['id', 'tenantId', 'title', 'status', 'contactId', 'amount', 'metadata', 'updatedAt']}

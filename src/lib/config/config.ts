@@ -58,6 +58,12 @@ export interface Config {
   restore: {jobs?: number}
   partial: {lockTimeoutMs: number}
   checks: {features: FeatureCheck[]}
+  investigate: {
+    /** Columns that say when a row was written: the last change first. */
+    timestampColumns: string[]
+    /** Where the application notes who did what; `table` with or without its schema. */
+    auditLog: {table: string; time: string; actor: string; action: string; resource: string; resourceId: string}
+  }
   tools: {
     /** Absolute: where pg_dump and pg_restore live. */
     directory?: string

@@ -29,6 +29,7 @@ export function resolveConfig(values: Resolved): Config {
     partial: {lockTimeoutMs: durationMs(need('partial.lockTimeout'))},
     checks: {features: values['checks.features'] ?? []},
     restore: present({jobs: values['restore.jobs']}),
+    investigate: investigateOf(need),
     tools: present({directory: values['tools.directory']}),
     objectives: {rtoSeconds: durationMs(need('objectives.rto')) / 1000, rpoSeconds: durationMs(need('objectives.rpo')) / 1000},
     retention: {days: need('retention.days')},
@@ -65,5 +66,15 @@ function backupOf(values: Resolved, need: Need): Config['backup'] {
     attempts: need('backup.attempts'),
     shrinkLimit: need('backup.shrinkLimit'),
     ...present({jobs: values['backup.jobs'], compress: values['backup.compress'], stagingDirectory: values['backup.stagingDirectory']}),
+  }
+}
+
+function investigateOf(need: Need): Config['investigate'] {
+  return {
+    timestampColumns: need('investigate.timestampColumns'),
+    auditLog: {
+      table: need('investigate.auditTable'), time: need('investigate.auditTime'), actor: need('investigate.auditActor'),
+      action: need('investigate.auditAction'), resource: need('investigate.auditResource'), resourceId: need('investigate.auditResourceId'),
+    },
   }
 }

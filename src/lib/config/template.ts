@@ -50,14 +50,9 @@ backup:
   # blockedLimit: 500ms
   # attempts: 3
 
+# After a partial restore: each row that sql returns is a failure; url must answer with expect, else 200.
 # checks:
-#   # After a partial restore: each row that sql returns is a failure; url must answer with expect, else 200.
-#   features:
-#     - name: every lead has a title
-#       sql: select id from leads where title = ''
-#       tables: [leads]
-#     - name: the API is healthy
-#       url: https://api.example.com/health/ready
+#   features: [{name: leads have titles, sql: select id from leads where title = '', tables: [leads]}, {name: the API is ready, url: https://api.example.com/health/ready}]
 
 # What the runbook asks of {environment}:
 # objectives:

@@ -110,7 +110,7 @@ async function readBackups(options: ListOptions, fail: Fail): Promise<Read> {
   const {limit, levels, now} = options
   const read: Read = {backups: [], newestGood: new Map(), last: undefined}
   const isFull = () => limit > 0 && read.backups.length >= limit
-  for await (const entries of merged(repositoriesOf(options), options.signal, fail)) {
+  for await (const entries of mergedBackups(repositoriesOf(options), options.signal, fail)) {
     const backup = listedBackup(entries, now)
     if (isGood(backup) && !read.newestGood.has(backup.environment)) read.newestGood.set(backup.environment, backup)
     if (!isFull() && (levels === undefined || levels.includes(backup.level))) {
@@ -123,7 +123,7 @@ async function readBackups(options: ListOptions, fail: Fail): Promise<Read> {
 }
 
 /** Entries of the same backup together, newest first, over all repositories. */
-async function* merged(repositories: readonly Repository[], signal: AbortSignal, fail: Fail): AsyncGenerator<BackupEntry[]> {
+export async function* mergedBackups(repositories: readonly Repository[], signal: AbortSignal, fail: Fail): AsyncGenerator<BackupEntry[]> {
   const sources = repositories.map((repository) => ({repository, entries: repository.backups({signal}), head: undefined as BackupEntry | undefined}))
   const advance = async (source: (typeof sources)[number]) => {
     try {

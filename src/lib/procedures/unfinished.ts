@@ -4,6 +4,7 @@ import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
 import type {PartialState} from './partial/run-options.ts'
 import type {RestoreState} from './restore/options.ts'
+import type {InvestigateState} from './investigate/options.ts'
 import {LOADED} from './restore/resume.ts'
 
 /** What is known of the runs of one procedure beyond what every journal says. */
@@ -36,6 +37,10 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     ]),
     continues: ({begun}) => (begun.includes('partial.merge') ? 'goes on from what it finds: puts the rows back, or proves a merge that has happened' : 'stages the rows again, and compares'),
     removedBy: ({state, begun}, later) => !begun.includes('partial.merge') && (later as PartialState).live === (state as PartialState).live,
+  },
+  investigate: {
+    left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
+    removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
   },
   restore: {
     left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),

@@ -30,6 +30,7 @@ describe('loadConfig', () => {
       restore: {},
       partial: {lockTimeoutMs: 2000},
       checks: {features: []},
+      investigate: {timestampColumns: ['updatedAt', 'createdAt'], auditLog: {table: 'audit_logs', time: 'createdAt', actor: 'userId', action: 'action', resource: 'resource', resourceId: 'resourceId'}},
       tools: {},
       objectives: {rtoSeconds: 28_800, rpoSeconds: 604_800},
       retention: {days: 7},

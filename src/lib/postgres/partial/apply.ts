@@ -4,21 +4,7 @@ import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {ACTING, after, among, before, STAYING, type Act, type Plan, type Planned} from './plan.ts'
 import {column, equal, same, sameTable, wordOf} from './relations.ts'
-
-export type Counts = Record<Act, number> & {updates: number}
-
-/** Rows per act, and how often rows are updated. */
-export async function countActs(client: Client, {plans}: Planned): Promise<Map<Plan, Counts>> {
-  const counted = new Map<Plan, Counts>()
-  for (const plan of plans) {
-    const row = await rowOf<Record<string, string>>(client, `
-      SELECT ${ACTING.map((act) => `count(*) FILTER (WHERE act = '${act}') AS "${act}"`).join(', ')}, coalesce(sum(n) FILTER (WHERE act IN ('update', 'link', 'cascade-null')), 0) AS updates FROM ${plan.sql}`)
-    counted.set(plan, Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as Counts)
-  }
-  return counted
-}
-
-export const isNothing = (counts: ReadonlyMap<Plan, Counts>): boolean => [...counts.values()].every((one) => ACTING.every((act) => one[act] === 0))
+import type {Tally} from './tally.ts'
 
 /** What an UPDATE of this act sets. */
 const setBy = ({entries}: Planned, plan: Plan, act: 'update' | 'link'): string[] => {
@@ -32,19 +18,19 @@ const setBy = ({entries}: Planned, plan: Plan, act: 'update' | 'link'): string[]
  * All that the plans ask for, in one statement: foreign keys are checked and followed at its end, so that neither the order of
  * tables nor circles matter. In one table rows go before others get their unique values. undefined where nothing is to be done.
  */
-export function mergeSql(planned: Planned, counts: ReadonlyMap<Plan, Counts>): string | undefined {
+export function mergeSql(planned: Planned, counts: Tally): string | undefined {
   const parts: {name: string; sql: string}[] = []
-  for (const [index, plan] of planned.plans.entries()) parts.push(...partsOf(planned, plan, index, counts.get(plan)))
+  for (const [index, plan] of planned.plans.entries()) parts.push(...partsOf(planned, plan, index, counts))
   if (parts.length === 0) return undefined
   return `WITH ${parts.map(({name, sql}) => `${name} AS (${sql} RETURNING 1)`).join(',\n')}\nSELECT ${parts.map(({name}) => `(SELECT count(*) FROM ${name}) AS ${name}`).join(', ')}`
 }
 
-function partsOf(planned: Planned, plan: Plan, index: number, counts: Counts | undefined): {name: string; sql: string}[] {
+function partsOf(planned: Planned, plan: Plan, index: number, counts: Tally): {name: string; sql: string}[] {
   const {relation: {from, columns}, sql} = plan
   const earlier: string[] = []
   const parts: {name: string; sql: string}[] = []
   const add = (act: Act, statement: (where: string) => string) => {
-    if ((counts?.[act] ?? 0) === 0) return
+    if (counts.of(plan, [act]) === 0) return
     const name = `${act}${index}`
     parts.push({name: quoteIdent(name), sql: statement(`p.act = '${act}'${earlier.map((one) => ` AND (SELECT count(*) FROM ${one}) >= 0`).join('')}`)})
     earlier.push(quoteIdent(name))
@@ -75,14 +61,16 @@ export async function readWritten(client: Client, own: string): Promise<Written>
 const proofError = (message: string): Error => verificationError('partial.proof', `The merge was taken back: ${message}.`, {hints: ['Nothing was changed. Are there rules, or triggers that cannot be switched off? Choose --merge side, and bring the rows over by hand.']})
 
 /** Proves by the server's own count that nothing was written but what was planned. Throws `partial.proof` (exit 4). */
-export function assertWritten(planned: Planned, counts: ReadonlyMap<Plan, Counts>, start: Written, end: Written): void {
+export function assertWritten(planned: Planned, counts: Tally, start: Written, end: Written): void {
   const families = new Map<string, {inserted: number; updated: number; deleted: number; spare: number}>()
-  for (const [{relation}, one] of counts) {
+  for (const plan of planned.plans) {
+    const {relation} = plan
+    const taken = counts.of(plan, ['cascade-delete'])
     const sum = families.get(wordOf(relation.family)) ?? {inserted: 0, updated: 0, deleted: 0, spare: 0}
     // A row that goes by a cascade may have had a link set to NULL by another one just before.
     const nulling = planned.live.foreignKeys.filter(({table, onDelete}) => sameTable(table, relation.family) && (onDelete === 'set null' || onDelete === 'set default')).length
     families.set(wordOf(relation.family), {
-      inserted: sum.inserted + one.insert, updated: sum.updated + one.updates, deleted: sum.deleted + one.delete + one['cascade-delete'], spare: sum.spare + one['cascade-delete'] * nulling,
+      inserted: sum.inserted + counts.of(plan, ['insert']), updated: sum.updated + counts.updates(plan, ['update', 'link', 'cascade-null']), deleted: sum.deleted + counts.of(plan, ['delete']) + taken, spare: sum.spare + taken * nulling,
     })
   }
   for (const name of new Set([...families.keys(), ...end.keys()])) {
@@ -109,9 +97,9 @@ export async function assertTenant(client: Client, {plans, request: {selection: 
 }
 
 /** Proves that every row that stays has its after image now, where a key tells which row it is. */
-export async function assertImages(client: Client, {plans}: Planned, counts: ReadonlyMap<Plan, Counts>): Promise<void> {
+export async function assertImages(client: Client, {plans}: Planned, counts: Tally): Promise<void> {
   for (const plan of plans) {
-    const expected = STAYING.reduce((sum, act) => sum + (counts.get(plan)?.[act] ?? 0), 0)
+    const expected = counts.of(plan, STAYING)
     const {key, relation, inserted} = plan
     if (key === undefined || expected === 0) continue
     const on = key.map((name) => {

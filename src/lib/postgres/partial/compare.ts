@@ -1,6 +1,6 @@
-import {rowOf, type Client} from '../connection.ts'
+import type {Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
-import {countCascades, fillCascades, findRefusals} from './cascades.ts'
+import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, TableComparison} from './contract.ts'
 import {countPairs, fillRows, type FillOptions} from './fill.ts'
 import {conflictsOf, missingParents, sampleOf} from './findings.ts'
@@ -9,16 +9,17 @@ import {fillLinks} from './links.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings} from './session.ts'
+import {tally, type Tally} from './tally.ts'
 
 /**
  * Compares the live rows of the selection with the staged ones, and says what the merge would do, in one REPEATABLE READ
  * transaction that writes nothing but temporary tables, which are dropped again. Takes no locks but those of reading.
  */
 export async function compareSelection(client: Client, request: MergeRequest): Promise<Comparison> {
-  const planned = await planOf(client, request, 'pg_temp')
+  const planned = await planOf(client, request, 'pg_temp').catch((error: unknown) => { throw statementError(error, 'Comparing with the backup') })
   try {
     const session = await readSession(client)
-    for (const plan of planned.plans) await client.query(planDdl(plan, 'TEMPORARY TABLE'))
+    await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     for (const setting of transactionSettings(session)) await client.query(setting)
     await fillPlans(client, planned, {everything: true})
@@ -29,7 +30,7 @@ export async function compareSelection(client: Client, request: MergeRequest): P
     await client.query('ROLLBACK').catch(() => undefined)
     throw statementError(rightsError(error), 'Comparing with the backup')
   } finally {
-    for (const {sql} of planned.plans) await client.query(`DROP TABLE IF EXISTS ${sql}`).catch(() => undefined)
+    await client.query(`DROP TABLE IF EXISTS ${planned.plans.map(({sql}) => sql).join(', ')}`).catch(() => undefined)
   }
 }
 
@@ -41,28 +42,25 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
 }
 
 async function comparison(client: Client, planned: Planned): Promise<Comparison> {
+  const counts = await tally(client, planned)
   const tables: TableComparison[] = []
-  for (const entry of planned.entries) tables.push(await compared(client, planned, entry))
+  for (const entry of planned.entries) tables.push(await compared(client, planned, entry, counts))
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned) : []
   return {
-    tables, closure: [...await missingParents(client, planned), ...await lostChildren(client, planned)],
-    cascades: await countCascades(client, planned), ...(refusals.length > 0 && {refusals}),
+    tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
+    cascades: counts.cascades, ...(refusals.length > 0 && {refusals}),
   }
 }
 
-async function compared(client: Client, planned: Planned, entry: Entry): Promise<TableComparison> {
+async function compared(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison> {
   const {plan, index, selected: {table, role}} = entry
-  const counts = await rowOf<Record<'missing' | 'changed' | 'extra' | 'linked' | 'foreign' | 'since', string>>(client, `
-    SELECT count(*) FILTER (WHERE act IN ('insert', 'missing')) AS missing, count(*) FILTER (WHERE act IN ('update', 'changed')) AS changed, count(*) FILTER (WHERE act IN ('delete', 'extra')) AS extra,
-      count(*) FILTER (WHERE act = 'link') AS linked, count(*) FILTER (WHERE act = 'foreign') AS foreign, count(*) FILTER (WHERE act IN ('update', 'changed') AND since) AS since
-    FROM ${plan.sql} WHERE entry = ${index}`)
-  const [changed, foreign] = [Number(role === 'links' ? counts.linked : counts.changed), Number(counts.foreign)]
+  const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
   const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
   return {
-    schema: table.schema, name: table.name, role, missing: Number(counts.missing), changed, extra: Number(counts.extra),
-    identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + foreign)),
-    ...(known && {changedSince: Number(counts.since)}),
-    sample: role === 'rows' ? await sampleOf(client, entry, planned.request.sample) : [],
-    conflicts: await conflictsOf(client, planned, entry),
+    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
+    identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
+    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}),
+    sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],
+    conflicts: await conflictsOf(client, planned, entry, counts),
   }
 }

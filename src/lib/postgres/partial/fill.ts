@@ -32,13 +32,16 @@ export async function fillRows(client: Client, planned: Planned, entry: Entry, o
     await assertCondition(client, qualified(entry.staged.stage), conditionOf(planned, entry, 'stage'))
   }
   try {
-    if (entry.plan.key === undefined) return await fillWhole(client, planned, entry, options)
-    await assertDistinct(client, entry, entry.plan.key)
-    await fillStaged(client, planned, entry, options)
-    if (entry.selected.role === 'rows') await fillLive(client, planned, entry, options)
+    await (entry.plan.key === undefined ? fillWhole(client, planned, entry, options) : fillKeyed(client, planned, entry, options))
   } catch (error) {
     throw typeError(error, entry)
   }
+}
+
+async function fillKeyed(client: Client, planned: Planned, entry: Entry, options: FillOptions): Promise<void> {
+  await assertDistinct(client, entry, entry.plan.key ?? [])
+  await fillStaged(client, planned, entry, options)
+  if (entry.selected.role === 'rows') await fillLive(client, planned, entry, options)
 }
 
 /** Twice the same key in the backup, and a row would be put back twice. */

@@ -4,6 +4,7 @@ import type {ClosureFinding, ForeignKeyShape, KeyShape, TableComparison} from '.
 import {parentJoins} from './links.ts'
 import {after, among, before, DOOMED, plansOf, type Entry, type Plan, type Planned} from './plan.ts'
 import {column, differs, keysFrom} from './relations.ts'
+import type {Tally} from './tally.ts'
 
 /** Longer values are cut in samples. */
 const SHOWN_CHARACTERS = 200
@@ -26,8 +27,9 @@ export async function sampleOf(client: Client, {index, plan, compared}: Entry, l
 }
 
 /** Rows that a unique key does not let in, whoever holds it: a live row that stays as it is. */
-export async function conflictsOf(client: Client, planned: Planned, entry: Entry): Promise<TableComparison['conflicts']> {
+export async function conflictsOf(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison['conflicts']> {
   const {plan, index} = entry
+  if (counts.of(plan, ['insert', 'update', 'link', 'foreign'], index) === 0) return []
   const key = tellingOf(plan)
   const foreign = plan.key === undefined ? [] : await rowsOf<{key: Record<string, string>}>(client, `SELECT ${keyJson(key, (name) => before(plan, name))} AS key FROM ${plan.sql} p WHERE p.entry = ${index} AND p.act = 'foreign' LIMIT ${CONFLICTS}`)
   const own = plan.relation.shape.keys.find(({columns}) => plan.key?.length === columns.length && columns.every((name) => plan.key?.includes(name)))
@@ -50,9 +52,9 @@ async function heldBy(client: Client, planned: Planned, {plan, index}: Entry, {n
 const allNamed = ({columns}: ForeignKeyShape, value: (name: string) => string): string => columns.map((name) => `${value(name)} IS NOT NULL`).join(' AND ')
 
 /** Rows to come back whose parent neither lives nor comes back. */
-export async function missingParents(client: Client, planned: Planned): Promise<ClosureFinding[]> {
+export async function missingParents(client: Client, planned: Planned, counts: Tally): Promise<ClosureFinding[]> {
   const found: ClosureFinding[] = []
-  for (const plan of planned.plans) {
+  for (const plan of planned.plans.filter((one) => counts.of(one, ['insert', 'update', 'link']) > 0)) {
     for (const key of keysFrom(planned.live, plan.relation.table)) {
       const given = (name: string) => plan.relation.columns.some((one) => one.name === name)
       if (!key.columns.every(given)) continue

@@ -4,17 +4,18 @@ import {conditionOf, liveRows, onKey, stagedRows} from './fill.ts'
 import {parentJoins} from './links.ts'
 import {after, type Entry, type Planned, unplanned} from './plan.ts'
 import {column, equal, inLiveType, keysTo, sameTable} from './relations.ts'
+import type {Tally} from './tally.ts'
 
 /** What hangs on the selection in staged tables: live rows that were detached from it, and rows that went with it. */
-export async function lostChildren(client: Client, planned: Planned): Promise<ClosureFinding[]> {
+export async function lostChildren(client: Client, planned: Planned, counts: Tally): Promise<ClosureFinding[]> {
   const found: ClosureFinding[] = []
   for (const parent of planned.entries.filter(({selected: {role}}) => role === 'rows')) {
     for (const key of keysTo(planned.live, parent.plan.relation.table)) {
       const child = [...planned.entries, ...planned.observed].find(({selected: {table}}) => sameTable(table, key.table))
-      if (child?.plan.key === undefined || ![...key.columns].every((name) => child.shared.some(({live}) => live.name === name))) continue
+      if (child?.plan.key === undefined || !key.columns.every((name) => child.shared.some(({live}) => live.name === name))) continue
       const finding = {foreignKey: key.name, table: key.table, references: key.references, columns: key.columns}
       const detached = key.onDelete === 'set null' || key.onDelete === 'set default' ? await countDetached(client, planned, key, child, parent) : 0
-      const gone = await countGone(client, key, child, parent)
+      const gone = counts.of(parent.plan, ['insert']) > 0 ? await countGone(client, key, child, parent) : 0
       if (detached > 0) found.push({...finding, kind: 'detached', rows: detached})
       if (gone > 0) found.push({...finding, kind: 'gone-child', rows: gone})
     }

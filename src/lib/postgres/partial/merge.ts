@@ -1,17 +1,18 @@
 import {messageOf, preflightError} from '../../errors.ts'
-import {rowsOf, type Client} from '../connection.ts'
-import {codeOf} from '../errors.ts'
+import type {Client} from '../connection.ts'
+import {codeOf, statementError} from '../errors.ts'
 import {quoteIdent} from '../quote.ts'
-import {assertImages, assertTenant, assertWritten, countActs, isNothing, mergeSql, readWritten, type Counts} from './apply.ts'
-import {countCascades, findRefusals} from './cascades.ts'
+import {assertImages, assertTenant, assertWritten, mergeSql, readWritten, type Written} from './apply.ts'
+import {findRefusals} from './cascades.ts'
 import {fillPlans} from './compare.ts'
 import type {Comparison, MergeRequest, MergeResult} from './contract.ts'
 import {conflictsOf, missingParents} from './findings.ts'
 import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
-import {planOf, touchedTables, type Plan, type Planned} from './plan.ts'
+import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, wordOf} from './relations.ts'
 import {moveSequences} from './sequences.ts'
 import type {SessionFacts} from './session.ts'
+import {tally, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {createUndoSchema, createUndoTables, finishUndoTables} from './undo-schema.ts'
 
@@ -31,10 +32,14 @@ export async function mergeSelection(client: Client, request: MergeRequest, opti
   const startedAt = performance.now()
   const own = {...request, staged: request.staged.filter(({table}) => request.selection.tables.some((one) => sameTable(one.table, table)))}
   const tables = touchedTables(own)
-  await assertRights(client, tables)
-  await assertMayCreate(client)
-  const result = await transact(client, {tables, doing: 'Merging', run: (session) => merged(client, own, options, session)}, {...options, lockTimeoutMs: request.lockTimeoutMs})
-  return {...result, ms: Math.round(performance.now() - startedAt)}
+  try {
+    await assertRights(client, tables)
+    await assertMayCreate(client)
+    const result = await transact(client, {tables, doing: 'Merging', run: (session) => merged(client, own, options, session)}, {...options, lockTimeoutMs: request.lockTimeoutMs})
+    return {...result, ms: Math.round(performance.now() - startedAt)}
+  } catch (error) {
+    throw statementError(error, 'Merging')
+  }
 }
 
 async function merged(client: Client, request: MergeRequest, {expected}: MergeOptions, session: SessionFacts): Promise<{result: MergeResult; keep: boolean}> {
@@ -45,14 +50,14 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   const planned = await planOf(client, request, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)
   await fillPlans(client, planned, {everything: false})
-  await assertMergeable(client, planned)
-  const counts = await countActs(client, planned)
-  const result = {tables: tablesOf(planned, counts), cascades: await countCascades(client, planned), sequences: [], undoSchema, ms: 0}
-  if (isNothing(counts)) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
-  if (expected) await assertExpected(client, planned, expected, result.cascades)
+  const counts = await tally(client, planned)
+  await assertMergeable(client, planned, counts)
+  const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
+  if (counts.isNothing) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
+  if (expected) assertExpected(planned, counts, expected)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await finishUndoTables(client, undoSchema, planned, counts)
-  return {result: {...result, sequences: await moveSequences(client, counts)}, keep: true}
+  return {result: {...result, sequences: await moveSequences(client, planned, counts)}, keep: true}
 }
 
 /** The server's own count of written rows is the proof that nothing else was touched. */
@@ -61,10 +66,10 @@ export function assertCounting({trackCounts}: SessionFacts): void {
 }
 
 /** Writes what the plans ask for and proves that this, and nothing else, was written. */
-export async function applyPlans(client: Client, planned: Planned, counts: ReadonlyMap<Plan, Counts>, read: () => ReturnType<typeof readWritten>, start: Awaited<ReturnType<typeof readWritten>>): Promise<void> {
+export async function applyPlans(client: Client, planned: Planned, counts: Tally, read: () => Promise<Written>, start: Written): Promise<void> {
   const sql = mergeSql(planned, counts)
   if (sql === undefined) return
-  const enable = await disableTriggers(client, planned.plans.filter((plan) => isTouched(counts.get(plan))).map(({relation}) => relation.table))
+  const enable = await disableTriggers(client, planned.plans.filter((plan) => counts.touches(plan)).map(({relation}) => relation.table))
   await client.query(sql).catch((error: unknown) => { throw constraintError(error) })
   assertWritten(planned, counts, start, await read())
   await assertTenant(client, planned)
@@ -72,47 +77,42 @@ export async function applyPlans(client: Client, planned: Planned, counts: Reado
   await enable()
 }
 
-const isTouched = (counts: Counts | undefined): boolean => counts !== undefined && Object.values(counts).some((count) => count > 0)
-
 const keyText = (key: Record<string, string>): string => Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')
 const SHOWN = 10
 
 /** What the foreign and unique keys would refuse is refused in words, before anything is written. */
-async function assertMergeable(client: Client, planned: Planned): Promise<void> {
+async function assertMergeable(client: Client, planned: Planned, counts: Tally): Promise<void> {
   for (const entry of planned.entries) {
-    const conflicts = await conflictsOf(client, planned, entry)
+    const conflicts = await conflictsOf(client, planned, entry, counts)
     if (conflicts.length === 0) continue
     const shown = conflicts.slice(0, SHOWN).map(({key, index, holder}) => `${keyText(key)} (${index}: held by ${keyText(holder)})`)
     throw preflightError('partial.conflict', `${conflicts.length} rows of ${wordOf(entry.selected.table)} cannot come back, because others hold their unique values: ${shown.join('; ')}${conflicts.length > SHOWN ? '; …' : ''}.`, {hints: ['Change or delete the rows that hold them, then run it again.', 'Or choose --merge side, and bring the rows over by hand.']})
   }
-  const [parents] = await missingParents(client, planned)
+  const [parents] = await missingParents(client, planned, counts)
   if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${wordOf(parents.table)} refer to rows of ${wordOf(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
   const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned) : []
   if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${wordOf(refusal.table)} refer to rows of ${wordOf(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${wordOf(refusal.table)}, too.`]})
 }
 
-async function assertExpected(client: Client, planned: Planned, expected: Comparison, cascades: Comparison['cascades']): Promise<void> {
+function assertExpected({entries}: Planned, counts: Tally, expected: Comparison): void {
   const moved = (table: string, count: number, what: string, shown: number) =>
     preflightError('partial.moved-on', `By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`, {hints: ['Run dr partial again, and look at the new comparison.']})
-  for (const [index, {plan, selected: {table}}] of planned.entries.entries()) {
-    const found = await rowsOf<{act: string; count: string}>(client, `SELECT act, count(*) FROM ${plan.sql} WHERE entry = ${index} GROUP BY act`)
-    const countOf = (...acts: string[]) => found.filter(({act}) => acts.includes(act)).reduce((sum, {count}) => sum + Number(count), 0)
+  for (const [index, {plan, selected: {table}}] of entries.entries()) {
     const {changed = 0, extra = 0} = expected.tables[index] ?? {}
-    if (countOf('update', 'link') > changed) throw moved(wordOf(table), countOf('update', 'link'), 'changed', changed)
-    if (countOf('delete') > extra) throw moved(wordOf(table), countOf('delete'), 'deleted', extra)
+    const [update, removal] = [counts.of(plan, ['update', 'link'], index), counts.of(plan, ['delete'], index)]
+    if (update > changed) throw moved(wordOf(table), update, 'changed', changed)
+    if (removal > extra) throw moved(wordOf(table), removal, 'deleted', extra)
   }
-  for (const {table, deleted, updated} of cascades) {
+  for (const {table, deleted, updated} of counts.cascades) {
     const shown = expected.cascades.find((one) => sameTable(one.table, table)) ?? {deleted: 0, updated: 0}
     if (deleted > shown.deleted) throw moved(wordOf(table), deleted, 'deleted by cascade', shown.deleted)
     if (updated > shown.updated) throw moved(wordOf(table), updated, 'changed by cascade', shown.updated)
   }
 }
 
-function tablesOf({plans, entries}: Planned, counts: ReadonlyMap<Plan, Counts>): MergeResult['tables'] {
-  return plans.filter((plan) => entries.some((entry) => entry.plan === plan)).map((plan) => {
-    const one = counts.get(plan)
-    return {...plan.relation.table, inserted: one?.insert ?? 0, updated: (one?.update ?? 0) + (one?.link ?? 0), deleted: one?.delete ?? 0}
-  })
+function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {
+  return plans.filter((plan) => entries.some((entry) => entry.plan === plan))
+    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete'])}))
 }
 
 /** What the server refuses although it was looked for: unique keys of a part of the rows, values exchanged between rows, checks. */

@@ -1,5 +1,4 @@
-import {preflightError} from '../../errors.ts'
-import {messageOf} from '../../errors.ts'
+import {messageOf, preflightError, usageError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {isConnectionLost} from '../errors.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
@@ -71,6 +70,6 @@ export async function assertCondition(client: Client, from: string, condition: s
     await client.query({text: `SELECT FROM ${from} AS r WHERE ${condition} LIMIT 0`, queryMode: 'extended'} as {text: string})
   } catch (error) {
     if (isConnectionLost(error)) throw error
-    throw preflightError('partial.where', `The condition cannot be used: ${messageOf(error)}.`, {cause: error, hints: ['--where takes SQL of the columns of the table, as after WHERE.']})
+    throw usageError('partial.where', `The condition cannot be used: ${messageOf(error)}.`, {cause: error, hints: ['--where takes SQL of the columns of the table, as after WHERE.']})
   }
 }

@@ -1,8 +1,9 @@
 import {preflightError} from '../../errors.ts'
-import {rowOf, rowsOf, type Client} from '../connection.ts'
+import {rowsOf, type Client} from '../connection.ts'
+import {codeOf, statementError} from '../errors.ts'
 import {qualified, quoteIdent} from '../quote.ts'
-import {countActs, isNothing, readWritten} from './apply.ts'
-import {countCascades, fillCascades, findRefusals} from './cascades.ts'
+import {readWritten, type Written} from './apply.ts'
+import {fillCascades, findRefusals} from './cascades.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {readCatalog} from './catalog.ts'
 import type {Catalog, RevertResult, TableName} from './contract.ts'
@@ -11,6 +12,7 @@ import {applyPlans, assertCounting} from './merge.ts'
 import {planDdl, type Plan, type Planned} from './plan.ts'
 import {readColumns, relationOf, sameTable, wordOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
+import {tally, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {dropUndo, readUndo, type UndoTable} from './undo-schema.ts'
 
@@ -23,6 +25,10 @@ const SHOWN = 10
  * a schema that no merge made. Nothing is changed then.
  */
 export async function revertMerge(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
+  return revertInTransaction(client, undoSchema, options).catch((error: unknown) => { throw statementError(error, 'Reverting the merge') })
+}
+
+async function revertInTransaction(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
   const undo = await readUndo(client, undoSchema)
   const live = await readCatalog(client, {excludeSchemas: ['dr_stage_*', 'dr_undo_*']})
   const touched = undo.map(({schema, name}) => ({schema, name}))
@@ -43,20 +49,17 @@ interface Undoing {
   tables: readonly TableName[]
 }
 
-async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Awaited<ReturnType<typeof readWritten>>): Promise<RevertResult> {
+async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<RevertResult> {
   const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
   await assertUnchanged(client, reversed)
-  for (const plan of planned.plans) await client.query(planDdl(plan, 'TEMPORARY TABLE'))
+  await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
   for (const one of reversed) await fillReverse(client, one)
   await fillCascades(client, planned)
-  await assertNobodyRefers(client, planned)
-  const counts = await countActs(client, planned)
-  if (!isNothing(counts)) await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
-  for (const {sql} of planned.plans) await client.query(`DROP TABLE ${sql}`)
-  return {tables: reversed.map(({plan}) => {
-    const one = counts.get(plan)
-    return {...plan.relation.table, restored: (one?.insert ?? 0) + (one?.update ?? 0), removed: one?.delete ?? 0}
-  })}
+  const counts = await tally(client, planned)
+  await assertNobodyRefers(client, planned, counts)
+  await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
+  await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
+  return {tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
 }
 
 async function reversePlans(client: Client, undoSchema: string, {undo, live, tables}: Undoing): Promise<{planned: Planned; reversed: Reversed[]}> {
@@ -93,8 +96,8 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
 }
 
 /** Rows that came since and hang on what would go again. */
-async function assertNobodyRefers(client: Client, planned: Planned): Promise<void> {
-  const cascades = await countCascades(client, planned)
+async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
+  const {cascades} = counts
   const refusals = await findRefusals(client, planned)
   const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${wordOf(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${wordOf(table)}`)]
   if (words.length === 0) return
@@ -113,9 +116,8 @@ async function dropOrMark(client: Client, undoSchema: string): Promise<void> {
   try {
     await dropUndo(client, undoSchema)
   } catch (error) {
-    if ((error as {code?: string}).code !== '2BP01') throw error
+    if (codeOf(error) !== '2BP01') throw error
     await client.query('ROLLBACK TO SAVEPOINT dropping')
-    await rowOf(client, 'SELECT 1 AS one')
     await client.query(`COMMENT ON SCHEMA ${quoteIdent(undoSchema)} IS 'dr partial ${undoSchema.replace('dr_undo_', '')}, undone'`)
   }
 }

@@ -1,14 +1,15 @@
 import {rowsOf, type Client} from '../connection.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {MergeResult} from './contract.ts'
-import type {Counts} from './apply.ts'
-import type {Plan} from './plan.ts'
+import type {Planned} from './plan.ts'
+import type {Tally} from './tally.ts'
 
 /** Moves the sequences of columns that were written past the data, never back. What they are set to outlasts a ROLLBACK: it is only further on. */
-export async function moveSequences(client: Client, counts: ReadonlyMap<Plan, Counts>): Promise<MergeResult['sequences']> {
+export async function moveSequences(client: Client, {plans}: Planned, counts: Tally): Promise<MergeResult['sequences']> {
   const moved: MergeResult['sequences'] = []
-  for (const [{relation}, one] of counts) {
-    if (one.insert + one.update === 0) continue
+  for (const plan of plans) {
+    const {relation} = plan
+    if (counts.of(plan, ['insert', 'update']) === 0) continue
     for (const sequence of relation.shape.sequences) {
       const base = relation.columns.find(({name}) => name === sequence.column)?.base ?? ''
       if (!['int2', 'int4', 'int8', 'numeric'].includes(base)) continue

@@ -2,8 +2,8 @@ import {preflightError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {MergeMode, TableName} from './contract.ts'
-import type {Counts} from './apply.ts'
-import {ACTING, planDdl, type Plan, type Planned} from './plan.ts'
+import {ACTING, planDdl, type Planned} from './plan.ts'
+import type {Tally} from './tally.ts'
 
 const PREFIX = 'dr_undo_'
 const MARK = /^dr partial (\S+), (undo|undone)$/
@@ -45,7 +45,7 @@ export async function createUndoSchema(client: Client, schema: string): Promise<
 
 /** The tables of the plans, in the undo schema. Rights that default privileges gave are taken away before any row is there. */
 export async function createUndoTables(client: Client, schema: string, {plans}: Planned): Promise<void> {
-  for (const plan of plans) await client.query(planDdl(plan, 'TABLE'))
+  await client.query(plans.map((plan) => planDdl(plan, 'TABLE')).join('; '))
   await client.query(`CREATE TABLE ${quoteIdent(schema)}.manifest (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
   await revokeAll(client, schema)
 }
@@ -60,17 +60,19 @@ async function revokeAll(client: Client, schema: string): Promise<void> {
 }
 
 /** Notes what the images are of, and drops tables that hold none. */
-export async function finishUndoTables(client: Client, schema: string, planned: Planned, counts: ReadonlyMap<Plan, Counts>): Promise<void> {
-  for (const [plan, one] of counts) {
-    const rows = ACTING.reduce((sum, act) => sum + one[act], 0)
+export async function finishUndoTables(client: Client, schema: string, planned: Planned, counts: Tally): Promise<void> {
+  const idle: string[] = []
+  for (const plan of planned.plans) {
+    const rows = counts.of(plan, ACTING)
     if (rows === 0) {
-      await client.query(`DROP TABLE ${plan.sql}`)
+      idle.push(plan.sql)
       continue
     }
     const {relation: {table, columns}, inserted, key, name} = plan
     await client.query(`INSERT INTO ${quoteIdent(schema)}.manifest VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)`,
       [planned.mode, table.schema, table.name, name, columns.map((column) => column.name), inserted.map((column) => column.name), key ?? null, rows])
   }
+  if (idle.length > 0) await client.query(`DROP TABLE ${idle.join(', ')}`)
 }
 
 interface ManifestRow extends UndoTable {
@@ -120,6 +122,6 @@ export async function dropUndo(client: Client, schema: string): Promise<void> {
     await client.query(comment(schema, 'undone'))
     return
   }
-  for (const name of owned.names) await client.query(`DROP TABLE ${quoteIdent(schema)}.${quoteIdent(name)}`)
+  await client.query(`DROP TABLE ${owned.names.map((name) => `${quoteIdent(schema)}.${quoteIdent(name)}`).join(', ')}`)
   await client.query(`DROP SCHEMA ${quoteIdent(schema)}`)
 }

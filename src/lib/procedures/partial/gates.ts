@@ -26,7 +26,7 @@ export function wayChoice(): Choice<PartialState> {
     details: (state) => aboutComparison(state),
     take(state, value) {
       if (value === 'none') Object.assign(state, {nothing: 'the operator chose so', declined: true})
-      else state.way = value as Way
+      else Object.assign(state, {way: value as Way, asked: true})
     },
     unasked: (state) => usageError('partial.merge', 'How the rows are put back has to be said where it cannot be asked.', {hints: [`Pass --merge ${waysFor(state).join('|')}; side changes nothing.`, 'dr partial --plan shows the steps.']}),
   }
@@ -41,7 +41,6 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
     mustType: ({live}) => live,
     strict: ({way, foreign}) => way === 'exact' || foreign !== undefined,
     details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
-    declined: () => ['Nothing live was changed.'],
   }
 }
 
@@ -57,7 +56,7 @@ function aboutMerge(state: PartialState): string[] {
   if (comparison === undefined || way === undefined) return ['Safety      every row is kept as it was; dr undo takes it back']
   return [
     `Safety      rows are kept as they were in ${undoSchema ?? 'an undo schema'}; dr undo takes it back`,
-    ...(state.comparedFor === way ? aboutComparison(state) : []),
+    ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
   ]

@@ -22,6 +22,8 @@ export interface PartialState extends StageState {
   runId: string
   wish: SelectionWish
   way?: Way
+  /** The operator has seen the comparison, and chosen. */
+  asked?: boolean
   /** Why nothing is put back. */
   nothing?: string
   /** The operator chose it. */

@@ -1,0 +1,241 @@
+import {expect} from 'chai'
+import {connect, endQuietly, rowOf, rowsOf, type Client} from '../../../../src/lib/postgres/connection.ts'
+import type {Investigation} from '../../../../src/lib/report/investigation.ts'
+import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
+import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
+import {testCluster, type TestCluster} from '../../../support/cluster.ts'
+import {runInvestigation, runRelease, type InvestigateSetting} from '../../../support/investigate.ts'
+import {drErrorOf} from '../../../support/rejection.ts'
+import {until} from '../../../support/until.ts'
+
+describe('an investigation of', function () {
+  this.timeout(120_000)
+  let cluster: TestCluster
+  let directory = ''
+  let url = ''
+  let client: Client
+
+  before(async () => { cluster = await testCluster() })
+  beforeEach(async () => {
+    url = await cluster.createDatabase('edges')
+    directory = await temporaryFolder('edges')
+    client = await connect(url)
+  })
+  afterEach(async () => {
+    await endQuietly(client)
+    await cluster.drop('edges')
+    await removeFolder(directory)
+  })
+
+  const backup = async () => {
+    const {error, state} = await runBackup({url, directory})
+    if (error) throw error
+    return state.label ?? ''
+  }
+  const look = async (more: Partial<InvestigateSetting> = {}): Promise<Investigation> => (await runInvestigation({url, directory, ...more})).investigation
+  const wrote = async (sql: string): Promise<string> => {
+    await client.query('BEGIN')
+    await client.query(sql)
+    const {xid} = await rowOf<{xid: string}>(client, 'SELECT (pg_current_xact_id()::text::numeric % 4294967296)::text AS xid')
+    await client.query('COMMIT')
+    return xid
+  }
+  const words = (found: Investigation) => [...investigationLines(found, {width: undefined})].join('\n')
+  const LEADS = `CREATE TABLE leads (id int PRIMARY KEY, "tenantId" text, status text, "updatedAt" timestamp(3));
+    INSERT INTO leads SELECT i, 't' || i % 2, 's' || i % 3, timestamp '2026-01-01' + i * interval '1 minute' FROM generate_series(1, 2000) i; ANALYZE leads`
+
+  it('a database without any backup says that nothing tells what is gone, and still groups the rows', async () => {
+    await client.query(LEADS)
+    const xid = await wrote("UPDATE leads SET status = 'lost'")
+    const found = await look()
+    expect(found).to.deep.include({backups: [], complete: true})
+    expect(found.notes.join(' ')).to.include('There is no backup of development to compare with')
+    expect(found.damages.map(({transaction, certainty, source}) => ({transaction, certainty, source}))).to.deep.equal([{transaction: xid, certainty: 'possible', source: undefined}])
+    expect(found.damages[0]?.commands.map(({command}) => command.split(' ')[1])).to.deep.equal(['pitr'])
+    expect(words(found)).to.include('there is no good backup from before')
+  })
+
+  it('an empty database finds nothing', async () => {
+    await client.query('CREATE TABLE leads (id int PRIMARY KEY)')
+    const label = await backup()
+    const found = await look()
+    expect([found.damages, found.backups.map((one) => one.label)]).to.deep.equal([[], [label]])
+    expect(words(found)).to.include('Nothing stands out since')
+  })
+
+  it('a database whose backup is of another one goes by the clock, and says so', async () => {
+    await client.query(LEADS)
+    await backup()
+    await endQuietly(client)
+    const other = await cluster.createDatabase('edges2')
+    client = await connect(other)
+    try {
+      await client.query(LEADS)
+      await client.query(`UPDATE leads SET "updatedAt" = clock_timestamp() AT TIME ZONE 'UTC' WHERE id <= 300`)
+      const xid = await wrote("UPDATE leads SET status = 'lost'")
+      const found = await look({url: other})
+      expect(found.backups).to.have.length(1).and.have.nested.property('[0].comparable', false)
+      expect(found.notes.join(' ')).to.include('The backup is of another server or database')
+      const [damage] = found.damages
+      expect(damage).to.deep.include({transaction: xid, certainty: 'possible', columns: ['status']})
+      expect(damage?.risk).to.include({edited: 300}).and.not.have.property('between')
+    } finally {
+      await endQuietly(client)
+      await cluster.drop('edges2')
+      client = await connect(url)
+    }
+  })
+
+  it('a partitioned table speaks of the whole, also when one partition is named', async () => {
+    await client.query(`CREATE TABLE events (id int, part text, note text, "updatedAt" timestamp(3), PRIMARY KEY (id, part)) PARTITION BY LIST (part);
+      CREATE TABLE events_a PARTITION OF events FOR VALUES IN ('a'); CREATE TABLE events_b PARTITION OF events FOR VALUES IN ('b');
+      INSERT INTO events SELECT i, CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, 'n' || i % 7, '2026-01-01' FROM generate_series(1, 3000) i; ANALYZE events`)
+    await backup()
+    await client.query(`UPDATE events SET "updatedAt" = clock_timestamp() AT TIME ZONE 'UTC' WHERE id <= 100`)
+    const xid = await wrote("UPDATE events SET note = 'x'")
+    await client.query("INSERT INTO events SELECT i, 'a', 'y', now() FROM generate_series(4001, 4010) i")
+    for (const found of [await look(), await look({tables: ['events_b']}), await look({tables: ['public.events']})]) {
+      expect(found.tables.map(({name, rows, history}) => [name, rows, history])).to.deep.equal([['events', 3010, [3000]]])
+      expect(found.damages.map(({table, transaction, rows, columns, risk}) => [table?.name, transaction, rows, columns, risk?.edited])).to.deep.equal([['events', xid, 3000, ['note'], 100]])
+    }
+  })
+
+  it('a table without timestamps knows the transaction, and says what it does not know', async () => {
+    await client.query("CREATE TABLE rates (id int PRIMARY KEY, kind text); INSERT INTO rates SELECT i, 'k' || i % 3 FROM generate_series(1, 1500) i; ANALYZE rates")
+    await backup()
+    const xid = await wrote("UPDATE rates SET kind = 'x' WHERE id <= 1400")
+    const [damage] = (await look()).damages
+    expect(damage).to.deep.include({transaction: xid, rows: 1400, columns: ['kind']})
+    expect(damage?.when.witness).to.equal('backups')
+    expect(damage?.risk).to.deep.equal({between: 0, later: 0, unknown: 'the table has no column for the time of the last change'})
+  })
+
+  it('an UPDATE that stamps its rows has the time in them, and cannot tell what had been changed before', async () => {
+    await client.query(LEADS)
+    await backup()
+    const xid = await wrote("UPDATE leads SET status = 'lost', \"updatedAt\" = now() AT TIME ZONE 'UTC'")
+    const [damage] = (await look()).damages
+    expect(damage).to.deep.include({transaction: xid, columns: ['status', 'updatedAt']})
+    expect(damage?.when.witness).to.equal('stamp')
+    expect(damage?.risk?.unknown).to.include('has overwritten the time of the last change')
+  })
+
+  it('an import is told as a writer, not as damage', async () => {
+    await client.query(`CREATE TABLE leads (id int PRIMARY KEY, "createdAt" timestamp(3)); INSERT INTO leads SELECT i, '2026-01-01' FROM generate_series(1, 2000) i`)
+    await backup()
+    const xid = await wrote(`INSERT INTO leads SELECT i, clock_timestamp() AT TIME ZONE 'UTC' FROM generate_series(3001, 6000) i`)
+    const found = await look()
+    expect([found.damages, found.tables[0]?.writers?.[0]?.transaction]).to.deep.equal([[], xid])
+  })
+
+  it('rows that VACUUM has frozen marks them', async () => {
+    await client.query(LEADS)
+    await backup()
+    const xid = await wrote("UPDATE leads SET status = 'lost'")
+    await client.query('VACUUM (FREEZE) leads')
+    const found = await look()
+    expect(found.tables[0]?.writers).to.have.length(1).and.have.nested.property('[0].frozen', true)
+    expect(found.damages.map(({transaction, evidence}) => [transaction, evidence.some((line) => line.includes('frozen'))])).to.deep.equal([[xid, true]])
+  })
+
+  it('one large table reads it only when it is named, and says so', async () => {
+    await client.query(`${LEADS}; CREATE TABLE small (id int PRIMARY KEY); INSERT INTO small VALUES (1); ANALYZE`)
+    await backup()
+    const found = await look({largeBytes: 9000})
+    expect(found.tables.map(({name}) => name)).to.deep.equal(['small'])
+    expect(found.notes.join(' ')).to.match(/leads takes \d+ kB and was not read: name it with --table/)
+    expect((await look({largeBytes: 9000, tables: ['leads']})).tables.map(({name, rows}) => [name, rows])).to.deep.equal([['leads', 2000]])
+  })
+
+  it('the audit log lists deletions and changes by actor and hour', async () => {
+    await client.query(`CREATE TABLE audit_logs (id serial PRIMARY KEY, "userId" text, action text, resource text, "resourceId" text, "createdAt" timestamp(3));
+      INSERT INTO audit_logs ("userId", action, resource, "resourceId", "createdAt") SELECT 'u1', 'lead.delete', 'lead', i::text, date_trunc('hour', now() AT TIME ZONE 'UTC') - interval '1 hour' + i * interval '1 s' FROM generate_series(1, 40) i;
+      INSERT INTO audit_logs ("userId", action, resource, "resourceId", "createdAt") SELECT 'u2', 'lead.update', 'lead', '1', date_trunc('hour', now() AT TIME ZONE 'UTC') - interval '1 hour' FROM generate_series(1, 3) i;
+      INSERT INTO audit_logs ("userId", action, "createdAt") VALUES ('u1', 'lead.read', now() AT TIME ZONE 'UTC'), ('u1', 'lead.delete', '2020-01-01')`)
+    const {audit} = await look()
+    expect(audit.hours.map(({actor, action, entries, things, deletion}) => [actor, action, entries, things, deletion])).to.deep.equal([['u1', 'lead.delete', 40, 40, true], ['u2', 'lead.update', 3, 1, false]])
+    expect((await look({actor: 'u2'})).audit.hours).to.have.length(1)
+    expect((await look({actor: 'nobody'})).audit.hours).to.deep.equal([])
+    expect(words(await look({actor: 'nobody'}))).to.include('no changes by nobody since')
+    const renamed = await look({settings: {'investigate.auditTable': 'public.audit_logs', 'investigate.auditActor': 'userid'}})
+    expect(renamed.audit.unknown).to.include('has no column userid (userId?)')
+    expect((await look({settings: {'investigate.auditTable': 'log'}})).audit.unknown).to.include('there is no table log')
+  })
+
+  it('a database in which the role may not read the audit log says so and goes on', async () => {
+    await client.query(`${LEADS}; CREATE TABLE audit_logs (id int, "userId" text, action text, resource text, "resourceId" text, "createdAt" timestamp(3));
+      DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN PASSWORD 'l'; GRANT SELECT ON leads TO looker`)
+    await backup()
+    try {
+      const found = await look({url: cluster.url('edges', {name: 'looker', password: 'l'})})
+      expect(found.audit.unknown).to.equal('this role may not read it')
+      expect(found.tables.map(({name, trouble}) => [name, trouble])).to.deep.equal([['audit_logs', 'this role may not read it'], ['leads', undefined]])
+      expect(found.complete).to.equal(false)
+    } finally {
+      await client.query('DROP OWNED BY looker; DROP ROLE looker')
+    }
+  })
+
+  it('a tenant that nobody knows is refused', async () => {
+    await client.query(LEADS)
+    expect(await drErrorOf(look({tenant: 'nobody'}))).to.include({code: 'investigate.tenant-unknown', exitCode: 2})
+  })
+
+  it('a table that a migration wants gives way', async () => {
+    await client.query(`CREATE TYPE slow AS ENUM ('a'); CREATE FUNCTION slow_text(slow) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN 'a'; END $$;
+      CREATE CAST (slow AS text) WITH FUNCTION slow_text(slow); CREATE TABLE leads ("tenantId" slow); INSERT INTO leads SELECT 'a' FROM generate_series(1, 600)`)
+    const failure = drErrorOf(look())
+    await until(async () => (await rowsOf(client, "SELECT FROM pg_stat_activity WHERE application_name = 'dr investigate test' AND query LIKE '%FROM ONLY%' AND state = 'active'")).length > 0)
+    await client.query("SET application_name = 'a migration'; BEGIN; LOCK TABLE leads IN ACCESS EXCLUSIVE MODE; COMMIT")
+    expect(await failure).to.include({code: 'diff.yielded', exitCode: 6})
+  })
+
+  describe('tables that are preserved', () => {
+    const options = async () => (await rowsOf<{name: string; options: string[] | null; toast: string[] | null}>(client, 'SELECT c.relname AS name, c.reloptions AS options, t.reloptions AS toast FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relname IN (\'leads\', \'tuned\', \'bare\') ORDER BY 1'))
+    const TABLES = `${LEADS}; CREATE TABLE tuned (id int PRIMARY KEY, "tenantId" text) WITH (autovacuum_enabled = true, fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_threshold = 7); CREATE TABLE bare (id int)`
+
+    it('have autovacuum off until they are released, and then what they had before', async () => {
+      await client.query(TABLES)
+      const before = await options()
+      const {state, notices} = await runInvestigation({url, directory, tables: ['leads', 'tuned', 'bare'], preserve: true})
+      expect(state.former?.map(({name}) => name)).to.deep.equal(['bare', 'leads', 'tuned'])
+      expect(await options()).to.deep.equal([
+        {name: 'bare', options: ['autovacuum_enabled=off'], toast: null}, {name: 'leads', options: ['autovacuum_enabled=off'], toast: ['autovacuum_enabled=off']},
+        {name: 'tuned', options: ['fillfactor=70', 'autovacuum_vacuum_scale_factor=0.01', 'autovacuum_enabled=off'], toast: ['autovacuum_vacuum_threshold=7', 'autovacuum_enabled=off']},
+      ])
+      expect(notices.join(' ')).to.include('dr investigate --release')
+      // A second look has nothing to switch off, and does not take what the first has done for what was before.
+      expect((await runInvestigation({url, directory, tables: ['leads'], preserve: true})).state.former).to.deep.equal([])
+      expect((await runRelease({url, directory})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['bare', 'released'], ['leads', 'released'], ['tuned', 'released']])
+      expect(await options()).to.deep.equal(before)
+      expect(await drErrorOf(runRelease({url, directory}))).to.include({code: 'investigate.not-preserved', exitCode: 2})
+    })
+
+    it('keep what others have changed meanwhile, and one that is gone stops nothing', async () => {
+      await client.query(TABLES)
+      await runInvestigation({url, directory, tables: ['leads', 'tuned', 'bare'], preserve: true})
+      await client.query('DROP TABLE bare; ALTER TABLE tuned SET (fillfactor = 80); ALTER TABLE leads RESET (autovacuum_enabled, toast.autovacuum_enabled)')
+      expect((await runRelease({url, directory, tables: ['tuned']})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['tuned', 'released']])
+      expect((await runRelease({url, directory})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['bare', 'gone'], ['leads', 'changed']])
+      expect((await options()).map(({name, options: now}) => [name, now])).to.deep.equal([['leads', null], ['tuned', ['autovacuum_vacuum_scale_factor=0.01', 'fillfactor=80', 'autovacuum_enabled=true']]])
+    })
+
+    it('are as before when the look fails', async () => {
+      await client.query(TABLES)
+      const before = await options()
+      expect(await drErrorOf(runInvestigation({url, directory, tenant: 'nobody', preserve: true}))).to.include({code: 'investigate.tenant-unknown'})
+      expect(await options()).to.deep.equal(before)
+      expect(await drErrorOf(runRelease({url, directory}))).to.include({code: 'investigate.not-preserved'})
+    })
+
+    it('must be the role’s own', async () => {
+      await client.query(`${TABLES}; DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN PASSWORD 'l'; GRANT SELECT ON leads TO looker`)
+      try {
+        const error = await drErrorOf(runInvestigation({url: cluster.url('edges', {name: 'looker', password: 'l'}), directory, tables: ['leads'], preserve: true}))
+        expect(error).to.include({code: 'investigate.not-owner', exitCode: 3})
+      } finally {
+        await client.query('DROP OWNED BY looker; DROP ROLE looker')
+      }
+    })
+  })
+})
