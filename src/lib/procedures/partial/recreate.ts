@@ -4,7 +4,7 @@ import {endQuietly, rowOf, rowsOf, withClient, type Client} from '../../postgres
 import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
-import {liveObjects} from '../../postgres/partial/live-objects.ts'
+import {identityOf, liveObjects} from '../../postgres/partial/live-objects.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
@@ -115,8 +115,11 @@ async function makeRest(options: StageOptions, work: StageWork, state: StageStat
   const recreated = there(state.recreated, 'The tables have not been made.')
   const source = work.schema ?? (await schemaArchive(options, work, io, state.server?.superuser ?? false))
   const wanted = new Map(recreated.after.map(({id, name}) => [id, name]))
-  const entries = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
-  if (entries.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
+  const known = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
+  if (known.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
+  // An earlier process of this run may have made them, and ended before it could note it.
+  const live = await work.live(io.signal, liveObjects)
+  const entries = known.filter((entry) => !live.has(identityOf(entry) ?? ''))
   const orphaned = new Map<ArchiveEntry, number>()
   for (const entry of entries) {
     const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, recreated.foreignKeys, entry)) : 0

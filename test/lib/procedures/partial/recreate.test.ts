@@ -67,7 +67,8 @@ describe('a table that was dropped', function () {
     const lost: TableName[] = names.map((name) => ({schema: 'public', name}))
     return withStaging({
       url, directory, wish: whole(...names), ...(from !== undefined && {from}),
-      more: (options, work) => [recreateBeforeStep(options, work, () => lost), rowsStep, recreateAfterStep(options, work, () => lost), ...(last ? [last] : [])],
+      // The second half twice: a process may end between the work and the note of it.
+      more: (options, work) => [recreateBeforeStep(options, work, () => lost), rowsStep, recreateAfterStep(options, work, () => lost), {...recreateAfterStep(options, work, () => lost), id: 'again'}, ...(last ? [last] : [])],
     }, look)
   }
   const rowsStep: Step<StageState> = {
