@@ -23,6 +23,8 @@ export interface PartialResult {
   /** Bytes that were fetched or read, of all that the archive has. */
   fetched: PartialState['fetched'] | null
   comparison: Comparison | null
+  /** Rows that differ and were edited after the backup, by their updatedAt; null where no table has it. */
+  editedSince: number | null
   merged: MergeResult | null
   /** With --merge side: the tables that hold the rows of the backup. */
   staged: StagedTable[]
@@ -50,7 +52,7 @@ export async function reportPartial(context: Context, composed: ComposedPartial,
   const watched = composed.watchMs === undefined || state.nothing !== undefined || state.way === 'side' ? [] : await watch(context, composed, state, composed.watchMs, talk)
   const result: PartialResult = {
     database: state.live, environment: state.environment, source: state.source, merge: state.nothing === undefined ? state.way ?? null : null, nothing: state.nothing ?? null, selection: state.selection ?? null, notes: state.notes,
-    fetched: state.fetched ?? null, comparison: state.comparison ?? null, merged: state.merged ?? null, staged: kept(state), findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
+    fetched: state.fetched ?? null, comparison: state.comparison ?? null, editedSince: state.editedSince ?? null, merged: state.merged ?? null, staged: kept(state), findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
   }
   return {result, exitCode: exitOf(state, watched)}
 }

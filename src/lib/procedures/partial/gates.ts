@@ -1,5 +1,5 @@
 import {usageError} from '../../errors.ts'
-import {closureLines, comparisonLines, conflictLines, effectLines, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
+import {closureLines, comparisonLines, conflictLines, effectLines, goingBack, rowsText, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
 import {targetLines} from '../../report/swap-lines.ts'
 import type {Choice, Gate} from '../../runbook/procedure.ts'
 import {needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
@@ -59,7 +59,14 @@ function aboutMerge(state: PartialState): string[] {
     ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
+    ...aboutEdits(state, way),
   ]
+}
+
+/** What the number of their last transaction does not tell, because the accident has overwritten it. */
+function aboutEdits({comparison, editedSince = 0}: PartialState, way: Way): string[] {
+  if (way === 'missing' || way === 'side' || comparison === undefined || editedSince <= goingBack(comparison)) return []
+  return [`${rowsText(editedSince)} of these were edited since the backup, by their updatedAt: unless the accident has set it, such edits go back, too. A copy of the moment before it has them: --from postgres://…`]
 }
 
 /** What differs, an example, and what hangs on it. */

@@ -37,6 +37,8 @@ export interface PartialState extends StageState {
   lost: TableName[]
   notes: string[]
   comparison?: Comparison
+  /** Of the rows that differ: edited after the backup, by the time of change that they bear; the accident itself may have set it. */
+  editedSince?: number
   /** The way that the comparison was made for. */
   comparedFor?: Way
   undoSchema?: string
