@@ -21,15 +21,32 @@ export interface RestoreArguments {
   verbose?: boolean
   /** Whoever restores owns what is made. */
   noOwner?: boolean
-  /** All of it, or nothing. */
-  singleTransaction?: boolean
 }
 
-export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false, noOwner = false, singleTransaction = false}: RestoreArguments): [string, ...string[]] {
+export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false, noOwner = false}: RestoreArguments): [string, ...string[]] {
   return [
-    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []), ...(noOwner ? ['--no-owner'] : []), ...(singleTransaction ? ['--single-transaction'] : []),
+    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []), ...(noOwner ? ['--no-owner'] : []),
     `--dbname=${access.url(database)}`, directory,
   ]
+}
+
+/** The same entries as a script of SQL on standard output: nothing is connected to. */
+export function scriptArguments(tools: ClientTools, {format = 'directory', directory, list}: Pick<RestoreArguments, 'format' | 'directory' | 'list'>): [string, ...string[]] {
+  return [tools.pgRestore, `--format=${format}`, `--use-list=${list}`, '--file=-', directory]
+}
+
+/**
+ * What a connection other than psql's can run of such a script, as one text of several statements: without psql's own commands
+ * (its first and its last), with a limit on how long it waits for a lock, and without the setting that servers before 17 do not
+ * know, which would end a transaction. Each stands before everything that is of the archive.
+ */
+export function scriptStatements(script: string, {serverMajor, lockTimeoutMs}: {serverMajor: number; lockTimeoutMs: number}): string {
+  const first = Math.max(0, script.indexOf('SET statement_timeout = 0;\n'))
+  // Older ones write neither of the two.
+  const last = script.slice(0, first).includes('\\restrict ') ? script.lastIndexOf('\n\\unrestrict ') : -1
+  const settings = script.slice(first, script.indexOf('\n\n', first)).replace('SET lock_timeout = 0;', `SET lock_timeout = ${lockTimeoutMs};`)
+  const rest = script.slice(script.indexOf('\n\n', first), last === -1 ? undefined : last)
+  return `${serverMajor >= 17 ? settings : settings.replace('SET transaction_timeout = 0;', '')}${rest}`
 }
 
 export interface RestoreRun {

@@ -1,7 +1,7 @@
 import {expect} from 'chai'
 import type {Archive, ArchiveEntry} from '../../../src/lib/postgres/archive.ts'
 import {isHarmless, RestoreComplaints, restoreError, type RestoreProblem} from '../../../src/lib/postgres/restore-errors.ts'
-import {entriesToRepeat, tryRestore} from '../../../src/lib/postgres/restore.ts'
+import {entriesToRepeat, scriptStatements, tryRestore} from '../../../src/lib/postgres/restore.ts'
 import type {ClientTools} from '../../../src/lib/postgres/tools.ts'
 import {carriesStatistics, listText, restoreLists} from '../../../src/lib/postgres/restore-lists.ts'
 import {maintenanceWorkMem, startupOptions} from '../../../src/lib/postgres/restore-settings.ts'
@@ -177,6 +177,22 @@ describe('what pg_restore complains of', () => {
 
   it('names what pg_restore said when it names no error', () => {
     expect(restoreError([], 137, ['Killed']).message).to.contain('137').and.contain('Killed')
+  })
+})
+
+describe('a script of pg_restore for another client than psql', () => {
+  const body = '\nCREATE FUNCTION f() AS $$\nSET lock_timeout = 0;\nSET transaction_timeout = 0;\n\\unrestrict x\n$$;\n'
+  const settings = 'SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET transaction_timeout = 0;\nSET row_security = off;\n'
+
+  it('loses what only psql knows, and what an older server does not, and nothing of a body', () => {
+    const script = `--\n\n\\restrict abc\n\n-- Dumped\n\n${settings}${body}\n--\n\n\\unrestrict abc\n\n`
+    expect(scriptStatements(script, {serverMajor: 15, lockTimeoutMs: 5000})).to.equal(`SET statement_timeout = 0;\nSET lock_timeout = 5000;\n\nSET row_security = off;\n${body}\n--\n`)
+    expect(scriptStatements(script, {serverMajor: 17, lockTimeoutMs: 5000})).to.include('SET transaction_timeout = 0;\nSET row_security')
+  })
+
+  it('of an older pg_restore is as long as it was', () => {
+    const script = `--\n\n-- Dumped\n\n${settings.replace('SET transaction_timeout = 0;\n', '')}${body}`
+    expect(scriptStatements(script, {serverMajor: 15, lockTimeoutMs: 5000})).to.include(body)
   })
 })
 

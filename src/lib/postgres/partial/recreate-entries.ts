@@ -74,7 +74,7 @@ function removeUnfounded(chosen: Set<number>, byId: ReadonlyMap<number, ArchiveE
     before = chosen.size
     for (const id of chosen) {
       const entry = byId.get(id)
-      const missing = entry?.dependencies.map((one) => byId.get(one)).find((other) => other && !chosen.has(other.dumpId) && !NEVER.has(other.kind) && identityOf(other) !== undefined && !isLive(other))
+      const missing = entry?.dependencies.map((one) => byId.get(one)).toSorted((a, b) => Number(b?.kind === 'TABLE') - Number(a?.kind === 'TABLE')).find((other) => other && !chosen.has(other.dumpId) && !NEVER.has(other.kind) && identityOf(other) !== undefined && !isLive(other))
       if (entry === undefined || missing === undefined) continue
       chosen.delete(id)
       if (identityOf(entry) !== undefined) leftOut.push({what: entryName(entry), why: `it needs ${entryName(missing)}, which is not live`})

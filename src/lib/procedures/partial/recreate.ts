@@ -1,25 +1,28 @@
 import {messageOf, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
-import {rowOf, rowsOf, type Client} from '../../postgres/connection.ts'
+import {endQuietly, rowOf, rowsOf, withClient, type Client} from '../../postgres/connection.ts'
 import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
-import {liveObjects} from '../../postgres/partial/live-objects.ts'
+import {identityOf, liveObjects} from '../../postgres/partial/live-objects.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
 import {qualified} from '../../postgres/quote.ts'
 import {entryName} from '../../postgres/restore-lists.ts'
-import {restoreArguments, tryRestore} from '../../postgres/restore.ts'
+import {restoreError} from '../../postgres/restore-errors.ts'
+import {scriptArguments, scriptStatements} from '../../postgres/restore.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {runTool} from '../../system/tool.ts'
+import {shellQuote} from '../../system/shell.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import type {StageOptions, StageState} from './options.ts'
 import {schemaArchive, type SchemaArchive} from './recreate-archive.ts'
 import {there, type StageWork} from './work.ts'
 
 /** Nobody waits for us longer than this behind a table that someone else has locked. */
-const LOCK_LIMIT = '-c lock_timeout=5s'
+const LOCK_LIMIT_MS = 5000
 
 type LostOf<S> = (state: S) => readonly TableName[]
 
@@ -56,7 +59,7 @@ export function recreateAfterStep<S extends StageState>(options: StageOptions, w
 function byHand({target}: StageOptions, lost: readonly TableName[], list: string, what: string) {
   return [
     {argv: ['sh', '-c', `pg_restore --list BACKUP > ${list}`], note: `of ${lost.map(qualified).join(', ') || 'the lost tables'}, keep the lines of ${what}`},
-    {argv: ['pg_restore', '--single-transaction', `--use-list=${list}`, `--dbname=${targetUrl(target)}`, 'BACKUP']},
+    {argv: ['sh', '-c', `pg_restore --use-list=${list} --file=- BACKUP | psql --single-transaction --set=ON_ERROR_STOP=1 ${shellQuote(targetUrl(target))}`], note: 'on a server before 17 take the line SET transaction_timeout out'},
   ]
 }
 
@@ -86,22 +89,37 @@ const numbersOf = (client: Client, tables: readonly TableName[]): Promise<(Table
   SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::float8 AS oid FROM unnest($1::text[], $2::text[]) t (schema, name)
   JOIN pg_namespace n ON n.nspname = t.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
 
-/** All of it or nothing, as the owners that the archive names. */
-async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, {archive, place, tools}: SchemaArchive, name: string, entries: readonly ArchiveEntry[]): Promise<void> {
+/** All of it or nothing, as the owners that the archive names. Our own connection does it: pg_restore ends a transaction at a setting that servers before 17 do not know. */
+async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, {place, tools}: SchemaArchive, name: string, entries: readonly ArchiveEntry[]): Promise<void> {
   if (entries.length === 0) return
-  const serverMajor = (await work.live(io.signal, (client) => rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major"))).major
-  const access = await work.session.access({maintenanceWorkMemBytes: 64 * 1024 * 1024, serverMajor})
-  const argv = restoreArguments(tools, access, {...place, list: await work.session.list(name, entries), database: target.database, verbose: true, singleTransaction: true})
-  const {error} = await tryRestore(argv, {archive, tools, serverMajor, env: {...access.env, PGOPTIONS: `${access.env.PGOPTIONS ?? ''} ${LOCK_LIMIT}`}, signal: io.signal})
-  if (error) throw error
+  const {code, stdout, stderr} = await runTool(scriptArguments(tools, {...place, list: await work.session.list(name, entries)}), {signal: io.signal})
+  if (code !== 0) throw restoreError([], code, stderr.slice(-3))
+  await withClient(target, {applicationName: work.applicationName}, async (client) => {
+    const end = () => { void endQuietly(client) }
+    io.signal.addEventListener('abort', end, {once: true})
+    const {major} = await rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major")
+    try {
+      await client.query('BEGIN')
+      await client.query(scriptStatements(stdout, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS}))
+      await client.query('COMMIT')
+    } catch (error) {
+      io.signal.throwIfAborted()
+      throw statementError(error, 'Making the lost tables anew')
+    } finally {
+      io.signal.removeEventListener('abort', end)
+    }
+  })
 }
 
 async function makeRest(options: StageOptions, work: StageWork, state: StageState, io: StepIo): Promise<void> {
   const recreated = there(state.recreated, 'The tables have not been made.')
   const source = work.schema ?? (await schemaArchive(options, work, io, state.server?.superuser ?? false))
   const wanted = new Map(recreated.after.map(({id, name}) => [id, name]))
-  const entries = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
-  if (entries.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
+  const known = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
+  if (known.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
+  // An earlier process of this run may have made them, and ended before it could note it.
+  const live = await work.live(io.signal, liveObjects)
+  const entries = known.filter((entry) => !live.has(identityOf(entry) ?? ''))
   const orphaned = new Map<ArchiveEntry, number>()
   for (const entry of entries) {
     const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, recreated.foreignKeys, entry)) : 0

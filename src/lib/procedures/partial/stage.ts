@@ -81,30 +81,59 @@ async function create(client: Client, work: StageWork, state: StageState, io: St
   }
 }
 
-/** Member by member, largest last: each is fetched, proven, and streamed into its table; then its file goes. */
+/** A member, and the table that its rows go to. */
+interface Part {
+  target: Target
+  entry: ArchiveEntry
+  member: ManifestMember
+}
+
+/** Member by member, the largest last: each is fetched and proven while the one before is streamed into its table; then its file goes. */
 async function fromMembers(work: StageWork, state: StageState, io: StepIo, targets: readonly Target[]): Promise<void> {
   const {members, options: {backup: {manifest, location}}} = work.side as Extract<Side, {kind: 'backup'}>
   const known = new Map(manifest.members.map((member) => [member.name, member]))
-  const parts: {target: Target; entry: ArchiveEntry; member: ManifestMember}[] = []
-  for (const target of targets) for (const entry of await dataOf(work, target, io, location)) parts.push({target, entry, member: memberOf(entry, known, manifest.label)})
+  const found: Part[] = []
+  for (const target of targets) for (const entry of await dataOf(work, target, io, location)) found.push({target, entry, member: memberOf(entry, known, manifest.label)})
+  const parts = found.toSorted((a, b) => a.member.bytes - b.member.bytes || (a.member.name < b.member.name ? -1 : 1))
+  // One for a partition and for its root stands side by side.
+  const isSame = (one: Part | undefined, other: Part | undefined) => one?.member === other?.member
   const total = parts.reduce((sum, {member}) => sum + member.bytes, 0)
+  const over = new AbortController()
+  const prove = (part: Part | undefined) => (part ? members.prove(part.member, AbortSignal.any([io.signal, over.signal])) : Promise.resolve())
+  let ahead = prove(parts[0])
   let done = 0
-  const toc = known.get('toc.dat')?.bytes ?? 0
-  for (const {target, entry, member} of parts.toSorted((a, b) => a.member.bytes - b.member.bytes)) {
-    await members.prove(member, io.signal)
-    const counted = async function* () {
-      for await (const chunk of bytesOf(join(members.directory, member.name), io.signal)) {
-        done += chunk.length
-        io.progress({unit: 'bytes', done, total, note: `${target.table.schema}.${target.table.name}`})
-        yield chunk
-      }
+  try {
+    for (const [at, part] of parts.entries()) {
+      await ahead
+      const next = parts[at + 1]
+      ahead = isSame(part, next) ? Promise.resolve() : prove(next)
+      ahead.catch(() => {})
+      const before = done
+      await stageMember(work, part, io, (bytes) => { io.progress({unit: 'bytes', done: before + bytes, total, note: `${part.target.table.schema}.${part.target.table.name}`}) })
+      done += part.member.bytes
+      if (!isSame(part, next)) await members.discard(part.member)
     }
-    const rows = await textInto(work, target, entry, member, counted(), io)
-    const expected = manifest.tables.find(({dumpId}) => dumpId === entry.dumpId)?.rows ?? null
-    if (rows.all && expected !== null && rows.count !== expected) throw verificationError('partial.rows', `${member.name} holds ${rows.count} rows of ${entry.schema ?? ''}.${entry.tag}, the manifest says ${expected}.`, {hints: ['dr verify --level full looks at every byte of the backup.']})
-    await members.discard(member)
+  } finally {
+    over.abort()
+    await ahead.catch(() => {})
   }
-  state.fetched = {bytes: members.remote ? members.downloadedBytes : total + toc, archiveBytes: manifest.sizes.archiveBytes, members: parts.length + 1}
+  const read = [known.get('toc.dat'), ...new Set(parts.map(({member}) => member))]
+  state.fetched = {bytes: members.remote ? members.downloadedBytes : read.reduce((sum, member) => sum + (member?.bytes ?? 0), 0), archiveBytes: manifest.sizes.archiveBytes, members: read.length}
+}
+
+async function stageMember(work: StageWork, {target, entry, member}: Part, io: StepIo, onBytes: (bytes: number) => void): Promise<void> {
+  const {members, options: {backup: {manifest}}} = work.side as Extract<Side, {kind: 'backup'}>
+  const counted = async function* () {
+    let done = 0
+    for await (const chunk of bytesOf(join(members.directory, member.name), io.signal)) {
+      done += chunk.length
+      onBytes(done)
+      yield chunk
+    }
+  }
+  const rows = await textInto(work, target, entry, member, counted(), io)
+  const expected = manifest.tables.find(({dumpId}) => dumpId === entry.dumpId)?.rows ?? null
+  if (rows.all && expected !== null && rows.count !== expected) throw verificationError('partial.rows', `${member.name} holds ${rows.count} rows of ${entry.schema ?? ''}.${entry.tag}, the manifest says ${expected}.`, {hints: ['dr verify --level full looks at every byte of the backup.']})
 }
 
 async function textInto(work: StageWork, target: Target, entry: ArchiveEntry, member: ManifestMember, bytes: AsyncIterable<Buffer>, io: StepIo): Promise<{count: number; all: boolean}> {

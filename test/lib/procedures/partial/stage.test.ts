@@ -242,14 +242,16 @@ describe('staging the rows of a backup', function () {
 
     it('fetches the table of contents and the members of the wanted tables, and nothing else', async () => {
       const {state} = await runBackup({url: copy, directory: join(directory, 's3'), storages: [s3.storage()], toolsMajor: 17})
-      await stage(whole('events', 'tenants'), async (outcome) => {
-        await expectRows(outcome, ['events', 'tenants'])
+      await stage(whole('events', 'tenants', 'events_1'), async (outcome) => {
+        await expectRows(outcome, ['events', 'tenants', 'events_1'])
         const {fetched} = outcome.state
         const read = keys.filter((key) => key !== 'manifest.json')
         expect(read.filter((key) => key === 'toc.dat')).to.have.lengthOf(1)
         expect(read.filter((key) => /^\d+\.dat/.test(key))).to.have.lengthOf(3)
         expect(read).to.have.lengthOf(4)
-        expect(fetched).to.include({members: 4})
+        const {side} = outcome.work
+        const sizes = new Map(side?.kind === 'backup' ? side.options.backup.manifest.members.map(({name, bytes}) => [name, bytes]) : [])
+        expect(fetched).to.include({members: 4, bytes: read.reduce((sum, key) => sum + (sizes.get(key) ?? Infinity), 0)})
         expect(fetched?.bytes).to.be.lessThan((fetched?.archiveBytes ?? 0) / 2)
         expect(readdirSync(join(directory, 'staging'))).to.have.lengthOf(1)
       }, {from: state.label ?? '', s3: {bucket: 'backups', storage: (prefix) => watched(s3.storage(prefix === undefined ? {} : {prefix}))}})
