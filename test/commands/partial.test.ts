@@ -153,6 +153,9 @@ describe('dr partial', function () {
   it('takes the rows away again when a killed run is undone', async () => {
     const run = await killed('partial.stage-drop', staged)
     expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
+    const unasked = await dr.run('resume', run, '--undo')
+    expect(unasked.code, unasked.stderr).to.equal(2)
+    expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
     const {code, stderr} = await dr.run('resume', run, '--undo', '--yes')
     expect(code, stderr).to.equal(0)
     expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})

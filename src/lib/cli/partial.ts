@@ -92,6 +92,8 @@ async function watchOf({watch}: PartialWish, {checks}: Config): Promise<number |
 async function settle(resuming: Resuming, earlier: Resumption<PartialState>, procedure: Procedure<PartialState>, work: {takeOver(earlier: Resumption<PartialState>): Promise<'committed' | 'open'>}): Promise<void> {
   assertSameTarget(resuming, procedure)
   const standing = await work.takeOver(earlier)
+  // Its process may have been killed before it could write it down.
+  if (standing === 'committed') earlier.state.merged ??= {tables: [], cascades: [], sequences: [], undoSchema: earlier.state.undoSchema ?? '', ms: 0}
   if (!resuming.undo && earlier.anew === undefined && standing === 'open') resuming.anew = 'nothing of what is live had been changed; what was staged is staged again'
 }
 

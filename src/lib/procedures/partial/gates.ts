@@ -44,6 +44,12 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
   }
 }
 
+/** Before a later process takes back what a run has put into live tables; of what is only staged nothing is asked. */
+export function undoGate({merged, live, environment}: PartialState): Gate<PartialState> | undefined {
+  if (merged === undefined) return undefined
+  return {question: () => `Take the rows that came back into ${live} (${environment}) away again?`, mustType: () => live}
+}
+
 function aboutTarget({target, live, environment}: PartialState, {host, port}: PartialOptions['target']): string[] {
   if (target === undefined) return [`Server      ${host}:${port}`, `Database    ${live} (${environment})`]
   return targetLines(target, environment, ': go on working').filter((line) => !line.startsWith('Newest row'))

@@ -2,7 +2,7 @@ import {assertWish} from '../../postgres/partial/selection.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import {compareStep, decideStep, refuseStep} from './compare.ts'
-import {mergeGate, wayChoice, assertWay} from './gates.ts'
+import {assertWay, mergeGate, undoGate, wayChoice} from './gates.ts'
 import {targetStep} from './look.ts'
 import {leftOut, mergeStep} from './merge.ts'
 import {openSteps} from './open.ts'
@@ -28,6 +28,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
     title: `Bring rows of ${sourceTitle(partialState(options))} back into ${target.database} (${config.environment})`,
     target: targetName(target),
     later: 'go-on',
+    undoGate,
     phases: [
       {title: 'Look', again: true, steps: [targetStep(options, work), ...openSteps<PartialState>(options, work)]},
       {title: 'Stage', steps: [sweepStep(options, work), scratchStep(options, work), catalogsStep(options, work), selectStep(options, work), stageStep(options, work, wanted)]},

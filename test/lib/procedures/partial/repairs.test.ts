@@ -6,7 +6,7 @@ import {runPartial, runRevert} from '../../../support/partial-restore.ts'
 import {Random} from '../../../support/random.ts'
 import {contentsOf, differences, sampleFixture, type Contents} from './sample.ts'
 
-const CASES = 30
+const CASES = 22
 
 /** One accident, and the repair that fits. */
 interface Damage {
