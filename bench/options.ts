@@ -29,7 +29,7 @@ export function benchOptions(argv: readonly string[]): BenchOptions {
     args: [...argv],
     options: {
       rows: {type: 'string', default: '1000000'}, rounds: {type: 'string', default: '3'}, jobs: {type: 'string', default: String(Math.max(2, availableParallelism()))},
-      link: {type: 'string', default: '16'}, only: {type: 'string', multiple: true}, directory: {type: 'string'}, output: {type: 'string'},
+      link: {type: 'string', default: '10'}, only: {type: 'string', multiple: true}, directory: {type: 'string'}, output: {type: 'string'},
     },
   })
   const parts = (values.only ?? []).map(partOf)

@@ -1,7 +1,7 @@
 import {mkdir, writeFile} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import {backupVariants} from './backups.ts'
-import type {Results} from './bars.ts'
+import {bars, type Results} from './bars.ts'
 import {databaseFacts, machineFacts, type Fact} from './facts.ts'
 import {openLab} from './lab.ts'
 import {benchOptions, type BenchOptions} from './options.ts'
@@ -25,9 +25,14 @@ async function main(argv: readonly string[]): Promise<void> {
   if (options.parts.some((part) => part !== 'startup')) facts.push(...(await measureInLab(options, results)))
   const text = report({...results, ...options, facts, date: new Date().toISOString().slice(0, 10)})
   process.stdout.write(text)
-  if (options.output === undefined) return
-  await mkdir(dirname(options.output), {recursive: true})
-  await writeFile(options.output, text)
+  if (options.output !== undefined) {
+    await mkdir(dirname(options.output), {recursive: true})
+    await writeFile(options.output, text)
+  }
+  const missed = bars(results).filter(({passed}) => !passed)
+  if (missed.length === 0) return
+  say(`Not as promised: ${missed.map(({what}) => what).join('; ')}.`)
+  process.exitCode = 1
 }
 
 async function measureInLab(options: BenchOptions, results: Results): Promise<Fact[]> {

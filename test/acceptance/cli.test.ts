@@ -92,7 +92,7 @@ describe('dr as a process', () => {
     const full = openSync('/dev/full', 'w')
     try {
       for (const [args, code] of [[['config', 'schema'], 1], [['list', '--json'], 1], [['confg', '--json'], 2]] as const) {
-        const {status, stderr} = spawnSync(process.execPath, [join(root, 'bin/dev.js'), ...args], {cwd: home.path, env: {PATH: process.env.PATH, HOME: home.path, NODE_ENV: 'production'}, stdio: ['ignore', full, 'pipe'], encoding: 'utf8'})
+        const {status, stderr} = spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args], {cwd: home.path, env: {PATH: process.env.PATH, HOME: home.path, NODE_ENV: 'production'}, stdio: ['ignore', full, 'pipe'], encoding: 'utf8'})
         expect(status, args.join(' ')).to.equal(code)
         expect(stderr).to.include('Error: The result could not be written to stdout: ').and.include('ENOSPC')
       }

@@ -13,7 +13,7 @@ import {testCluster, type TestCluster} from '../support/cluster.ts'
 import {credentials, s3Fixture} from '../support/s3-storage.ts'
 import {clientTools} from '../support/tools.ts'
 
-const bin = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
+const bin = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 const BACKUPS = 14
 const RESTORES = 8
 const SEED = 20_261_122

@@ -8,7 +8,7 @@ import {temporaryFolder} from '../support/temporary.ts'
 describe('options of the benchmark', () => {
   it('measure everything and replace the last report', () => {
     const {parts, output, rounds, linkBytesPerSecond} = benchOptions([])
-    expect({parts, rounds, linkBytesPerSecond}).to.deep.equal({parts: ['backup', 'restore', 'swap', 'startup'], rounds: 3, linkBytesPerSecond: 16e6})
+    expect({parts, rounds, linkBytesPerSecond}).to.deep.equal({parts: ['backup', 'restore', 'swap', 'startup'], rounds: 3, linkBytesPerSecond: 10e6})
     expect(output).to.match(/bench\/results\/latest\.md$/)
   })
 

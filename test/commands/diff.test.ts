@@ -139,12 +139,17 @@ describe('dr diff', function () {
     expect(rows?.leftOut.map(({name}) => name).toSorted()).to.deep.equal(['new_table', 'old_table', 'rates'])
   })
 
+  const newestLead = (database: string) => withClient(cluster.url(database), {}, async (client) => (await rowsOf<{at: string}>(client, `SELECT to_char(max("createdAt"), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at FROM leads`))[0]?.at)
+
   it('keeps the copy where that is asked for, whole, and compares with one that is there', async () => {
     const {kept} = await json('--deep', '--keep')
     expect(kept).to.match(/^differing_restore_\d{14}$/)
     const indexes = await withClient(cluster.url(kept ?? ''), {}, (client) => rowsOf(client, "SELECT FROM pg_indexes WHERE schemaname = 'public'"))
     expect(indexes.length).to.be.above(5)
-    const {rows} = await json('--deep', '--against', kept ?? '', '--table', 'leads')
+    const {rows, loss} = await json('--deep', '--against', kept ?? '', '--table', 'leads')
+    const [leads] = loss.tables
+    expect(leads?.newestInBackup).to.match(/^\d{4}-\d{2}-\d{2}T.*Z$/).and.equal(await newestLead(kept ?? ''))
+    expect(leads?.newest).to.equal(await newestLead('differing')).and.not.equal(leads?.newestInBackup)
     expect(rows).to.deep.include({against: kept, restored: false})
     expect(rows?.total).to.include({onlyLive: 5, changed: 2, onlyBackup: 3})
     expect(rows?.cautions).to.deep.equal([])

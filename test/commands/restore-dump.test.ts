@@ -71,6 +71,28 @@ describe('dr restore of a dump that dr did not make', function () {
     expect(await left()).to.deep.equal([['dumped'], [], []])
   })
 
+  it('takes the live database\'s place with --swap, and dr undo brings the other back', async () => {
+    await withClient(cluster.adminUrl, {}, (client) => client.query('CREATE DATABASE dumped_live TEMPLATE dumped'))
+    const live = cluster.url('dumped_live')
+    await withClient(live, {}, (client) => client.query("DELETE FROM leads WHERE id > 10; INSERT INTO leads VALUES (70001, 'after the dump')"))
+    const before = await digestsOf(live)
+    const {env: own} = {env: {...env, DATABASE_URL: `postgresql://dumper:${encodeURIComponent(PASSWORD)}@127.0.0.1:${cluster.port}/dumped_live`}}
+    const there = await databasesOf(cluster, 'dumped')
+    const unasked = await finishDr(['restore', 'dumped.dump', '--swap', '--no-input'], home, {env: own})
+    expect(unasked.code, unasked.stderr).to.equal(2)
+    expect(await databasesOf(cluster, 'dumped')).to.deep.equal(there)
+    const {code, stdout, stderr} = await finishDr(['restore', 'dumped.dump', '--swap', '--confirm', 'dumped_live', '--json'], home, {env: own})
+    expect(code, stderr + stdout).to.equal(0)
+    const {swap} = JSON.parse(stdout) as RestoreResult
+    expect(swap?.loss).to.deep.equal([{table: 'public.leads', live: 11, estimated: false, coming: null}])
+    expect(await digestsOf(live)).to.deep.equal(await digestsOf(url))
+    expect(await digestsOf(cluster.url(swap?.kept ?? ''))).to.deep.equal(before)
+    const undone = await finishDr(['undo', '--confirm', 'dumped_live', '--no-input'], home, {env: own})
+    expect(undone.code, undone.stderr).to.equal(0)
+    expect(await digestsOf(live)).to.deep.equal(before)
+    await cluster.drop(...(await databasesOf(cluster, 'dumped_live')))
+  })
+
   it('takes an object of the bucket by its key and by its URL', async () => {
     const s3 = await openS3()
     const bucket = {AWS_S3_BUCKET: 'backups', AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL_S3: s3.server.endpoint, AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey}

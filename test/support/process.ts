@@ -19,17 +19,17 @@ export interface Started {
 
 export interface StartOptions {
   env?: NodeJS.ProcessEnv
-  /** From the root of the project; `bin/dev.js` when absent. */
+  /** From the root of the project; `bin/run.js` when absent. */
   script?: string
   /** A file to be read as standard input; without it there is none. `pipe`: written by the test to `child.stdin`. */
   stdin?: number | 'pipe'
 }
 
-/** A process of `dr` on the sources, without a terminal and with nothing of this machine's environment. */
-export function startDr(args: readonly string[], home: string, {env = {}, script = 'bin/dev.js', stdin}: StartOptions = {}): Started {
+/** A process of `dr` as it is built, without a terminal and with nothing of this machine's environment. */
+export function startDr(args: readonly string[], home: string, {env = {}, script = 'bin/run.js', stdin}: StartOptions = {}): Started {
   const child = spawn(process.execPath, [`${root}/${script}`, ...args], {
     cwd: home,
-    env: {PATH: process.env.PATH, HOME: home, DR_DATA_DIR: `${home}/data`, DR_CONFIG_DIR: `${home}/config`, NODE_ENV: 'production', ...coverage, ...env},
+    env: {PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: `${root}/node_modules/.cache`, DR_DATA_DIR: `${home}/data`, DR_CONFIG_DIR: `${home}/config`, NODE_ENV: 'production', ...coverage, ...env},
     stdio: [stdin ?? 'ignore', 'pipe', 'pipe'],
   })
   const output = {stdout: '', stderr: ''}

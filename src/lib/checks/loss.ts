@@ -22,6 +22,8 @@ export interface TableLoss extends Loss {
   /** The newest row now: ISO, UTC. */
   newest?: string
   newestSkipped?: string
+  /** The newest row of the backup, where a restored copy was looked at: the manifest does not say. ISO, UTC. */
+  newestInBackup?: string
 }
 
 export interface TenantLoss extends Loss {

@@ -3,6 +3,7 @@ import type {DatabaseTraits} from '../postgres/database-traits.ts'
 import type {Target} from '../postgres/target.ts'
 import type {FoundDump} from '../procedures/restore/foreign/dump.ts'
 import type {Safety, SwapOptions, SwapSource, SwapState} from '../procedures/swap/options.ts'
+import type {Loss, SwapTarget} from '../report/swap-lines.ts'
 import type {Manifest} from '../repository/manifest.ts'
 import {composeBackup} from './backup.ts'
 import type {Context} from './context.ts'
@@ -29,10 +30,19 @@ export interface SwapResult {
   endedSessions: number
   /** Label of the backup of the state before; null when none was made. */
   safetyBackup: string | null
+  /** Why none was made; null when there is one. */
+  noSafetyBackup: string | null
+  /** The live database as it was before; null when there was none. */
+  target: SwapTarget | null
+  /** Rows of each table before, and in what took its place. */
+  loss: Loss[]
 }
 
-export const swapResult = ({kept, outageMs, attempts = 0, ended = 0, safetyBackup}: SwapState): SwapResult =>
-  ({kept: kept ?? null, outageMs: outageMs ?? null, attempts, endedSessions: ended, safetyBackup: safetyBackup?.label ?? null})
+export const swapResult = ({kept, outageMs, attempts = 0, ended = 0, safety, safetyBackup, missing, unreadable, target, loss = []}: SwapState): SwapResult => ({
+  kept: kept ?? null, outageMs: outageMs ?? null, attempts, endedSessions: ended, safetyBackup: safetyBackup?.label ?? null,
+  noSafetyBackup: safetyBackup?.label !== undefined ? null : missing ? 'there was no live database' : unreadable === undefined ? `safety: ${safety}` : `the live database could not be read: ${unreadable}`,
+  target: target ?? null, loss,
+})
 
 export interface ComposedSwap {
   options: SwapOptions
@@ -65,8 +75,8 @@ export function manifestSource(manifest: Manifest): SwapSource {
   }
 }
 
-/** What is known of a dump that dr did not make before it is read. */
-export const dumpSource = ({name, bytes}: FoundDump): SwapSource => ({title: `the dump ${name}`, bytes})
+/** What is known of a dump that dr did not make before it is read. Its size says little of the database's: most are compressed. */
+export const dumpSource = ({name}: FoundDump): SwapSource => ({title: `the dump ${name}`})
 
 /** What is said when a swap has ended. */
 export async function swapReport(state: {live: string; swap: SwapState}, what: string, run: string): Promise<string[]> {

@@ -1,6 +1,16 @@
 export const environments = ['production', 'staging', 'development'] as const
 export type Environment = (typeof environments)[number]
 
+/** A feature of the application, looked at after a partial restore: a row of `sql` is a failure; `url` must answer with `expect` (200). */
+export interface FeatureCheck {
+  name: string
+  /** Only when one of these is concerned, with or without their schema. */
+  tables?: string[] | undefined
+  sql?: string | undefined
+  url?: string | undefined
+  expect?: number | undefined
+}
+
 /** Every setting of `dr`, resolved. Units stand in the names. */
 export interface Config {
   environment: Environment
@@ -52,6 +62,8 @@ export interface Config {
     /** Where the application notes who did what; `table` with or without its schema. */
     auditLog: {table: string; time: string; actor: string; action: string; resource: string; resourceId: string}
   }
+  partial: {lockTimeoutMs: number}
+  checks: {features: FeatureCheck[]}
   tools: {
     /** Absolute: where pg_dump and pg_restore live. */
     directory?: string

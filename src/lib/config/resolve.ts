@@ -26,6 +26,8 @@ export function resolveConfig(values: Resolved): Config {
     local: {directory: need('local.directory')},
     s3: s3Of(values, need),
     backup: backupOf(values, need),
+    partial: {lockTimeoutMs: durationMs(need('partial.lockTimeout'))},
+    checks: {features: values['checks.features'] ?? []},
     restore: present({jobs: values['restore.jobs']}),
     investigate: investigateOf(need),
     tools: present({directory: values['tools.directory']}),

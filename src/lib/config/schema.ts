@@ -31,13 +31,20 @@ const oneOf = <const T extends readonly string[]>(values: T) => ({schema: z.enum
 const cron = /^\S+( \S+){4}$/
 const describe = <S extends Setting>(text: string, setting: S): S => ({...setting, schema: setting.schema.describe(text)})
 
+const ofFeature = {name: z.string().min(1), tables: z.array(z.string().min(1)).optional().describe('Only when one of these is concerned; without it always')}
+/** A feature of the application that can be looked at from outside. */
+const featureCheck = z.union([
+  z.strictObject({...ofFeature, sql: z.string().min(1).describe('A query; each row that it returns is a failure')}),
+  z.strictObject({...ofFeature, url: z.string().regex(/^https?:\/\/\S+$/).describe('Is asked for by GET'), expect: z.int().min(100).max(599).optional().describe('Status of the answer; else 200')}),
+])
+
 /** Every setting by its path in dr.config.yaml. */
 export const settings = {
   protected: {...describe('Only typing the name of the database, or --confirm NAME, lets dr destroy something', truth), fileOnly: true},
   'database.url': {...describe('Connection URL of the database; better left to DATABASE_URL', matching(/^postgres(ql)?:\/\/\S+$/, 'a URL such as postgres://user:password@host:5432/name')), env: ['DATABASE_URL'], secret: true},
   'database.maintenanceDatabase': {...describe('Another database of the same server, to connect to while the main one is created or renamed', matching(/./, 'the name of a database')), default: 'postgres'},
   'database.tenantColumn': {...describe('Column that says to which tenant a row belongs', matching(/./, 'the name of a column')), default: 'tenantId'},
-  'database.excludeSchemas': {schema: z.array(z.string().min(1)).describe('Schemas that are not backed up; * stands for any text'), kind: 'list', allowed: 'a list of names of schemas', default: ['dr_stage_*']},
+  'database.excludeSchemas': {schema: z.array(z.string().min(1)).describe('Schemas that are not backed up; * stands for any text'), kind: 'list', allowed: 'a list of names of schemas', default: ['dr_stage_*', 'dr_undo_*']},
   'database.migrationLock': {...describe('Advisory lock that the migration tool takes (Prisma: 72707369); null: none', {schema: z.int().nullable(), kind: 'number', allowed: 'a whole number, or null for none'}), default: 72_707_369, nullable: true},
   'local.directory': describe('Folder for local backups; default: backups in the data folder', folder),
   's3.bucket': {...describe('Bucket for backups', matching(/^([A-Za-z\d][\w.-]{1,253}|arn:\S+)$/, 'the name of a bucket, without s3://')), env: ['AWS_S3_BUCKET']},
@@ -57,6 +64,8 @@ export const settings = {
   'backup.attempts': {...describe('How often the backup starts anew after it has yielded', whole(1, 20)), default: 3},
   'backup.shrinkLimit': {schema: z.number().min(0).max(1).describe('A backup smaller than the last good one by more than this share is suspect'), kind: 'number', allowed: 'a number from 0 to 1', default: 0.5},
   'backup.stagingDirectory': describe('Folder for members on their way; default: on the disk of the local repository, else in the data folder', folder),
+  'partial.lockTimeout': {...describe('How long the transaction of a partial restore waits for a lock', span), default: '2s'},
+  'checks.features': {schema: z.array(featureCheck).describe('What is looked at after a partial restore: SQL whose rows are failures, or a URL that must answer'), kind: 'list', allowed: 'a list of {name, sql} and {name, url, expect}, each with tables if it is about some only', fileOnly: true},
   'restore.jobs': describe('Tables loaded at once; default: by processors', whole(1, 64)),
   'investigate.timestampColumns': {schema: z.array(z.string().min(1)).describe('Columns that say when a row was written, the last change first'), kind: 'list', allowed: 'a list of names of columns', default: ['updatedAt', 'createdAt']},
   'investigate.auditTable': {...describe('Table in which the application notes who did what', matching(/./, 'the name of a table')), default: 'audit_logs'},

@@ -25,7 +25,7 @@ database:
   # Another database of the same server, to connect to while the main one is created or renamed.
   # maintenanceDatabase: postgres
   # tenantColumn: tenantId
-  # excludeSchemas: [dr_stage_*]
+  # excludeSchemas: [dr_stage_*, dr_undo_*]
   # Advisory lock of the migration tool (this is Prisma's); null: take none.
   # migrationLock: 72707369
 
@@ -49,6 +49,15 @@ backup:
   # The backup yields when it has kept somebody waiting this long, and starts anew so often.
   # blockedLimit: 500ms
   # attempts: 3
+
+# checks:
+#   # After a partial restore: each row that sql returns is a failure; url must answer with expect, else 200.
+#   features:
+#     - name: every lead has a title
+#       sql: select id from leads where title = ''
+#       tables: [leads]
+#     - name: the API is healthy
+#       url: https://api.example.com/health/ready
 
 # What the runbook asks of {environment}:
 # objectives:

@@ -84,6 +84,9 @@ export async function holdRunLock(client: Client, run: string): Promise<void> {
 
 const provisionalName = ({run}: RestoreMark): string => `${PROVISIONAL}${runKey(run)}`
 
+/** Of a database that only this run needs: whatever run comes next drops it when this one is killed. */
+export const scratchName = (run: string): string => `${PROVISIONAL}${runKey(run)}_scratch`
+
 /** By its number, which no other database of the server ever gets: undefined when it is gone. */
 export async function databaseOf(client: Client, oid: number): Promise<string | undefined> {
   const [row] = await rowsOf<{name: string}>(client, 'SELECT datname AS name FROM pg_database WHERE oid = $1', [oid])
@@ -136,13 +139,25 @@ export interface AbandonedDatabase {
  */
 export async function abandonedDatabases(client: Client, isOurs: (name: string) => boolean): Promise<AbandonedDatabase[]> {
   const before = (await markedDatabases(client)).filter(({name}) => isOurs(name) || name.startsWith(PROVISIONAL))
-  const held = await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)
-  const sessions = await rowsOf<{database: string | null; application: string | null}>(client, "SELECT datname AS database, application_name AS application FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()")
-  const atWork = new Set(sessions.flatMap(({application}) => /^dr restore (\S+)/.exec(application ?? '')?.[1] ?? []).map(runKey))
-  const free = before.filter(({name, key}) => !atWork.has(key) && sessions.every(({database}) => database !== name) && held.every((lock) => Number(lock.key) !== key))
+  const {held, atWork, databases} = await runsAtWork(client)
+  const free = before.filter(({name, key}) => !atWork.has(key) && !databases.has(name) && !held.has(key))
   if (free.length === 0) return []
   const after = await markedDatabases(client)
   return free.filter(({name, key}) => after.some((still) => still.name === name && still.key === key)).map(({name, label}) => ({name, label}))
+}
+
+/** Whether the lock of a run is held, or a session of it is there, in whatever database of the server. */
+export async function runIsAtWork(client: Client, key: number): Promise<boolean> {
+  const {held, atWork} = await runsAtWork(client)
+  return held.has(key) || atWork.has(key)
+}
+
+/** By `runKey`; and the databases that somebody else is in. */
+async function runsAtWork(client: Client): Promise<{held: Set<number>; atWork: Set<number>; databases: Set<string | null>}> {
+  const held = await rowsOf<{key: string}>(client, `SELECT objid::int8::text AS key FROM pg_locks WHERE locktype = 'advisory' AND classid = ${RESTORE_LOCK} AND objsubid = 2`)
+  const sessions = await rowsOf<{database: string | null; application: string | null}>(client, "SELECT datname AS database, application_name AS application FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()")
+  const atWork = new Set(sessions.flatMap(({application}) => /^dr restore (\S+)/.exec(application ?? '')?.[1] ?? []).map(runKey))
+  return {held: new Set(held.map(({key}) => Number(key))), atWork, databases: new Set(sessions.map(({database}) => database))}
 }
 
 async function markedDatabases(client: Client): Promise<(AbandonedDatabase & {key: number})[]> {

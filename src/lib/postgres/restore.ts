@@ -19,11 +19,15 @@ export interface RestoreArguments {
   jobs?: number
   /** Without it, pg_restore says neither which entry an error is of nor what the server warns of. */
   verbose?: boolean
+  /** Whoever restores owns what is made. */
+  noOwner?: boolean
+  /** All of it, or nothing. */
+  singleTransaction?: boolean
 }
 
-export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false}: RestoreArguments): [string, ...string[]] {
+export function restoreArguments(tools: ClientTools, access: Pick<ToolAccess, 'url'>, {format = 'directory', directory, list, database, jobs = 1, verbose = false, noOwner = false, singleTransaction = false}: RestoreArguments): [string, ...string[]] {
   return [
-    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []),
+    tools.pgRestore, `--format=${format}`, `--use-list=${list}`, ...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...(verbose ? ['--verbose'] : []), ...(noOwner ? ['--no-owner'] : []), ...(singleTransaction ? ['--single-transaction'] : []),
     `--dbname=${access.url(database)}`, directory,
   ]
 }

@@ -14,7 +14,11 @@ export interface TableRef {
   columns: string[]
 }
 
-/** Schemas that are never dumped; patterns as pg_dump reads them (`*`, `?`). */
+/**
+ * Schemas that are never dumped; patterns as pg_dump reads them (`*`, `?`). By default those where a partial restore stages rows
+ * (`dr_stage_*`). Those that hold what it changed (`dr_undo_*`) are dumped on purpose: after a restore of the backup they are
+ * still the way back.
+ */
 export interface TableScope {
   excludeSchemas: readonly string[]
 }

@@ -2,6 +2,7 @@ import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
 import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
+import type {PartialState} from './partial/run-options.ts'
 import type {RestoreState} from './restore/options.ts'
 import type {InvestigateState} from './investigate/options.ts'
 import {LOADED} from './restore/resume.ts'
@@ -31,6 +32,15 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
   investigate: {
     left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
     removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
+  },
+  partial: {
+    left: ({state, begun, done}) => (done.has('partial.stage-drop') ? [] : [
+      ...(begun.includes('partial.merge') ? [`rows that may have been put back already: ${(state as PartialState).undoSchema ?? ''} is there when they were`] : []),
+      ...(begun.includes('partial.scratch') && !done.has('partial.stage') ? [`database ${(state as PartialState).scratch ?? 'dr_scratch'}, with the schema of the backup`] : []),
+      ...(begun.includes('partial.stage') ? [`schema ${(state as PartialState).stageSchema ?? 'dr_stage'} of ${(state as PartialState).live}, with rows of the backup`] : []),
+    ]),
+    continues: ({begun}) => (begun.includes('partial.merge') ? 'goes on from what it finds: puts the rows back, or proves a merge that has happened' : 'stages the rows again, and compares'),
+    removedBy: ({state, begun}, later) => !begun.includes('partial.merge') && (later as PartialState).live === (state as PartialState).live,
   },
   restore: {
     left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),

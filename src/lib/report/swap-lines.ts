@@ -39,7 +39,7 @@ export function size(value: number): string {
 }
 
 /** Who the target is. */
-export function targetLines(target: SwapTarget, environment: string): string[] {
+export function targetLines(target: SwapTarget, environment: string, becomes = ': ended at the swap'): string[] {
   const {host, port, serverVersion, systemIdentifier, database, bytes, tables, rows, tenants, newest, sessions} = target
   const figures = [
     environment, ...(bytes === undefined ? [] : [size(bytes)]), ...(tables === undefined ? [] : [`${number(tables)} tables`]),
@@ -51,7 +51,7 @@ export function targetLines(target: SwapTarget, environment: string): string[] {
     `Server      ${host}:${port}, PostgreSQL ${serverVersion.replace(/ .*/, '')}${systemIdentifier === undefined ? '' : `, system ${systemIdentifier}`}`,
     `Database    ${database}: ${figures.join(', ')}`,
     `Newest row  ${newest === undefined ? 'not known' : `${newest.at.replace('T', ' ').replace('Z', ' UTC')} (${newest.table}, ${newest.column})`}`,
-    `Connected   ${count === 0 ? 'nobody' : `${number(count)} ${count === 1 ? 'session' : 'sessions'} (${who.join(', ')}${sessions.length > 4 ? ', …' : ''}): ended at the swap`}`,
+    `Connected   ${count === 0 ? 'nobody' : `${number(count)} ${count === 1 ? 'session' : 'sessions'} (${who.join(', ')}${sessions.length > 4 ? ', …' : ''})${becomes}`}`,
   ]
 }
 

@@ -73,7 +73,7 @@ export interface Gate<S> {
   /** A reason for which it need not be asked. What counts is what it says when its phase is about to begin. */
   skip?(state: S): string | undefined
   /** Only the typed name or --confirm passes, in every environment. */
-  strict?: boolean
+  strict?: boolean | ((state: S) => boolean)
   /** Every later process of the run asks it anew, whatever is done of its phase: what it is about has gone on since. */
   again?: true
   /** What is said when it is declined, instead of how to go on with the run. */
@@ -85,8 +85,23 @@ export interface Gate<S> {
   unasked?(state: S): StopError
 }
 
+/** One of several ways to go on, asked before the gate of a phase. All of it but `take` is pure. */
+export interface Choice<S> {
+  question(state: S): string
+  choices(state: S): readonly {value: string; name: string; description?: string}[]
+  /** What must be seen before it is answered. */
+  details?(state: S): readonly string[]
+  /** A reason for which it need not be asked: a flag gave the answer, an earlier process has it. */
+  skip(state: S): string | undefined
+  /** Notes the answer. */
+  take(state: S, value: string): void
+  /** What is thrown where nobody can be asked: it names the flag. Known before the first step. */
+  unasked(state: S): Error
+}
+
 export interface Phase<S> {
   title: string
+  choice?: Choice<S>
   /** It only reads, and opens what lasts as long as the process: a later process of the run does it again. */
   again?: true
   gate?: Gate<S>

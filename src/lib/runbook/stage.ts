@@ -1,6 +1,6 @@
 import type {Clock} from '../system/clock.ts'
 import type {Journal, RunCommand} from './journal.ts'
-import type {Gate, Progress} from './procedure.ts'
+import type {Choice, Gate, Progress} from './procedure.ts'
 
 /** One row of the picture. A view never decides anything; the engine tells it. */
 export interface StepView {
@@ -26,6 +26,11 @@ export interface Renderer {
 }
 
 export interface Gatekeeper {
+  /** Without these two a choice is never asked for. Throws when nobody could be asked, so that it is known before the first step. */
+  checkChoice?<S>(choice: Choice<S>, state: S): void
+  /** Resolves to the value that was chosen. */
+  choose?<S>(choice: Choice<S>, state: S, signal: AbortSignal): Promise<string>
+
   /** Throws when this gate could not even be asked, so that it is known before the first step. */
   check<S>(gate: Gate<S>, state: S): void
   /** Resolves to the answer, or throws DeclinedError. */

@@ -12,6 +12,7 @@ const MOST_TABLES = 12
 
 interface Shown extends TableRowLoss {
   newest: string
+  newestInBackup: string
 }
 
 /** The differences row by row, as words and a table that fits a screen; keys where they were asked for. */
@@ -19,14 +20,15 @@ export function* rowLossLines(loss: LossTable, rows: RowLoss, options: LossOptio
   const {width, all = false, theme = outTheme, most = MOST_TABLES} = options
   for (const [index, line] of rowLossWords(loss, rows).entries()) for (const part of wrapped(oneLine(line), width)) yield index === 0 ? theme.title(part) : part
   yield ''
-  const newest = new Map(loss.tables.map((table) => [nameOf(table), table.newest?.slice(0, 16).replace('T', ' ') ?? '']))
-  const shown = (all ? rows.tables : rows.tables.filter((table) => differing(table) > 0).slice(0, most)).map((table): Shown => ({...table, newest: newest.get(nameOf(table)) ?? ''}))
+  const newest = new Map(loss.tables.map((table) => [nameOf(table), {newest: time(table.newest), newestInBackup: time(table.newestInBackup)}]))
+  const shown = (all ? rows.tables : rows.tables.filter((table) => differing(table) > 0).slice(0, most)).map((table): Shown => ({...table, ...(newest.get(nameOf(table)) ?? {newest: '', newestInBackup: ''})}))
   yield* tableLines(shown, columns(theme), {width, headerStyle: theme.title})
   yield* restLine(rows.tables.slice(shown.length), width, shown.length > 0)
   yield* details(shown, rows, width, theme)
 }
 
 const nameOf = ({schema, name}: {schema: string; name: string}) => `${schema}.${name}`
+const time = (at: string | undefined) => at?.slice(0, 16).replace('T', ' ') ?? ''
 const figure = (value: number) => (value === 0 ? '-' : number(value))
 
 const columns = (theme: Theme): Column<Shown>[] => [
@@ -37,6 +39,7 @@ const columns = (theme: Theme): Column<Shown>[] => [
   {header: 'CHANGED', value: ({changed}) => figure(changed), align: 'right'},
   {header: 'BACK', value: ({onlyBackup}) => figure(onlyBackup), align: 'right'},
   {header: 'NEWEST LIVE ROW', value: ({newest}) => newest, priority: 5},
+  {header: 'NEWEST IN BACKUP', value: ({newestInBackup}) => newestInBackup, priority: 6},
 ]
 
 /** Tables are in the order of their differences, so the rest is what comes after those that are shown. */

@@ -15,7 +15,10 @@ export function* settingsLines(settings: readonly ShownSetting[], file: string |
 
 function valueText(value: unknown): string {
   if (value === null) return '-'
-  if (Array.isArray(value)) return value.join(', ')
+  if (Array.isArray(value)) return value.map(entryText).join(', ')
   if (typeof value === 'string') return value
   return JSON.stringify(value)
 }
+
+/** What has a name is shown by it. */
+const entryText = (entry: unknown): string => (typeof entry === 'string' ? entry : typeof entry === 'object' && entry !== null && 'name' in entry ? String(entry.name) : JSON.stringify(entry))

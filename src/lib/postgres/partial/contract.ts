@@ -167,6 +167,8 @@ export interface Comparison {
   closure: ClosureFinding[]
   /** Rows of tables outside the selection that deletes of `exact` would take or change by cascade. */
   cascades: {table: TableName; deleted: number; updated: number}[]
+  /** Foreign keys that do not let `exact` delete rows, because these name them and stay. */
+  refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
 }
 
 export interface MergeResult {
@@ -175,6 +177,8 @@ export interface MergeResult {
   /** Sequences moved past the data. */
   sequences: {schema: string; name: string; value: string}[]
   undoSchema: string
+  /** Nothing remained to be done: rolled back, and there is no undo schema. */
+  nothing?: true
   /** Of the longest wait for a lock, and of the transaction, milliseconds. */
   ms: number
 }

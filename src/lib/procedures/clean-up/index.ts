@@ -7,6 +7,7 @@ import {quoteIdent} from '../../postgres/quote.ts'
 import {connectOutside} from '../../postgres/swap-needs.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {endQuietly} from '../../postgres/connection.ts'
+import {dropSchemas, type LeftSchema} from './schemas.ts'
 import {size} from '../../report/swap-lines.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 
@@ -31,9 +32,13 @@ export interface CleanUpState {
   environment: string
   live: string
   databases: LeftDatabase[]
+  /** Of the live database. */
+  schemas: LeftSchema[]
   dropped: string[]
+  droppedSchemas: string[]
   /** Those that were to go and did not, and why. */
   failed: {database: string; why: string}[]
+  failedSchemas: {schema: string; why: string}[]
 }
 
 const MEANING = {kept: 'was live before a restore', undone: 'was live before an undo', ready: 'restored, never swapped in'} as const
@@ -46,18 +51,18 @@ export function cleanUpProcedure(options: CleanUpOptions): Procedure<CleanUpStat
   return {
     id: 'clean-up',
     once: 'run dr restore clean-up again',
-    title: `Drop old databases that swaps of ${options.target.database} have left`,
+    title: `Drop what swaps and partial restores of ${options.target.database} have left`,
     phases: [
       {title: 'Check', steps: [liveStep(options)]},
-      {title: 'Drop', gate: dropGate(options), steps: [dropStep(options)]},
+      {title: 'Drop', gate: dropGate(options), steps: [dropStep(options), schemasStep(options)]},
     ],
   }
 }
 
-export function cleanUpState(options: CleanUpOptions, marked: readonly MarkedDatabase[]): CleanUpState {
+export function cleanUpState(options: CleanUpOptions, marked: readonly MarkedDatabase[], schemas: LeftSchema[] = []): CleanUpState {
   const live = options.target.database
   const databases = marked.filter((one) => one.live === live && one.database !== live).map((one) => judged(one, options))
-  return {environment: options.config.environment, live, databases, dropped: [], failed: []}
+  return {environment: options.config.environment, live, databases, schemas, dropped: [], droppedSchemas: [], failed: [], failedSchemas: []}
 }
 
 function judged(one: MarkedDatabase, {olderThanMs, force, now}: CleanUpOptions): LeftDatabase {
@@ -66,16 +71,25 @@ function judged(one: MarkedDatabase, {olderThanMs, force, now}: CleanUpOptions):
   return {...one, ageSeconds: Math.floor(ageMs / 1000), ...(stays !== undefined && {stays})}
 }
 
+const goingSchemas = ({schemas}: CleanUpState) => schemas.filter(({stays}) => stays === undefined)
 const going = ({databases}: CleanUpState) => databases.filter(({stays}) => stays === undefined)
 
 function dropGate({target}: CleanUpOptions): Gate<CleanUpState> {
   return {
-    skip: (state) => (going(state).length === 0 ? 'nothing is to be dropped' : undefined),
-    question: (state) => `Drop ${going(state).length === 1 ? 'this database' : `these ${going(state).length} databases`} at ${target.host}:${target.port} for good?`,
+    skip: (state) => (going(state).length + goingSchemas(state).length === 0 ? 'nothing is to be dropped' : undefined),
+    question: (state) => `Drop ${whatGoes(state)} at ${target.host}:${target.port} for good?`,
     mustType: ({live}) => live,
-    details: (state) => going(state).map((one) => `DROP ${one.database}: ${meaningOf(one)} (run ${one.run}), until ${one.at.slice(0, 19).replace('T', ' ')} UTC${one.bytes === undefined ? '' : `, ${size(one.bytes)}`}${one.sessions > 0 ? `, ${sessionsIn(one.sessions)}` : ''}`),
+    details: (state) => [...goingSchemas(state).map(schemaText), ...going(state).map((one) => `DROP ${one.database}: ${meaningOf(one)} (run ${one.run}), until ${one.at.slice(0, 19).replace('T', ' ')} UTC${one.bytes === undefined ? '' : `, ${size(one.bytes)}`}${one.sessions > 0 ? `, ${sessionsIn(one.sessions)}` : ''}`)],
     declined: () => ['Nothing was changed.'],
   }
+}
+
+const schemaText = ({schema, kind, at}: LeftSchema) => `DROP SCHEMA ${schema}: ${kind === 'undo' ? 'dr undo cannot take that partial restore back any more' : 'rows of a backup'}, of ${at.slice(0, 19).replace('T', ' ')} UTC`
+
+function whatGoes(state: CleanUpState): string {
+  const [databases, schemas] = [going(state).length, goingSchemas(state).length]
+  if (databases + schemas === 1) return databases === 1 ? 'this database' : 'this schema'
+  return `these ${[...(databases > 0 ? [`${databases} ${databases === 1 ? 'database' : 'databases'}`] : []), ...(schemas > 0 ? [`${schemas} ${schemas === 1 ? 'schema' : 'schemas'}`] : [])].join(' and ')}`
 }
 
 /** While the live database is gone, or holds nothing, what was kept may be all there is. */
@@ -117,6 +131,21 @@ function dropStep(options: CleanUpOptions): Step<CleanUpState> {
       } finally {
         await endQuietly(client)
       }
+    },
+  }
+}
+
+function schemasStep({target}: CleanUpOptions): Step<CleanUpState> {
+  return {
+    id: 'clean-up.schemas',
+    title: `Drop what partial restores have left in ${target.database}`,
+    effect: 'destroy',
+    skip: (state) => (goingSchemas(state).length === 0 ? 'there is none that may go' : undefined),
+    byHand: (state) => goingSchemas(state).map(({schema}) => ({argv: ['psql', targetUrl(target), '-c', `DROP SCHEMA ${quoteIdent(schema)} CASCADE`]})),
+    async run(state, io) {
+      const {dropped, failed} = await dropSchemas(target, goingSchemas(state), io.signal, (schema) => { io.progress(schema) })
+      state.droppedSchemas.push(...dropped)
+      state.failedSchemas.push(...failed)
     },
   }
 }

@@ -10,7 +10,7 @@ import type {Phase, Procedure, Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {compareRows} from './compare.ts'
 import type {DiffOptions, DiffState} from './options.ts'
-import {sideChecks, sideEnd, sideRestore} from './side.ts'
+import {noteNewest, sideChecks, sideEnd, sideRestore} from './side.ts'
 import {givingWay} from './yield.ts'
 
 /** Says what a restore of this backup would lose and regain. Changes nothing but what it makes for itself: with `deep`, a copy that is dropped again. */
@@ -85,18 +85,26 @@ function assertTenant({loss, rows}: DiffState, {tenant}: DiffOptions): void {
 }
 
 /** A copy that was restored before. */
-function againstStep({target, config}: DiffOptions, against: string): Step<DiffState> {
+function againstStep({target, config, jobs, tables}: DiffOptions, against: string): Step<DiffState> {
   return {
     id: 'diff.against',
     title: `Look for ${against}`,
     effect: 'read',
     byHand: () => [{argv: ['psql', targetUrl(target), '-l']}],
-    run: (_state, {signal}) => withClient(target, {applicationName: 'dr diff'}, async (client) => {
-      signal.throwIfAborted()
-      if (against === target.database) throw preflightError('diff.same', `${against} is the live database itself.`, {hints: ['--against names a database that dr restore has made.']})
-      if (!(await databaseExists(client, against))) throw preflightError('diff.no-copy', `There is no database ${against} on ${target.host}.`, {hints: [`Leave out --against: dr diff --deep restores a copy, and drops it again.`, `dr restore --into ${against}`, `dr config show: environment ${config.environment}`]})
-    }),
+    async run(state, {signal}) {
+      await assertCopy({target, config}, against, signal)
+      const copy = await readLiveCounts(target, {...config.database, database: against, applicationName: 'dr diff', connections: jobs, signal, wanted: (table) => isNamed(tables, table) || (table.root !== undefined && isNamed(tables, table.root))})
+      noteNewest(state, copy.tables)
+    },
   }
+}
+
+async function assertCopy({target, config}: Pick<DiffOptions, 'target' | 'config'>, against: string, signal: AbortSignal): Promise<void> {
+  await withClient(target, {applicationName: 'dr diff'}, async (client) => {
+    signal.throwIfAborted()
+    if (against === target.database) throw preflightError('diff.same', `${against} is the live database itself.`, {hints: ['--against names a database that dr restore has made.']})
+    if (!(await databaseExists(client, against))) throw preflightError('diff.no-copy', `There is no database ${against} on ${target.host}.`, {hints: [`Leave out --against: dr diff --deep restores a copy, and drops it again.`, `dr restore --into ${against}`, `dr config show: environment ${config.environment}`]})
+  })
 }
 
 function comparePhase(options: DiffOptions, after: Step<DiffState>[]): Phase<DiffState> {

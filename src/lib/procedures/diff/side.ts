@@ -1,5 +1,5 @@
 import {messageOf, verificationError} from '../../errors.ts'
-import {readLiveCounts} from '../../postgres/live-counts.ts'
+import {readLiveCounts, type LiveTableCounts} from '../../postgres/live-counts.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {analyzeStep} from '../restore/analyze.ts'
 import {createStep, sweepStep} from '../restore/create.ts'
@@ -40,6 +40,14 @@ export function sideRestore(side: SideCopy): Step<DiffState>[] {
   return [lifted(side)(sweepStep(options, work)), announced, ...[schemaStep(options, work), loadStep(options, work), ...rest].map(lifted(side)), countStep(side)]
 }
 
+/** What the copy tells of the backup beside its rows. */
+export function noteNewest({loss}: DiffState, copy: readonly LiveTableCounts[]): void {
+  for (const table of loss?.tables ?? []) {
+    const newest = copy.find(({schema, name}) => schema === table.schema && name === table.name)?.newest
+    if (newest !== undefined) table.newestInBackup = newest
+  }
+}
+
 /** A copy that is not what was backed up would show differences that are none. */
 function countStep({options, work, state: restore}: SideCopy): Step<DiffState> {
   const {target, config: {database}, backup: {manifest}} = options
@@ -48,8 +56,9 @@ function countStep({options, work, state: restore}: SideCopy): Step<DiffState> {
     title: 'Compare the copy with the manifest',
     effect: 'read',
     byHand: () => [psql(options, work, 'SELECT count(*) FROM ONLY …')],
-    async run(_state, io) {
+    async run(state, io) {
       const {tables} = await readLiveCounts(target, {...database, database: restore.database, applicationName: work.applicationName, connections: restore.jobs, signal: io.signal})
+      noteNewest(state, tables)
       const counts = new Map(tables.map(({schema, name, rows}) => [JSON.stringify([schema, name]), rows]))
       const wrong = manifest.tables.filter(({schema, name, rows}) => rows !== null && counts.get(JSON.stringify([schema, name])) !== rows)
       const [first] = wrong

@@ -7,9 +7,11 @@ import {mayCreateDatabase, missingExtensions} from '../../postgres/restore-needs
 import {maintenanceWorkMem, readMaintenanceWorkMem} from '../../postgres/restore-settings.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer, type ServerFacts} from '../../postgres/server.ts'
+import {serverDiskSpace} from '../../postgres/server-disk.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {featuresBeyond} from '../../postgres/version-features.ts'
 import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
+import {size} from '../../report/swap-lines.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import type {RestoreOptions, RestoreState} from './options.ts'
 import type {RestoreSession} from './session.ts'
@@ -59,9 +61,18 @@ function serverStep(options: RestoreOptions, work: RestoreWork): Step<RestoreSta
     async run(state, io) {
       const {client, server} = await lookAtServer(options, work, state, io)
       if (!(await knowsCollation(client, manifest.collation, server.major))) throw noCollation(manifest)
+      // Rows alone, for a comparison, take an unknown part of it.
+      if (!options.rowsOnly) await assertRoom(client, options)
       warnOlder(server, manifest.server.major, work.archive, state, io)
     },
   }
+}
+
+async function assertRoom(client: Client, {target, backup: {manifest}}: RestoreOptions): Promise<void> {
+  const free = await serverDiskSpace(client, target)
+  const {databaseBytes} = manifest.sizes
+  if (free === undefined || free >= databaseBytes) return
+  throw preflightError('restore.space', `The server's disk has ${size(free)} free; the database that was backed up took ${size(databaseBytes)}.`, {hints: ['Free space there: dr restore clean-up drops databases that earlier swaps have left.', 'Or restore to another server: set DATABASE_URL to it.']})
 }
 
 export const serverByHand = (options: ServerOptions, work: RestoreSession, state: RestoreState): ManualCommand[] =>

@@ -40,20 +40,13 @@ export function loadUnits({data, builds}: Pick<RestoreLists, 'data' | 'builds'>,
 }
 
 /**
- * The largest first, because it takes longest; but before it, as much of the smallest as is half its size: while it is on its
- * way, the server has something to do.
+ * What is quickly there first, so that the server has something to do while the rest is on its way; and of tables that take
+ * as long to fetch, those that give it most to do: each index is about as much work as the rows. Trials of all orders of six
+ * tables over links of 3 to 40 MB/s were seldom better by more than a twentieth.
  */
 export function fetchOrder(units: readonly LoadUnit[]): LoadUnit[] {
-  const [largest, ...others] = units.toSorted((a, b) => b.bytes - a.bytes)
-  if (largest === undefined) return []
-  const ahead: LoadUnit[] = []
-  let bytes = 0
-  for (let unit = others.at(-1); unit !== undefined && bytes + unit.bytes <= largest.bytes / 2; unit = others.at(-1)) {
-    ahead.push(unit)
-    bytes += unit.bytes
-    others.pop()
-  }
-  return [...ahead, largest, ...others]
+  const delay = ({bytes, keys, indexes}: LoadUnit) => bytes / Math.sqrt(1 + keys.length + indexes.flat().length)
+  return units.toSorted((a, b) => delay(a) - delay(b))
 }
 
 /** Twice as many as jobs, so that they end at about the same time, but none too small for a process of its own. */
@@ -63,7 +56,8 @@ function portions(indexes: readonly ArchiveEntry[], bytes: number, jobs: number)
   return Array.from({length: count}, (_, portion) => indexes.filter((__, index) => index % count === portion))
 }
 
-function memberOf({file = ''}: ArchiveEntry, members: ReadonlyMap<string, ManifestMember>, label: string): ManifestMember {
+/** The member that holds the rows of a TABLE DATA entry. */
+export function memberOf({file = ''}: ArchiveEntry, members: ReadonlyMap<string, ManifestMember>, label: string): ManifestMember {
   const name = SUFFIXES.map((suffix) => `${file}${suffix}`).find((one) => members.has(one))
   const member = name === undefined ? undefined : members.get(name)
   if (member) return member

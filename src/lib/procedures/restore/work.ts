@@ -12,8 +12,8 @@ import {prepareArchive, schemasFirst} from './prepare.ts'
 import {RestoreSession} from './session.ts'
 import {fetchOrder, isLargeObjectMember, loadUnits, type LoadUnit} from './units.ts'
 
-/** One stream does not fill a fast link; many share a slow one, and then all of them arrive late. */
-const FETCH_LANES = 2
+/** Several at once share a slow link, and then all of them arrive late; and one is faster than the server loads. */
+const FETCH_LANES = 1
 /** Units that wait, loaded by nobody: small ones, for the most part. */
 const MOST_AHEAD = 8
 

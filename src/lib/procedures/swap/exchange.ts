@@ -1,4 +1,4 @@
-import {DrError, messageOf, StopError} from '../../errors.ts'
+import {DrError, messageOf, preflightError, StopError} from '../../errors.ts'
 import {keptName, markedComment, operatorsComment} from '../../postgres/database-marks.ts'
 import {applyChanges, readTraits, traitChanges, type DatabaseTraits} from '../../postgres/database-traits.ts'
 import {commentSql, databaseNamed, databaseOf} from '../../postgres/create-database.ts'
@@ -19,9 +19,12 @@ export function carryStep(options: SwapOptions): Step<SwapSubject> {
     byHand: ({live, database}) => [psql(options, `SELECT pg_get_userbyid(datdba), datconnlimit, datacl FROM pg_database WHERE datname = '${live.replaceAll("'", "''")}'`, String.raw`\drds`), {...psql(options, `ALTER DATABASE "${database}" OWNER TO …`, `ALTER DATABASE "${database}" SET …`, `GRANT … ON DATABASE "${database}" TO …`), note: 'the same for the new one'}],
     run: (state, io) => outside(options, state, async (client) => {
       const [live, side] = [await readTraits(client, state.live), await readTraits(client, state.database)]
-      if (side === undefined) throw sideGone(state)
+      const oid = (await databaseNamed(client, state.database))?.oid
+      if (side === undefined || oid === undefined) throw sideGone(state)
+      const expected = options.source.standing ? swapOf(state).sideOid : state.databaseOid
+      if (expected !== undefined && oid !== expected) throw otherSide(state)
       const wanted = live ?? options.source.traits
-      swapOf(state).sideOid = (await databaseNamed(client, state.database))?.oid ?? 0
+      swapOf(state).sideOid = oid
       if (wanted !== undefined) await carry(options, state, client, side, wanted)
       noteDifferences(options, state, live)
       // One that dr did not make must never look as if dr might drop it.
@@ -49,6 +52,8 @@ function noteDifferences({source: {traits}}: SwapOptions, {findings, live: name}
 }
 
 const sideGone = ({database}: SwapSubject) => new DrError('swap.side-gone', `There is no database ${database} any more.`, {exitCode: 3, hints: ['psql -l shows which databases there are.']})
+
+const otherSide = ({database}: SwapSubject) => preflightError('swap.side-gone', `${database} is no longer the database that was looked at.`, {hints: ['psql -l shows which databases there are. Run the command again.']})
 
 export function swapStep(options: SwapOptions): Step<SwapSubject> {
   return {

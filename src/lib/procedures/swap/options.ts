@@ -4,7 +4,7 @@ import type {DatabaseTraits} from '../../postgres/database-traits.ts'
 import type {LiveTable} from '../../postgres/live.ts'
 import type {StatementHook} from '../../postgres/swap.ts'
 import type {Target} from '../../postgres/target.ts'
-import type {SwapTarget} from '../../report/swap-lines.ts'
+import type {Loss, SwapTarget} from '../../report/swap-lines.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
 import type {BackupState} from '../backup/options.ts'
 
@@ -20,7 +20,7 @@ export interface SwapState {
   /** The live database as it was found; undefined when there is none. */
   target?: SwapTarget
   /** What it held, against what takes its place. */
-  loss?: {table: string; live: number | null; estimated: boolean; coming: number | null; written?: number}[]
+  loss?: Loss[]
   /** The live database itself was overwritten. */
   inPlaceDone?: boolean
   /** There is no live database. */
@@ -52,6 +52,8 @@ export interface SwapSubject {
   live: string
   /** Has, or will have, what is to be live. */
   database: string
+  /** Of that database, since the restore has made it. */
+  databaseOid?: number
   findings: Finding[]
   /** Handed over by the restore. */
   finished?: boolean

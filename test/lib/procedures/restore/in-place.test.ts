@@ -1,5 +1,7 @@
 import {expect} from 'chai'
 import {connect, endQuietly, rowOf, rowsOf, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {assertInPlaceTools} from '../../../../src/lib/postgres/restore-in-place.ts'
+import type {ClientTools} from '../../../../src/lib/postgres/tools.ts'
 import type {RestoreResult} from '../../../../src/commands/restore/index.ts'
 import {crmFixture, MASTER} from '../../../support/crm.ts'
 import {finishDr, startDr} from '../../../support/process.ts'
@@ -57,6 +59,32 @@ describe('dr restore --in-place', function () {
     expect((await started.ended).code, started.stderr).to.equal(130)
     await endQuietly(held)
     expect(await crm.digest('crm')).to.deep.equal(before)
+  })
+
+  it('leaves the old state when it is killed in the middle, and the next run does it', async () => {
+    const before = await crm.digest('crm')
+    const held = await connect(crm.cluster.url('crm'))
+    await held.query('BEGIN; LOCK TABLE public.calls IN ACCESS SHARE MODE')
+    const started = await startAsMaster('--confirm', 'crm')
+    await until(async () => (await rowsOf(crm.admin, "SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE NOT granted AND a.application_name LIKE 'dr restore %'")).length > 0, 60_000)
+    started.child.kill('SIGKILL')
+    await started.ended
+    await endQuietly(held)
+    await until(async () => (await rowsOf(crm.admin, "SELECT FROM pg_stat_activity WHERE application_name LIKE 'dr restore %'")).length === 0, 60_000)
+    expect(await crm.digest('crm')).to.deep.equal(before)
+    const resumed = await finishDr(['resume', 'latest', '--undo', '--no-input'], crm.directory, {env: await env(crm.cluster.url('crm', MASTER))})
+    expect(resumed.code).to.equal(2)
+    expect(resumed.stderr).to.include('it is one transaction, which its process has taken along; run the command again')
+    const again = await startAsMaster('--confirm', 'crm')
+    expect((await again.ended).code, again.stderr).to.equal(0)
+    expect(await crm.seenBy('t1')).to.deep.equal(['t1'])
+  })
+
+  it('is refused with a pg_restore that sets what an older server does not know', () => {
+    const tools = {major: 17, version: '17.10'} as ClientTools
+    expect(() => { assertInPlaceTools(tools, 16) }).to.throw(/pg_restore 17\.10 cannot restore into PostgreSQL 16 in one transaction/).with.property('code', 'restore.in-place-tools')
+    expect(() => { assertInPlaceTools(tools, 17) }).not.to.throw()
+    expect(() => { assertInPlaceTools({...tools, major: 16}, 15) }).not.to.throw()
   })
 
   it('gives up, and names who it is, when that session may not be ended', async () => {

@@ -1,8 +1,11 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
+import {cp, readdir, readFile, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
 import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import {createMarkedDatabase} from '../../../../src/lib/postgres/create-database.ts'
 import type {RestoreState} from '../../../../src/lib/procedures/restore/options.ts'
+import {parseManifest, serializeManifest} from '../../../../src/lib/repository/manifest.ts'
 import {createAwkwardDatabase} from '../../../support/awkward.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {serverMajors, testCluster, type TestCluster} from '../../../support/cluster.ts'
@@ -171,6 +174,19 @@ describe('a restore', function () {
   it('goes to a newer server', async () => {
     const newer = await testCluster({major: 18})
     await drop(newer, succeeded(await runRestore({url: newer.adminUrl, directory, into: 'side_newer'})).database)
+  })
+
+  it('is refused where the disk has no room for it, and makes nothing', async () => {
+    const huge = await temporaryFolder('restore-huge')
+    const [label = ''] = await readdir(join(directory, 'backups/development'))
+    await cp(join(directory, 'backups/development', label), join(huge, 'huge'), {recursive: true})
+    const manifest = parseManifest(await readFile(join(huge, 'huge/manifest.json'), 'utf8'))
+    await writeFile(join(huge, 'huge/manifest.json'), serializeManifest({...manifest, sizes: {...manifest.sizes, databaseBytes: 9e15}}))
+    const {error, state} = await runRestore({url, directory: huge, backup: join(huge, 'huge')})
+    expect(error).to.include({code: 'restore.space', exitCode: 3})
+    expect(error?.message).to.match(/^The server's disk has [\d.]+ [MGT]B free; the database that was backed up took 9000 TB\.$/)
+    await gone(state)
+    await removeFolder(huge)
   })
 
   it('refuses digests that the backup has not', async () => {

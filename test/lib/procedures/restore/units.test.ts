@@ -46,12 +46,11 @@ describe('what one pg_restore loads', () => {
     expect(loadUnits({data: [entry(1)], builds}, manifestOf({'1.dat': 1_000_000}), 8)[0]?.indexes.map(({length}) => length)).to.deep.equal([3, 2, 2, 2])
   })
 
-  it('is fetched with some small ones before the largest', () => {
-    const sized = (...sizes: number[]) => sizes.map((bytes): LoadUnit => ({entries: [], members: [], bytes, keys: [], indexes: []}))
-    const order = (...sizes: number[]) => fetchOrder(sized(...sizes)).map(({bytes}) => bytes)
-    expect(order(100, 60, 40, 30, 10, 5)).to.deep.equal([5, 10, 30, 100, 60, 40])
-    expect(order(100, 90)).to.deep.equal([100, 90])
-    expect(order(7)).to.deep.equal([7])
+  it('is fetched with what is quickly there first, and of two alike with what gives most to do', () => {
+    const sized = (bytes: number, indexes = 0): LoadUnit => ({entries: [], members: [], bytes, keys: [], indexes: [Array.from({length: indexes}, (_, index) => entry(index))]})
+    const order = (...units: LoadUnit[]) => fetchOrder(units).map(({bytes}) => bytes)
+    expect(order(sized(100), sized(60), sized(5), sized(30))).to.deep.equal([5, 30, 60, 100])
+    expect(order(sized(28, 12), sized(22, 4), sized(10, 5)), 'the larger one has so many indexes that it comes first').to.deep.equal([10, 28, 22])
     expect(order()).to.deep.equal([])
   })
 

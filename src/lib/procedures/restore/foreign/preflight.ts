@@ -30,7 +30,7 @@ function serverStep(options: ForeignOptions, work: ForeignWork): Step<ForeignSta
   }
 }
 
-function dumpStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState> {
+export function dumpStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState> {
   const {dump} = options
   return {
     id: 'restore.dump',
@@ -62,7 +62,7 @@ export function serverOf({server}: ForeignState): ServerFacts {
   return server
 }
 
-function needsStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState> {
+export function needsStep(options: ForeignOptions, work: ForeignWork): Step<ForeignState> {
   return {
     id: 'restore.needs',
     title: 'Roles, extensions, encoding',
@@ -93,7 +93,7 @@ async function refuseExtensions(client: Client, extensions: readonly string[], {
 }
 
 /** Encoding, collation and owner: those of the dump; what it does not say, or the server does not know, as in the live database, or in the one of maintenance. */
-async function decideDatabase(client: Client, state: ForeignState, server: ServerFacts, io: StepIo): Promise<void> {
+export async function decideDatabase(client: Client, state: ForeignState, server: ServerFacts, io: StepIo): Promise<void> {
   const live: DatabaseText & {owner?: string} = (await readDatabaseText(client, state.live, server.major)) ?? server
   const {encoding, collation, owner = live.owner} = state.dump
   state.dump.encoding = encoding ?? live.encoding

@@ -1,0 +1,66 @@
+import type {Client} from '../connection.ts'
+import {statementError} from '../errors.ts'
+import {fillCascades, findRefusals} from './cascades.ts'
+import type {Comparison, MergeRequest, TableComparison} from './contract.ts'
+import {countPairs, fillRows, type FillOptions} from './fill.ts'
+import {conflictsOf, missingParents, sampleOf} from './findings.ts'
+import {rightsError} from './guard.ts'
+import {fillLinks} from './links.ts'
+import {lostChildren} from './lost-children.ts'
+import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
+import {readSession, transactionSettings} from './session.ts'
+import {tally, type Tally} from './tally.ts'
+
+/**
+ * Compares the live rows of the selection with the staged ones, and says what the merge would do, in one REPEATABLE READ
+ * transaction that writes nothing but temporary tables, which are dropped again. Takes no locks but those of reading.
+ */
+export async function compareSelection(client: Client, request: MergeRequest): Promise<Comparison> {
+  const planned = await planOf(client, request, 'pg_temp').catch((error: unknown) => { throw statementError(error, 'Comparing with the backup') })
+  try {
+    const session = await readSession(client)
+    await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    for (const setting of transactionSettings(session)) await client.query(setting)
+    await fillPlans(client, planned, {everything: true})
+    const found = await comparison(client, planned)
+    await client.query('COMMIT')
+    return found
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw statementError(rightsError(error), 'Comparing with the backup')
+  } finally {
+    await client.query(`DROP TABLE IF EXISTS ${planned.plans.map(({sql}) => sql).join(', ')}`).catch(() => undefined)
+  }
+}
+
+/** Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
+export async function fillPlans(client: Client, planned: Planned, options: FillOptions): Promise<void> {
+  for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
+  for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
+  if (planned.mode === 'exact') await fillCascades(client, planned)
+}
+
+async function comparison(client: Client, planned: Planned): Promise<Comparison> {
+  const counts = await tally(client, planned)
+  const tables: TableComparison[] = []
+  for (const entry of planned.entries) tables.push(await compared(client, planned, entry, counts))
+  const refusals = planned.mode === 'exact' ? await findRefusals(client, planned) : []
+  return {
+    tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
+    cascades: counts.cascades, ...(refusals.length > 0 && {refusals}),
+  }
+}
+
+async function compared(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison> {
+  const {plan, index, selected: {table, role}} = entry
+  const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
+  const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
+  return {
+    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
+    identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
+    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}),
+    sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],
+    conflicts: await conflictsOf(client, planned, entry, counts),
+  }
+}

@@ -1,0 +1,181 @@
+import {preflightError, messageOf} from '../../errors.ts'
+import {rowOf, rowsOf, type Client} from '../connection.ts'
+import {codeOf} from '../errors.ts'
+import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
+import type {TableName} from './contract.ts'
+import {ACTING, among, heads, kept, type Entry, type Planned} from './plan.ts'
+import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate.ts'
+import {column, differs, equal, exact, inLiveType, sameTable, wordOf, type Column} from './relations.ts'
+
+/** `everything`: also rows that this mode leaves alone, to be counted. */
+export interface FillOptions {
+  everything: boolean
+}
+
+const WHERE_IT_IS = 'r.ctid AS "dr:tid", r.tableoid AS "dr:rel", r.xmin AS "dr:xmin"'
+
+/** The conditions of an entry, on either side. */
+export function conditionOf(planned: Planned, {selected: {table, where}}: Entry, side: 'live' | 'stage'): string {
+  const stagedOf = (name: TableName) => planned.request.staged.find((one) => sameTable(one.table, name))
+  const liveFor = (name: TableName) => planned.plans.find(({relation}) => sameTable(relation.table, name))?.relation.from ?? qualified(name)
+  const tableFor = (name: TableName) => {
+    const staged = side === 'stage' ? stagedOf(name) : undefined
+    return staged ? qualified(staged.stage) : liveFor(name)
+  }
+  return predicateSql(where, {side, table, tableFor, liveFor, keyFor: (name) => stagedOf(name)?.key})
+}
+
+/** Fills the plan of an entry of role `rows` or `parent`: what is missing, changed and extra. */
+export async function fillRows(client: Client, planned: Planned, entry: Entry, options: FillOptions): Promise<void> {
+  if (hasSql(entry.selected.where)) {
+    await assertCondition(client, entry.plan.relation.from, conditionOf(planned, entry, 'live'))
+    await assertCondition(client, qualified(entry.staged.stage), conditionOf(planned, entry, 'stage'))
+  }
+  try {
+    await (entry.plan.key === undefined ? fillWhole(client, planned, entry, options) : fillKeyed(client, planned, entry, options))
+  } catch (error) {
+    throw typeError(error, entry)
+  }
+}
+
+async function fillKeyed(client: Client, planned: Planned, entry: Entry, options: FillOptions): Promise<void> {
+  await assertDistinct(client, entry, entry.plan.key ?? [])
+  await fillStaged(client, planned, entry, options)
+  if (entry.selected.role === 'rows') await fillLive(client, planned, entry, options)
+}
+
+/** Twice the same key in the backup, and a row would be put back twice. */
+async function assertDistinct(client: Client, {staged, selected}: Entry, key: readonly string[]): Promise<void> {
+  const list = key.map(quoteIdent).join(', ')
+  const twice = await rowsOf(client, `SELECT FROM ${qualified(staged.stage)} GROUP BY ${list} HAVING count(*) > 1 LIMIT 1`)
+  if (twice.length > 0) throw preflightError('partial.key', `The key of ${wordOf(selected.table)} (${key.join(', ')}) does not tell the rows of the backup apart.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
+}
+
+/** What the acts of an entry are called: those that its mode or its columns forbid are only counted. */
+export function actsOf({mode}: Planned, {selected: {role, columns}, plan}: Entry): {missing: string; changed: string; extra: string} {
+  const whole = columns === undefined || role === 'parent'
+  return {
+    missing: whole ? 'insert' : 'missing',
+    changed: mode !== 'missing' && plan.key !== undefined ? 'update' : 'changed',
+    extra: mode === 'exact' && whole ? 'delete' : 'extra',
+  }
+}
+
+/** A row of the backup in the live types, by column. */
+function stagedValues({shared}: Entry): Map<string, string> {
+  return new Map(shared.map(({live, staged}) => [live.name, inLiveType(live, staged, column('s', live.name))]))
+}
+
+export const onKey = (entry: Entry, liveAlias = 'l'): string => {
+  const values = stagedValues(entry)
+  return (entry.plan.key ?? []).map((name) => equal(columnOf(entry, name), column(liveAlias, name), values.get(name) ?? 'NULL')).join(' AND ')
+}
+
+function columnOf({plan}: Entry, name: string): Column {
+  const found = plan.relation.columns.find((one) => one.name === name)
+  if (found === undefined) throw new Error(`${wordOf(plan.relation.table)} has no column ${name}.`)
+  return found
+}
+
+const changedIn = (entry: Entry): string => {
+  const values = stagedValues(entry)
+  return entry.compared.map((one) => differs(one, column('l', one.name), values.get(one.name) ?? 'NULL')).join(' OR ') || 'false'
+}
+
+/** Before and after, where `l` is the live row and `s` the staged one; either may be missing. */
+export function images(entry: Entry, putBack: readonly Column[]): string {
+  const {plan: {relation: {columns}}} = entry
+  const values = stagedValues(entry)
+  const afterOf = (one: Column): string => {
+    const staged = values.get(one.name)
+    const live = column('l', one.name)
+    if (staged === undefined) return live
+    return putBack.includes(one) ? staged : `CASE WHEN l."dr:tid" IS NULL THEN ${staged} ELSE ${live} END`
+  }
+  return [...columns.map((one) => kept(one, column('l', one.name))), ...columns.map((one) => kept(one, afterOf(one)))].join(', ')
+}
+
+export const liveRows = (entry: Entry, where = 'true'): string => `(SELECT r.*, ${WHERE_IT_IS} FROM ${entry.plan.relation.from} AS r WHERE ${where}) AS l`
+export const stagedRows = (entry: Entry, where: string, more = ''): string => `(SELECT r.*${more} FROM ${qualified(entry.staged.stage)} AS r WHERE ${where}) AS s`
+
+/** The row of the key is another tenant's: live, or in the backup. */
+function isForeign({request: {selection: {tenant}}}: Planned, {shared, selected: {role}}: Entry, alias: 'l' | 's'): string {
+  if (tenant === undefined || role === 'parent' || !shared.some(({live}) => live.name === tenant.column)) return 'false'
+  return `(${column(alias, tenant.column)}::text <> ${quoteLiteral(tenant.id)})`
+}
+
+/** From the backup's side: missing rows, and those that are live in another form. */
+async function fillStaged(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
+  const {plan, selected: {role}} = entry
+  const acts = actsOf(planned, entry)
+  const foreign = isForeign(planned, entry, 'l')
+  const wanted = (act: string) => everything || ACTING.includes(act as never)
+  const there = role === 'rows' && wanted(acts.changed) ? `(l."dr:tid" IS NOT NULL AND (${changedIn(entry)}))` : 'false'
+  await client.query(`
+    INSERT INTO ${plan.sql} (${heads(plan)})
+    SELECT ${entry.index}, CASE WHEN l."dr:tid" IS NULL THEN '${acts.missing}' WHEN ${foreign} THEN 'foreign' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
+    FROM ${stagedRows(entry, conditionOf(planned, entry, 'stage'))} LEFT JOIN ${liveRows(entry)} ON ${onKey(entry)}
+    WHERE ${wanted(acts.missing) ? 'l."dr:tid" IS NULL' : 'false'} OR ${there} OR ${foreign}`)
+}
+
+/** From the live side: rows that the backup has not, and those that it has, but not in the selection. */
+async function fillLive(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
+  const {plan} = entry
+  const acts = actsOf(planned, entry)
+  const wanted = (act: string) => everything || ACTING.includes(act as never)
+  if (!wanted(acts.changed) && !wanted(acts.extra)) return
+  await client.query(`
+    INSERT INTO ${plan.sql} (${heads(plan)})
+    SELECT ${entry.index}, CASE WHEN s."dr:in" IS NULL THEN '${acts.extra}' WHEN ${isForeign(planned, entry, 's')} THEN 'foreign' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
+    FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} LEFT JOIN ${stagedRows(entry, 'true', `, (${conditionOf(planned, entry, 'stage')}) IS TRUE AS "dr:in"`)} ON ${onKey(entry)}
+    WHERE s."dr:in" IS NOT TRUE AND ((s."dr:in" IS NULL AND ${wanted(acts.extra) ? 'true' : 'false'}) OR (s."dr:in" IS NOT NULL AND ${wanted(acts.changed) ? `(${changedIn(entry)})` : 'false'}))`)
+}
+
+/** Without a key: whole rows, each as often as it is there. */
+async function fillWhole(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
+  const {plan, shared, selected: {role}} = entry
+  const acts = actsOf(planned, entry)
+  const digest = (values: readonly string[]) => `sha256(convert_to(ROW(${values.join(', ')})::text, getdatabaseencoding()))`
+  const numbered = (values: readonly string[]) => `, ${digest(values)} AS "dr:whole", row_number() OVER (PARTITION BY ${digest(values)}) AS "dr:copy"`
+  const staged = stagedRows(entry, conditionOf(planned, entry, 'stage'), numbered(shared.map((pair) => exact(pair.live, inLiveType(pair.live, pair.staged, column('r', pair.live.name))))))
+  const live = `(SELECT r.*, ${WHERE_IT_IS}${numbered(shared.map((pair) => exact(pair.live, column('r', pair.live.name))))} FROM ${plan.relation.from} AS r WHERE ${conditionOf(planned, entry, 'live')}) AS l`
+  const on = 's."dr:whole" = l."dr:whole" AND s."dr:copy" = l."dr:copy"'
+  const insert = (act: string, join: string, where: string) => client.query(`
+    INSERT INTO ${plan.sql} (${heads(plan)})
+    SELECT ${entry.index}, '${act}', l."dr:tid", l."dr:rel", 1, NULL, ${images(entry, entry.compared)} FROM ${join} ON ${on} WHERE ${where}`)
+  const wanted = (act: string) => everything || ACTING.includes(act as never)
+  if (wanted(acts.missing)) await insert(acts.missing, `${staged} LEFT JOIN ${live}`, 'l."dr:tid" IS NULL')
+  if (role === 'rows' && wanted(acts.extra)) await insert(acts.extra, `${live} LEFT JOIN ${staged}`, 's."dr:copy" IS NULL')
+}
+
+/** How many rows of the selection are alike on both sides, given how many are not. */
+export async function countPairs(client: Client, planned: Planned, entry: Entry): Promise<number> {
+  const stage = conditionOf(planned, entry, 'stage')
+  if (entry.plan.key === undefined) {
+    const {count} = await rowOf<{count: string}>(client, `SELECT (SELECT count(*) FROM ${stagedRows(entry, stage)}) - (SELECT count(*) FROM ${entry.plan.sql} p WHERE p.entry = ${entry.index} AND p.act ${among(['insert', 'missing'])}) AS count`)
+    return Number(count)
+  }
+  const outside = entry.selected.role !== 'rows' ? '0' : `(SELECT count(*) FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} JOIN ${stagedRows(entry, `(${stage}) IS NOT TRUE`)} ON ${onKey(entry)})`
+  const {count} = await rowOf<{count: string}>(client, `SELECT (SELECT count(*) FROM ${stagedRows(entry, stage)} JOIN ${liveRows(entry)} ON ${onKey(entry)}) + ${outside} AS count`)
+  return Number(count)
+}
+
+/**
+ * Whether the live row was written after the backup by another transaction than those of the selection. Its xmin has 32 bits: it
+ * is taken for that of the last 2^32 transactions.
+ */
+function newer({request: {backupSnapshot}}: Planned, {selected: {where}}: Entry): string {
+  if (backupSnapshot === undefined) return 'NULL'
+  const next = 'pg_snapshot_xmax(pg_current_snapshot())::text::numeric'
+  const xmin = 'l."dr:xmin"::text::numeric'
+  const whole = `greatest(${next} - mod(${next} - ${xmin} + 4294967296, 4294967296), 0)::text::xid8`
+  const others = transactionsOf(where).map((one) => ` AND l."dr:xmin" <> '${one}'::xid`).join('')
+  return `(l."dr:xmin" IS NOT NULL AND ${xmin} > 2 AND NOT pg_visible_in_snapshot(${whole}, ${quoteLiteral(backupSnapshot)}::pg_snapshot)${others})`
+}
+
+/** Values that the live type does not take, in words. */
+export function typeError(error: unknown, {selected: {table}, shared}: Entry): unknown {
+  const unlike = shared.filter(({live, staged}) => live.type !== staged.type)
+  if (unlike.length === 0 || !/^(22|42846|42883)/.test(codeOf(error) ?? '')) return error
+  return preflightError('partial.types', `Values of ${wordOf(table)} in the backup do not fit the types that it has now (${unlike.map(({live, staged}) => `${live.name}: ${staged.type}, now ${live.type}`).join('; ')}): ${messageOf(error)}.`, {cause: error, hints: ['Choose --merge side, and bring the staged rows over by hand.', 'Or leave the column out: --columns names the ones to put back.']})
+}

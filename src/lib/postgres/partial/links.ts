@@ -1,0 +1,55 @@
+import type {Client} from '../connection.ts'
+import type {ForeignKeyShape} from './contract.ts'
+import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
+import {after, afterColumn, among, DOOMED, heads, kept, plansOf, unplanned, type Entry, type Planned} from './plan.ts'
+import {column, fromOf, inLiveType, keysFrom, same, sameTable, type Column} from './relations.ts'
+
+/** Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is found. */
+export function parentJoins(planned: Planned, {columns, references, referencedColumns}: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {
+  const plans = plansOf(planned, references)
+  const on = (value: (name: string) => string) => referencedColumns.map((name, index) => `${value(name)} = ${valueOf(columns[index] ?? '')}`).join(' AND ')
+  const joins = [
+    `LEFT JOIN ${fromOf(planned.live, references)} AS h ON ${on((name) => column('h', name))}`,
+    ...plans.flatMap((plan, index) => [
+      `LEFT JOIN ${plan.sql} AS q${index} ON q${index}.act = 'insert' AND ${on((name) => after(plan, name, `q${index}`))}`,
+      `LEFT JOIN ${plan.sql} AS d${index} ON d${index}.rel = h.tableoid AND d${index}.tid = h.ctid AND d${index}.act ${among(DOOMED)}`,
+    ]),
+  ]
+  const lives = ['h.ctid IS NOT NULL', ...plans.map((_, index) => `d${index}.act IS NULL`)].join(' AND ')
+  return {joins: joins.join(' '), there: `((${lives})${plans.map((_, index) => ` OR q${index}.act IS NOT NULL`).join('')})`}
+}
+
+/** The foreign key that an entry of role `links` puts back; undefined when there is none live. */
+function keyOfLinks({live}: Planned, {selected: {table, columns = [], where}}: Entry): ForeignKeyShape | undefined {
+  const candidates = keysFrom(live, table).filter((key) => columns.every((name) => key.columns.includes(name)))
+  const named = where.kind === 'refers' ? candidates.find((key) => sameTable(key.references, where.table) && where.columns.every((name) => key.columns.includes(name))) : undefined
+  return named ?? candidates.toSorted((a, b) => a.columns.length - b.columns.length)[0]
+}
+
+/** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL, and whose parent lives or comes back. */
+export async function fillLinks(client: Client, planned: Planned, entry: Entry): Promise<void> {
+  const {plan, shared, selected} = entry
+  const links = shared.filter(({live}) => selected.columns?.includes(live.name) === true)
+  if (links.length === 0 || plan.key === undefined) return
+  const valueOf = (name: string): string => {
+    const pair = shared.find(({live}) => live.name === name)
+    return pair ? inLiveType(pair.live, pair.staged, column('s', name)) : 'NULL'
+  }
+  const foreignKey = keyOfLinks(planned, entry)
+  const {joins, there} = foreignKey ? parentJoins(planned, foreignKey, valueOf) : {joins: '', there: 'true'}
+  const detached = (now: (one: Column) => string) => [
+    `(${links.map(({live}) => `${now(live)} IS NULL`).join(' OR ')})`,
+    ...links.flatMap(({live}) => [`(${now(live)} IS NULL OR ${same(live, now(live), valueOf(live.name))})`, `${valueOf(live.name)} IS NOT NULL`]),
+  ].join(' AND ')
+  const staged = stagedRows(entry, conditionOf(planned, entry, 'stage'))
+  // A row that another link puts back already gets this one, too.
+  const onPlan = plan.key.map((name) => `${after(plan, name)} = ${valueOf(name)}`).join(' AND ')
+  await client.query(`
+    UPDATE ${plan.sql} AS p SET ${links.map(({live}) => `${afterColumn(plan, live.name)} = ${kept(live, valueOf(live.name))}`).join(', ')}
+    FROM ${staged} ${joins} WHERE p.act = 'link' AND ${onPlan} AND ${detached((one) => after(plan, one.name))} AND ${there}`)
+  await client.query(`
+    INSERT INTO ${plan.sql} (${heads(plan)})
+    SELECT ${entry.index}, 'link', l."dr:tid", l."dr:rel", 1, NULL, ${images(entry, links.map(({live}) => live))}
+    FROM ${staged} JOIN ${liveRows(entry)} ON ${onKey(entry)} ${joins}
+    WHERE ${detached((one) => column('l', one.name))} AND ${there} AND ${unplanned(planned, plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
+}

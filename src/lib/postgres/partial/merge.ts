@@ -1,0 +1,129 @@
+import {messageOf, preflightError} from '../../errors.ts'
+import type {Client} from '../connection.ts'
+import {codeOf, statementError} from '../errors.ts'
+import {quoteIdent} from '../quote.ts'
+import {assertImages, assertTenant, assertWritten, mergeSql, readWritten, type Written} from './apply.ts'
+import {findRefusals} from './cascades.ts'
+import {fillPlans} from './compare.ts'
+import type {Comparison, MergeRequest, MergeResult} from './contract.ts'
+import {conflictsOf, missingParents} from './findings.ts'
+import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
+import {planOf, touchedTables, type Planned} from './plan.ts'
+import {sameTable, wordOf} from './relations.ts'
+import {moveSequences} from './sequences.ts'
+import type {SessionFacts} from './session.ts'
+import {tally, type Tally} from './tally.ts'
+import {transact, type TransactOptions} from './transact.ts'
+import {createUndoSchema, createUndoTables, finishUndoTables} from './undo-schema.ts'
+
+export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
+  /** What the operator agreed to: when more would be changed or deleted by now, nothing is. */
+  expected?: Comparison
+}
+
+/**
+ * Puts the selection back in one transaction, all of it or nothing. What is missing, changed and extra is looked up anew under
+ * locks that let others read and make writers wait. Before and after images of every touched row stay in the undo schema.
+ * Throws, with nothing changed: `partial.conflict`, `partial.parent-missing`, `partial.restricted`, `partial.moved-on`,
+ * `partial.rights`, `partial.row-security`, `partial.key`, `partial.types` (3), `partial.proof` (4), `partial.busy` (6); and
+ * `partial.commit-unknown` (5), after which `mergeCommitted` knows.
+ */
+export async function mergeSelection(client: Client, request: MergeRequest, options: MergeOptions): Promise<MergeResult> {
+  const startedAt = performance.now()
+  const own = {...request, staged: request.staged.filter(({table}) => request.selection.tables.some((one) => sameTable(one.table, table)))}
+  const tables = touchedTables(own)
+  try {
+    await assertRights(client, tables)
+    await assertMayCreate(client)
+    const result = await transact(client, {tables, doing: 'Merging', run: (session) => merged(client, own, options, session)}, {...options, lockTimeoutMs: request.lockTimeoutMs})
+    return {...result, ms: Math.round(performance.now() - startedAt)}
+  } catch (error) {
+    throw statementError(error, 'Merging')
+  }
+}
+
+async function merged(client: Client, request: MergeRequest, {expected}: MergeOptions, session: SessionFacts): Promise<{result: MergeResult; keep: boolean}> {
+  const {undoSchema} = request
+  assertCounting(session)
+  const start = await readWritten(client, undoSchema)
+  await createUndoSchema(client, undoSchema)
+  const planned = await planOf(client, request, quoteIdent(undoSchema))
+  await createUndoTables(client, undoSchema, planned)
+  await fillPlans(client, planned, {everything: false})
+  const counts = await tally(client, planned)
+  await assertMergeable(client, planned, counts)
+  const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
+  if (counts.isNothing) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
+  if (expected) assertExpected(planned, counts, expected)
+  await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
+  await finishUndoTables(client, undoSchema, planned, counts)
+  return {result: {...result, sequences: await moveSequences(client, planned, counts)}, keep: true}
+}
+
+/** The server's own count of written rows is the proof that nothing else was touched. */
+export function assertCounting({trackCounts}: SessionFacts): void {
+  if (!trackCounts) throw preflightError('partial.rights', 'The server does not count what a transaction writes (track_counts is off): it could not be proven that nothing else was touched.', {hints: ['ALTER SYSTEM SET track_counts = on, then SELECT pg_reload_conf()']})
+}
+
+/** Writes what the plans ask for and proves that this, and nothing else, was written. */
+export async function applyPlans(client: Client, planned: Planned, counts: Tally, read: () => Promise<Written>, start: Written): Promise<void> {
+  const sql = mergeSql(planned, counts)
+  if (sql === undefined) return
+  const enable = await disableTriggers(client, planned.plans.filter((plan) => counts.touches(plan)).map(({relation}) => relation.table))
+  await client.query(sql).catch((error: unknown) => { throw constraintError(error) })
+  assertWritten(planned, counts, start, await read())
+  await assertTenant(client, planned)
+  await assertImages(client, planned, counts)
+  await enable()
+}
+
+const keyText = (key: Record<string, string>): string => Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')
+const SHOWN = 10
+
+/** What the foreign and unique keys would refuse is refused in words, before anything is written. */
+async function assertMergeable(client: Client, planned: Planned, counts: Tally): Promise<void> {
+  for (const entry of planned.entries) {
+    const conflicts = await conflictsOf(client, planned, entry, counts)
+    if (conflicts.length === 0) continue
+    const shown = conflicts.slice(0, SHOWN).map(({key, index, holder}) => `${keyText(key)} (${index}: held by ${keyText(holder)})`)
+    throw preflightError('partial.conflict', `${conflicts.length} rows of ${wordOf(entry.selected.table)} cannot come back, because others hold their unique values: ${shown.join('; ')}${conflicts.length > SHOWN ? '; …' : ''}.`, {hints: ['Change or delete the rows that hold them, then run it again.', 'Or choose --merge side, and bring the rows over by hand.']})
+  }
+  const [parents] = await missingParents(client, planned, counts)
+  if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${wordOf(parents.table)} refer to rows of ${wordOf(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
+  const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned) : []
+  if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${wordOf(refusal.table)} refer to rows of ${wordOf(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${wordOf(refusal.table)}, too.`]})
+}
+
+function assertExpected({entries}: Planned, counts: Tally, expected: Comparison): void {
+  const moved = (table: string, count: number, what: string, shown: number) =>
+    preflightError('partial.moved-on', `By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`, {hints: ['Run dr partial again, and look at the new comparison.']})
+  for (const [index, {plan, selected: {table}}] of entries.entries()) {
+    const {changed = 0, extra = 0} = expected.tables[index] ?? {}
+    const [update, removal] = [counts.of(plan, ['update', 'link'], index), counts.of(plan, ['delete'], index)]
+    if (update > changed) throw moved(wordOf(table), update, 'changed', changed)
+    if (removal > extra) throw moved(wordOf(table), removal, 'deleted', extra)
+  }
+  for (const {table, deleted, updated} of counts.cascades) {
+    const shown = expected.cascades.find((one) => sameTable(one.table, table)) ?? {deleted: 0, updated: 0}
+    if (deleted > shown.deleted) throw moved(wordOf(table), deleted, 'deleted by cascade', shown.deleted)
+    if (updated > shown.updated) throw moved(wordOf(table), updated, 'changed by cascade', shown.updated)
+  }
+}
+
+function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {
+  return plans.filter((plan) => entries.some((entry) => entry.plan === plan))
+    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete'])}))
+}
+
+/** What the server refuses although it was looked for: unique keys of a part of the rows, values exchanged between rows, checks. */
+export function constraintError(error: unknown): unknown {
+  const {detail, constraint, table, schema} = error as {detail?: string; constraint?: string; table?: string; schema?: string}
+  const where = `${schema ?? ''}.${table ?? ''}`
+  const hints = ['Choose --merge side, and bring the rows over by hand.']
+  switch (codeOf(error)) {
+    case '23505': case '23P01': return preflightError('partial.conflict', `A row of ${where} cannot come back because of ${constraint ?? 'a unique key'}: ${detail ?? messageOf(error)}`, {cause: error, hints: ['Change or delete the row that holds the value, then run it again.', ...hints]})
+    case '23503': case '23001': return preflightError('partial.parent-missing', `A row of ${where} would break ${constraint ?? 'a foreign key'}: ${detail ?? messageOf(error)}`, {cause: error, hints})
+    case '23502': case '23514': case '22001': case '22003': case '428C9': return preflightError('partial.types', `A row of the backup does not fit ${where} as it is now: ${messageOf(error)}.`, {cause: error, hints})
+    default: return error
+  }
+}

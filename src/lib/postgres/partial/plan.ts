@@ -1,0 +1,146 @@
+import {preflightError} from '../../errors.ts'
+import type {Client} from '../connection.ts'
+import {quoteIdent} from '../quote.ts'
+import type {Catalog, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
+import {cascadedFrom} from './cascaded-tables.ts'
+import {readColumns, relationOf, sameTable, wordOf, type Column, type Relation} from './relations.ts'
+
+/** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
+export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
+export type Spared = 'missing' | 'changed' | 'extra' | 'foreign'
+export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'cascade-delete', 'cascade-null']
+export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
+/** Rows that are there afterwards, in the form of their after image. */
+export const STAYING: readonly Act[] = ['insert', 'update', 'link', 'cascade-null']
+
+export const among = (acts: readonly string[]): string => `IN (${acts.map((act) => `'${act}'`).join(', ')})`
+
+/**
+ * The rows of one relation that are touched, in a table of the database: with `b1…` as they are and `a1…` as they are to be, in
+ * the order of the relation's columns; `tid` and `rel` say where the row is, `n` how often it is updated.
+ */
+export interface Plan {
+  relation: Relation
+  /** The table, quoted. */
+  sql: string
+  name: string
+  /** What a row is told by; undefined: by all columns. */
+  key: readonly string[] | undefined
+  /** What an inserted row is given; the rest are its defaults. */
+  inserted: readonly Column[]
+  /** What an update sets; undefined: what the entries put back. */
+  set?: readonly string[]
+}
+
+/** One table of the selection. */
+export interface Entry {
+  index: number
+  selected: SelectedTable
+  staged: StagedTable
+  plan: Plan
+  /** On both sides, each as it is live and as it is staged. */
+  shared: readonly {live: Column; staged: Column}[]
+  /** What is put back of rows that are there. */
+  compared: readonly Column[]
+}
+
+export interface Planned {
+  live: Catalog
+  request: MergeRequest
+  mode: MergeMode
+  plans: Plan[]
+  entries: Entry[]
+  /** Staged, but not selected: looked at for what hangs on the selection. */
+  observed: Entry[]
+}
+
+const place = (plan: Plan, name: string): number => plan.relation.columns.findIndex((one) => one.name === name) + 1
+const typed = (plan: Plan, name: string, value: string): string => {
+  const found = plan.relation.columns.find((one) => one.name === name)
+  return found === undefined || found.builtin ? value : `${value}::${found.type}`
+}
+
+/** The value before, and after, in the live type. */
+export const before = (plan: Plan, name: string, alias = 'p'): string => typed(plan, name, `${alias}."b${place(plan, name)}"`)
+export const after = (plan: Plan, name: string, alias = 'p'): string => typed(plan, name, `${alias}."a${place(plan, name)}"`)
+export const afterColumn = (plan: Plan, name: string): string => `"a${place(plan, name)}"`
+/** How a value is kept in the plan: as text where the type is somebody's own. */
+export const kept = ({builtin}: Column, value: string): string => (builtin ? value : `(${value})::text`)
+
+export const heads = (plan: Plan): string => ['entry, act, tid, rel, n, since', ...['b', 'a'].flatMap((side) => plan.relation.columns.map((_, index) => `"${side}${index + 1}"`))].join(', ')
+
+/** Plans of the same rows: of a partitioned table and of its partitions. */
+export const plansOf = ({plans, live}: Planned, table: TableName): Plan[] => {
+  const family = live.tables.find((one) => sameTable(one, table))?.root ?? table
+  return plans.filter(({relation}) => sameTable(relation.family, family))
+}
+
+/** No acting plan has this row, which is where `alias` says. */
+export const unplanned = (planned: Planned, table: TableName, alias: string, {tid = 'ctid', rel = 'tableoid'} = {}): string =>
+  plansOf(planned, table).map(({sql}) => `NOT EXISTS (SELECT FROM ${sql} x WHERE x.tid = ${alias}.${tid} AND x.rel = ${alias}.${rel} AND x.act ${among(ACTING)})`).join(' AND ') || 'true'
+
+/** Tables that a merge may write: those of the selection, and what cascades of `exact` reach. */
+export function touchedTables({live, selection, mode}: MergeRequest): TableName[] {
+  const deleted = mode === 'exact' ? selection.tables.filter(({role}) => role === 'rows').map(({table}) => table) : []
+  return distinct([...selection.tables.map(({table}) => table), ...cascadedFrom(live, deleted)])
+}
+
+/** `schema`: quoted, where the plans are made. Reads columns as they are now. Throws `partial.no-table` and `partial.key`. */
+export async function planOf(client: Client, request: MergeRequest, schema: string): Promise<Planned> {
+  const {live, selection, mode, staged} = request
+  const written = touchedTables(request)
+  const chosen = selection.tables.map(({table}) => table)
+  const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
+  const touched = distinct([...written, ...observable.map(({table}) => table)])
+  const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
+  const plans = touched.map((table, index): Plan => {
+    const relation = relationOf(live, table, columnsOf(table))
+    const source = staged.find((one) => sameTable(one.table, table))
+    const name = `t${index}`
+    return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: []}
+  })
+  const entry = (one: SelectedTable, index: number) => entryOf(one, stagedOf(request, one), index, plans, columnsOf)
+  const entries = selection.tables.map(entry)
+  const observed = observable.map(({table}) => entry({table, where: {kind: 'all'}, role: 'links'}, -1))
+  for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
+  const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
+  if (doubled) throw new Error(`${wordOf(doubled.selected.table)} is selected twice.`)
+  return {live, request, mode, plans, entries, observed}
+}
+
+function distinct(tables: readonly TableName[]): TableName[] {
+  return tables.filter((table, index) => tables.findIndex((one) => sameTable(one, table)) === index)
+}
+
+function stagedOf({staged}: MergeRequest, {table}: SelectedTable): StagedTable {
+  const found = staged.find((one) => sameTable(one.table, table))
+  if (found === undefined) throw new Error(`${wordOf(table)} is selected, but not staged.`)
+  return found
+}
+
+const hasKey = ({tables}: Catalog, table: TableName, key: readonly string[]): boolean =>
+  tables.find((one) => sameTable(one, table))?.keys.some(({columns, strict}) => strict && columns.length === key.length && key.every((name) => columns.includes(name))) === true
+
+/** The backup's key must tell the live rows apart, too. */
+function keyOf(live: Catalog, {key, table}: StagedTable): readonly string[] | undefined {
+  if (key === undefined || hasKey(live, table, key)) return key
+  throw preflightError('partial.key', `The rows of ${wordOf(table)} are told apart by ${key.join(', ')} in the backup; live no unique index of these columns does so.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
+}
+
+function entryOf(selected: SelectedTable, staged: StagedTable, index: number, plans: readonly Plan[], columnsOf: (table: TableName) => Column[] | undefined): Entry {
+  const plan = plans.find(({relation}) => sameTable(relation.table, selected.table))
+  const columns = columnsOf(staged.stage)
+  if (plan === undefined || columns === undefined) throw preflightError('partial.stage-gone', `The staged rows of ${wordOf(selected.table)} are gone: there is no ${wordOf(staged.stage)}.`, {hints: ['Run dr partial again.']})
+  const shared = plan.relation.columns.flatMap((live) => {
+    const found = staged.columns.includes(live.name) ? columns.find(({name}) => name === live.name) : undefined
+    return found === undefined ? [] : [{live, staged: found}]
+  })
+  const compared = shared.map(({live}) => live).filter(({name}) => plan.key?.includes(name) !== true && selected.columns?.includes(name) !== false)
+  return {index, selected, staged, plan, shared, compared}
+}
+
+/** What makes the table of a plan. */
+export function planDdl({sql, relation}: Plan, kind: 'TEMPORARY TABLE' | 'TABLE'): string {
+  const columns = ['b', 'a'].flatMap((side) => relation.columns.map(({type, builtin}, index) => `"${side}${index + 1}" ${builtin ? type : 'text'}`))
+  return `CREATE ${kind} ${sql} (${['entry int NOT NULL', 'act text NOT NULL', 'tid tid', 'rel oid', 'n int NOT NULL', 'since boolean', ...columns].join(', ')})`
+}

@@ -1,0 +1,123 @@
+import {preflightError} from '../../errors.ts'
+import {rowsOf, type Client} from '../connection.ts'
+import {codeOf, statementError} from '../errors.ts'
+import {qualified, quoteIdent} from '../quote.ts'
+import {readWritten, type Written} from './apply.ts'
+import {fillCascades, findRefusals} from './cascades.ts'
+import {cascadedFrom} from './cascaded-tables.ts'
+import {readCatalog} from './catalog.ts'
+import type {Catalog, RevertResult, TableName} from './contract.ts'
+import {assertRights} from './guard.ts'
+import {applyPlans, assertCounting} from './merge.ts'
+import {planDdl, type Plan, type Planned} from './plan.ts'
+import {readColumns, relationOf, sameTable, wordOf} from './relations.ts'
+import {changedRows, fillReverse, type Reversed} from './reverse.ts'
+import {tally, type Tally} from './tally.ts'
+import {transact, type TransactOptions} from './transact.ts'
+import {dropUndo, readUndo, type UndoTable} from './undo-schema.ts'
+
+/** Of rows in the words of an error. */
+const SHOWN = 10
+
+/**
+ * Takes a merge back, exactly, in one transaction, and drops its undo schema. Throws `partial.changed-since` (exit 3), naming
+ * them, when rows that the merge wrote were changed since, or when others refer to them now; `partial.undo-unknown` (exit 3) for
+ * a schema that no merge made. Nothing is changed then.
+ */
+export async function revertMerge(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
+  return revertInTransaction(client, undoSchema, options).catch((error: unknown) => { throw statementError(error, 'Reverting the merge') })
+}
+
+async function revertInTransaction(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
+  const undo = await readUndo(client, undoSchema)
+  const live = await readCatalog(client, {excludeSchemas: ['dr_stage_*', 'dr_undo_*']})
+  const touched = undo.map(({schema, name}) => ({schema, name}))
+  const tables = [...touched, ...cascadedFrom(live, touched)].filter((table, index, all) => all.findIndex((one) => sameTable(one, table)) === index)
+  await assertRights(client, tables)
+  return transact(client, {tables, doing: 'Reverting the merge', run: async (session) => {
+    assertCounting(session)
+    const start = await readWritten(client, undoSchema)
+    const result = await reverted(client, undoSchema, {undo, live, tables}, start)
+    await dropOrMark(client, undoSchema)
+    return {result, keep: true}
+  }}, options)
+}
+
+interface Undoing {
+  undo: readonly UndoTable[]
+  live: Catalog
+  tables: readonly TableName[]
+}
+
+async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<RevertResult> {
+  const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
+  await assertUnchanged(client, reversed)
+  await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
+  for (const one of reversed) await fillReverse(client, one)
+  await fillCascades(client, planned)
+  const counts = await tally(client, planned)
+  await assertNobodyRefers(client, planned, counts)
+  await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
+  await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
+  return {tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
+}
+
+async function reversePlans(client: Client, undoSchema: string, {undo, live, tables}: Undoing): Promise<{planned: Planned; reversed: Reversed[]}> {
+  const images = undo.map((one) => ({schema: undoSchema, name: one.images}))
+  const columnsOf = await readColumns(client, [...tables, ...images])
+  const plans = tables.map((table, index): Plan => {
+    const relation = relationOf(live, table, columnsOf(table))
+    const was = undo.find((one) => sameTable(one, table))
+    const gone = was?.columns.filter((name) => !relation.columns.some((one) => one.name === name)) ?? []
+    if (gone.length > 0) throw preflightError('partial.changed-since', `${wordOf(table)} lost columns since the merge: ${gone.join(', ')}.`, {hints: [`What they held is in ${undoSchema}.${was?.images ?? ''}.`]})
+    const inserted = relation.columns.filter(({name}) => was?.columns.includes(name) === true)
+    const set = inserted.filter(({name, alwaysIdentity}) => was?.key?.includes(name) !== true && !alwaysIdentity).map(({name}) => name)
+    return {relation, name: `t${index}`, sql: `pg_temp.${quoteIdent(`dr_revert_t${index}`)}`, key: was?.key ?? relation.shape.keys.find(({strict}) => strict)?.columns, inserted, set}
+  })
+  const reversed = undo.flatMap((one): Reversed[] => {
+    const plan = plans.find(({relation}) => sameTable(relation.table, one))
+    const kept = columnsOf({schema: undoSchema, name: one.images})
+    return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
+  })
+  const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0}
+  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: []}, reversed}
+}
+
+async function assertUnchanged(client: Client, reversed: readonly Reversed[]): Promise<void> {
+  const found: {table: string; rows: {key: Record<string, string>; count: number}[]}[] = []
+  for (const one of reversed) {
+    const rows = await changedRows(client, one, SHOWN)
+    if (rows.length > 0) found.push({table: wordOf(one.undo), rows})
+  }
+  const total = found.reduce((sum, {rows}) => sum + (rows[0]?.count ?? 0), 0)
+  if (total === 0) return
+  const shown = found.flatMap(({table, rows}) => rows.map(({key}) => `${table} ${Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')}`)).slice(0, SHOWN)
+  throw preflightError('partial.changed-since', `${total} ${total === 1 ? 'row was' : 'rows were'} changed since the merge: ${shown.join('; ')}${total > shown.length ? '; …' : ''}.`, {hints: ['What each row was before is in the undo schema: put back by hand what is to go back.']})
+}
+
+/** Rows that came since and hang on what would go again. */
+async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
+  const {cascades} = counts
+  const refusals = await findRefusals(client, planned)
+  const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${wordOf(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${wordOf(table)}`)]
+  if (words.length === 0) return
+  const keys: string[] = []
+  for (const {sql, key, relation} of planned.plans) {
+    if (key === undefined) continue
+    const rows = await rowsOf<{key: string}>(client, `SELECT concat_ws(', ', ${key.map((name) => `p."b${relation.columns.findIndex((one) => one.name === name) + 1}"::text`).join(', ')}) AS key FROM ${sql} p WHERE act IN ('cascade-delete', 'cascade-null') LIMIT ${SHOWN}`)
+    keys.push(...rows.map((one) => `${wordOf(relation.table)} ${key.join(', ')} ${one.key}`))
+  }
+  throw preflightError('partial.changed-since', `Rows refer by now to rows that the merge brought back: ${words.join(', ')}${keys.length > 0 ? ` (${keys.slice(0, SHOWN).join('; ')})` : ''}.`, {hints: ['Move these rows elsewhere, or leave the merge as it is.']})
+}
+
+/** Where others made something of our tables the schema stays, marked as reverted. */
+async function dropOrMark(client: Client, undoSchema: string): Promise<void> {
+  await client.query('SAVEPOINT dropping')
+  try {
+    await dropUndo(client, undoSchema)
+  } catch (error) {
+    if (codeOf(error) !== '2BP01') throw error
+    await client.query('ROLLBACK TO SAVEPOINT dropping')
+    await client.query(`COMMENT ON SCHEMA ${quoteIdent(undoSchema)} IS 'dr partial ${undoSchema.replace('dr_undo_', '')}, undone'`)
+  }
+}

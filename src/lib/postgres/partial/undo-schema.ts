@@ -1,0 +1,127 @@
+import {preflightError} from '../../errors.ts'
+import {rowOf, rowsOf, type Client} from '../connection.ts'
+import {quoteIdent, quoteLiteral} from '../quote.ts'
+import type {MergeMode, TableName} from './contract.ts'
+import {ACTING, planDdl, type Planned} from './plan.ts'
+import type {Tally} from './tally.ts'
+
+const PREFIX = 'dr_undo_'
+const MARK = /^dr partial (\S+), (undo|undone)$/
+
+/** What one merge replaced, as long as it is kept. */
+export interface UndoSchema {
+  schema: string
+  run: string
+  /** Of the merge, ISO, UTC. */
+  at: string
+  mode: MergeMode
+  tables: TableName[]
+  /** Touched rows. */
+  rows: number
+  /** Reverted; the schema stayed because others made objects in it. */
+  undone: boolean
+}
+
+/** One touched table: what its columns are called in the table that holds the images, and what tells its rows. */
+export interface UndoTable extends TableName {
+  images: string
+  columns: string[]
+  /** Given to inserted rows. */
+  inserted: string[]
+  key: string[] | null
+  rows: number
+}
+
+export const runOf = (schema: string): string => schema.replace(PREFIX, '')
+const comment = (schema: string, word: 'undo' | 'undone'): string => `COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(`dr partial ${runOf(schema)}, ${word}`)}`
+
+/** Makes the schema, for nobody but its owner. */
+export async function createUndoSchema(client: Client, schema: string): Promise<void> {
+  const there = await rowsOf(client, 'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
+  if (there.length > 0) throw preflightError('partial.undo-exists', `There is a schema ${schema} already.`, {hints: ['dr undo reverts the merge that made it; dr list shows it.']})
+  await client.query(`CREATE SCHEMA ${quoteIdent(schema)}`)
+  await client.query(comment(schema, 'undo'))
+}
+
+/** The tables of the plans, in the undo schema. Rights that default privileges gave are taken away before any row is there. */
+export async function createUndoTables(client: Client, schema: string, {plans}: Planned): Promise<void> {
+  await client.query(plans.map((plan) => planDdl(plan, 'TABLE')).join('; '))
+  await client.query(`CREATE TABLE ${quoteIdent(schema)}.manifest (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
+  await revokeAll(client, schema)
+}
+
+async function revokeAll(client: Client, schema: string): Promise<void> {
+  const granted = await rowsOf<{statement: string}>(client, `
+    SELECT format('REVOKE ALL ON SCHEMA %I FROM %s', n.nspname, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END) AS statement
+    FROM pg_catalog.pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = $1 AND x.grantee <> n.nspowner
+    UNION SELECT format('REVOKE ALL ON TABLE %I.%I FROM %s', n.nspname, c.relname, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x WHERE n.nspname = $1 AND x.grantee <> c.relowner`, [schema])
+  for (const {statement} of granted) await client.query(statement)
+}
+
+/** Notes what the images are of, and drops tables that hold none. */
+export async function finishUndoTables(client: Client, schema: string, planned: Planned, counts: Tally): Promise<void> {
+  const idle: string[] = []
+  for (const plan of planned.plans) {
+    const rows = counts.of(plan, ACTING)
+    if (rows === 0) {
+      idle.push(plan.sql)
+      continue
+    }
+    const {relation: {table, columns}, inserted, key, name} = plan
+    await client.query(`INSERT INTO ${quoteIdent(schema)}.manifest VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)`,
+      [planned.mode, table.schema, table.name, name, columns.map((column) => column.name), inserted.map((column) => column.name), key ?? null, rows])
+  }
+  if (idle.length > 0) await client.query(`DROP TABLE ${idle.join(', ')}`)
+}
+
+interface ManifestRow extends UndoTable {
+  at: string
+  mode: MergeMode
+}
+
+const manifestOf = (client: Client, schema: string): Promise<ManifestRow[]> => rowsOf<ManifestRow>(client, `
+  SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at, mode, schema, name, images, columns, inserted, key, rows::float8 AS rows FROM ${quoteIdent(schema)}.manifest ORDER BY images`)
+
+/** Schemas that are proven ours by name and comment, and hold what a merge replaced; the newest first. */
+export async function undoSchemas(client: Client): Promise<UndoSchema[]> {
+  const marked = await rowsOf<{schema: string; comment: string}>(client, `
+    SELECT n.nspname AS schema, d.description AS comment FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.classoid = 'pg_catalog.pg_namespace'::regclass
+    WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest') ORDER BY 1`)
+  const found: UndoSchema[] = []
+  for (const {schema, comment: text} of marked) {
+    const [, run, word] = MARK.exec(text) ?? []
+    if (run === undefined || run !== runOf(schema)) continue
+    const rows = await manifestOf(client, schema)
+    found.push({schema, run, at: rows[0]?.at ?? '', mode: rows[0]?.mode ?? 'missing', tables: rows.map((one) => ({schema: one.schema, name: one.name})), rows: rows.reduce((sum, one) => sum + one.rows, 0), undone: word === 'undone'})
+  }
+  return found.toSorted((a, b) => (a.at < b.at ? 1 : -1))
+}
+
+/** Whether the merge whose connection was lost has committed: then its undo schema is there. */
+export async function mergeCommitted(client: Client, undoSchema: string): Promise<boolean> {
+  return (await undoSchemas(client)).some(({schema}) => schema === undoSchema)
+}
+
+/** What a revert reads. Throws `partial.undo-unknown` (exit 3) for a schema that is not one of ours, or was reverted. */
+export async function readUndo(client: Client, schema: string): Promise<UndoTable[]> {
+  const found = (await undoSchemas(client)).find((one) => one.schema === schema)
+  if (found === undefined || found.undone) {
+    throw preflightError('partial.undo-unknown', found ? `The merge of ${schema} was reverted already.` : `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
+  }
+  return manifestOf(client, schema)
+}
+
+/** Drops our tables and the schema. Where somebody made objects in it, it stays with its mark changed. */
+export async function dropUndo(client: Client, schema: string): Promise<void> {
+  const owned = await rowOf<{names: string[]; others: number}>(client, `
+    SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname = 'manifest' OR c.relname ~ '^t[0-9]+$'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT (c.relname = 'manifest' OR c.relname ~ '^t[0-9]+$'))::int AS others
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, [schema])
+  if (!(await undoSchemas(client)).some((one) => one.schema === schema)) throw preflightError('partial.undo-unknown', `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
+  if (owned.others > 0) {
+    await client.query(comment(schema, 'undone'))
+    return
+  }
+  await client.query(`DROP TABLE ${owned.names.map((name) => `${quoteIdent(schema)}.${quoteIdent(name)}`).join(', ')}`)
+  await client.query(`DROP SCHEMA ${quoteIdent(schema)}`)
+}

@@ -1,0 +1,92 @@
+import {usageError} from '../../errors.ts'
+import {compareSelection} from '../../postgres/partial/compare.ts'
+import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
+import {sameTable} from '../../postgres/partial/names.ts'
+import {qualified, quoteIdent} from '../../postgres/quote.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import type {Way} from '../../report/partial-lines.ts'
+import type {Step} from '../../runbook/procedure.ts'
+import {stopwatch} from '../../system/stopwatch.ts'
+import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
+import {refuseImpossible} from './refusals.ts'
+import type {PartialWork} from './run-work.ts'
+
+/** Where it is not chosen yet: the way that could do most. */
+const MOST: MergeMode = 'exact'
+
+export function compareStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+  return {
+    id: 'partial.compare',
+    title: 'Compare with what is live',
+    effect: 'read',
+    byHand: (state) => [{argv: ['psql', targetUrl(target), '-c', joinByHand(state)], note: 'for each table, by its key'}],
+    run: (state, io) => stopwatch(state.timings).time('compare', async () => {
+      io.progress('pairing rows by their key')
+      await compareFor(state, work, state.way ?? MOST)
+      assertThere(state)
+      if (untouched(state)) state.nothing = 'there is nothing to put back: what was selected is as it was'
+    }),
+  }
+}
+
+function joinByHand({selection, stageSchema, wish}: PartialState): string {
+  const name = selection?.tables[0]?.table ?? {schema: 'public', name: wish.tables[0] ?? 'TABLE'}
+  return `SELECT count(*) FILTER (WHERE l IS NULL) AS missing, count(*) FILTER (WHERE s IS NULL) AS extra, count(*) FILTER (WHERE l IS DISTINCT FROM s) AS differ FROM ${qualified(name)} l FULL JOIN ${stageSchema ?? 'dr_stage_RUN'}.${quoteIdent(name.name)} s USING (KEY)`
+}
+
+/** Again, when the way that was chosen is another than the one that was compared for: what conflicts, and what goes with it, depends on it. */
+export function decideStep(work: PartialWork): Step<PartialState> {
+  return {
+    id: 'partial.decide',
+    title: 'What this would do',
+    effect: 'read',
+    skip: ({way, nothing, comparedFor}) => nothing ?? (way === 'side' ? 'nothing live is changed' : way !== undefined && comparedFor === way ? 'known from the comparison' : undefined),
+    byHand: () => [],
+    async run(state) {
+      if (state.comparedFor !== state.way) await compareFor(state, work, wayOf(state))
+    },
+  }
+}
+
+/** Refuses what could not succeed. */
+export function refuseStep(): Step<PartialState> {
+  return {
+    id: 'partial.refuse',
+    title: 'Whether it can be done',
+    effect: 'read',
+    skip: ({way, nothing}) => nothing ?? (way === 'side' ? 'nothing live is changed' : undefined),
+    byHand: () => [],
+    run(state) {
+      refuseImpossible(state)
+      return Promise.resolve()
+    },
+  }
+}
+
+async function compareFor(state: PartialState, work: PartialWork, way: Way): Promise<void> {
+  const request = work.request(state, way === 'side' ? MOST : way)
+  const isLost = ({table}: {table: TableName}) => state.lost.some((one) => sameTable(one, table))
+  const tables = request.selection.tables.filter((one) => !isLost(one))
+  const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}))
+  // Of what is not live nothing has to be looked at: every row is missing.
+  const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
+  state.comparison = {...found, tables: [...found.tables, ...lost]}
+  state.comparedFor = way
+}
+
+/** Whoever misspells a tenant must not read that nothing is lost. */
+function assertThere({comparison, wish}: PartialState): void {
+  const {tables} = needed(comparison, 'comparison')
+  if (wish.tenant === undefined || tables.some(({missing, changed, extra, identical}) => missing + changed + extra + identical > 0)) return
+  throw usageError('partial.tenant-unknown', `No row of tenant ${wish.tenant} is live or in the backup.`, {hints: ['dr diff --all lists the tenants.', 'database.tenantColumn names the column that says whose a row is.']})
+}
+
+/** Nothing that any way could do. */
+export function untouched({comparison, lost, wish}: PartialState): boolean {
+  return lost.length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) === 0)
+}
+
+function differing({role, missing, changed, extra}: Comparison['tables'][number], columnsOnly: boolean): number {
+  if (role === 'parent') return missing
+  return role === 'links' || columnsOnly ? changed : missing + changed + extra
+}

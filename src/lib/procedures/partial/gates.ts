@@ -1,0 +1,77 @@
+import {usageError} from '../../errors.ts'
+import {closureLines, comparisonLines, conflictLines, effectLines, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
+import {targetLines} from '../../report/swap-lines.ts'
+import type {Choice, Gate} from '../../runbook/procedure.ts'
+import {needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
+
+const SAMPLES_SHOWN = 2
+
+const WAYS: readonly {value: Way | 'none'; name: string; description: string}[] = [
+  {value: 'missing', name: 'missing: insert the rows that are missing', description: 'What is live stays as it is.'},
+  {value: 'changed', name: 'changed: these, and put back those that differ', description: 'Rows that the backup has not stay.'},
+  {value: 'exact', name: 'exact: make the selection equal to the backup', description: 'Rows that the backup has not are deleted.'},
+  {value: 'side', name: 'side: only leave the rows of the backup in tables beside', description: 'Nothing of what is live is changed.'},
+  {value: 'none', name: 'none: stop here', description: 'What was staged is dropped again.'},
+]
+
+/** What can be done with a selection of these columns, or of what a transaction wrote. */
+export const waysFor = ({wish}: Pick<PartialState, 'wish'>): readonly Way[] => (wish.columns ? ['changed', 'side'] : wish.transaction === undefined ? ['missing', 'changed', 'exact', 'side'] : ['changed', 'exact', 'side'])
+
+/** Asked when the comparison is there and no flag has answered it. */
+export function wayChoice(): Choice<PartialState> {
+  return {
+    skip: ({way, nothing}) => (way === undefined ? nothing : '--merge has said it'),
+    question: () => 'How are the rows put back?',
+    choices: (state) => WAYS.filter(({value}) => value === 'none' || waysFor(state).includes(value)),
+    details: (state) => aboutComparison(state),
+    take(state, value) {
+      if (value === 'none') Object.assign(state, {nothing: 'the operator chose so', declined: true})
+      else Object.assign(state, {way: value as Way, asked: true})
+    },
+    unasked: (state) => usageError('partial.merge', 'How the rows are put back has to be said where it cannot be asked.', {hints: [`Pass --merge ${waysFor(state).join('|')}; side changes nothing.`, 'dr partial --plan shows the steps.']}),
+  }
+}
+
+/** Before anything of what is live is touched: the operator sees whose rows, and what becomes of them. */
+export function mergeGate({target}: PartialOptions): Gate<PartialState> {
+  return {
+    again: true,
+    skip: ({nothing, way, merged}) => nothing ?? (way === 'side' ? 'nothing live is changed' : merged === undefined ? undefined : 'it is done'),
+    question: ({live, environment}) => `Change rows of ${live} (${environment}) at ${target.host}:${target.port}?`,
+    mustType: ({live}) => live,
+    strict: ({way, foreign}) => way === 'exact' || foreign !== undefined,
+    details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
+  }
+}
+
+function aboutTarget({target, live, environment}: PartialState, {host, port}: PartialOptions['target']): string[] {
+  if (target === undefined) return [`Server      ${host}:${port}`, `Database    ${live} (${environment})`]
+  return targetLines(target, environment, ': go on working').filter((line) => !line.startsWith('Newest row'))
+}
+
+const aboutSource = (state: PartialState): string[] => [`Comes in    ${sourceTitle(state)}${state.source.at === undefined ? '' : `, data of ${timeText(state.source.at)}`}`]
+
+function aboutMerge(state: PartialState): string[] {
+  const {comparison, source, wish, way, undoSchema, lost} = state
+  if (comparison === undefined || way === undefined) return ['Safety      every row is kept as it was; dr undo takes it back']
+  return [
+    `Safety      rows are kept as they were in ${undoSchema ?? 'an undo schema'}; dr undo takes it back`,
+    ...(state.asked ? [] : aboutComparison(state)),
+    ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
+    ...effectLines(comparison, way, source.at, wish.columns !== undefined),
+  ]
+}
+
+/** What differs, an example, and what hangs on it. */
+export function aboutComparison({comparison}: PartialState): string[] {
+  const found = needed(comparison, 'comparison')
+  return [...comparisonLines(found), ...sampleLines(found, SAMPLES_SHOWN), ...closureLines(found.closure), ...conflictLines(found)]
+}
+
+/** What is certain beforehand: not every way fits every selection. */
+export function assertWay(way: Way | undefined, state: Pick<PartialState, 'wish'>): void {
+  const {wish} = state
+  if (way === undefined || waysFor(state).includes(way)) return
+  const [flag, why] = wish.columns ? ['--columns', 'puts back columns of rows that are still there: none is inserted or deleted'] : ['--transaction', 'takes rows that are still there: none is missing']
+  throw usageError('partial.merge', `--merge ${way} does not go with ${flag}, which ${why}.`, {hints: [`Pass --merge ${waysFor(state).join('|')}, or leave out ${flag}.`]})
+}

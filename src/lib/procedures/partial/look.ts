@@ -1,0 +1,31 @@
+import {preflightError} from '../../errors.ts'
+import {partialRights} from '../../postgres/partial/rights.ts'
+import {assertNoPooler} from '../../postgres/pooler.ts'
+import {readServer} from '../../postgres/server.ts'
+import {occupants} from '../../postgres/swap-sessions.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import type {Step} from '../../runbook/procedure.ts'
+import {quoteIdent} from '../../postgres/quote.ts'
+import {byApplication} from '../swap/preflight.ts'
+import {undoSchemaOf, type PartialOptions, type PartialState} from './run-options.ts'
+import type {PartialWork} from './run-work.ts'
+
+/** Who the target is, and whether this role can do there what is needed; nothing is made yet. */
+export function targetStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+  return {
+    id: 'partial.target',
+    title: `Look at the live database ${target.database}`,
+    effect: 'read',
+    byHand: () => [{argv: ['psql', targetUrl(target), '-c', "SELECT version(), pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE, TEMPORARY')", '-c', 'SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = current_database() GROUP BY 1']}],
+    run: (state, io) => work.inLive(async (client) => {
+      const {version, systemIdentifier, inRecovery, database, databaseBytes, databaseOid} = await readServer(client)
+      if (inRecovery) throw preflightError('partial.standby', `The server ${target.host}:${target.port} is a standby: nothing can be written there.`, {hints: ['Set DATABASE_URL to the primary.']})
+      await assertNoPooler(client, {...target, database})
+      const {owner, user, missing} = await partialRights(client)
+      if (missing.length > 0) throw preflightError('partial.rights', `The role ${user} may not make ${missing.join(' and ')} in ${target.database}.`, {hints: [`GRANT ${missing.includes('schemas') ? 'CREATE, ' : ''}TEMPORARY ON DATABASE ${quoteIdent(target.database)} TO ${quoteIdent(user)}`, `Or connect as ${owner}, who owns the database.`]})
+      state.target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner, bytes: databaseBytes, sessions: byApplication(await occupants(client, [state.live]))}
+      state.databaseOid = databaseOid
+      state.undoSchema ??= undoSchemaOf(io.run)
+    }),
+  }
+}

@@ -1,0 +1,117 @@
+import type {Finding} from '../../checks/finding.ts'
+import {messageOf} from '../../errors.ts'
+import {analyzeTables, proveLinks, refreshViews} from '../../postgres/partial/aftermath.ts'
+import {compareSelection} from '../../postgres/partial/compare.ts'
+import type {Comparison, TableName} from '../../postgres/partial/contract.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import {writeProbe} from '../../postgres/write-probe.ts'
+import {rowsText, tableText, type Way} from '../../report/partial-lines.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {stopwatch} from '../../system/stopwatch.ts'
+import {featureFindings, featuresOf, lookAtFeatures} from './features.ts'
+import {leftOut} from './merge.ts'
+import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
+import type {PartialWork} from './run-work.ts'
+
+/** Tables that were touched, those of cascades and links among them. */
+export function touchedTables({merged, selection}: PartialState): TableName[] {
+  const touched = [...merged?.tables.filter(({inserted, updated, deleted}) => inserted + updated + deleted > 0) ?? [], ...merged?.cascades.map(({table}) => table) ?? []]
+  const all = touched.length > 0 ? touched : selection?.tables.map(({table}) => table) ?? []
+  return [...new Map(all.map(({schema, name}) => [JSON.stringify([schema, name]), {schema, name}])).values()]
+}
+
+export function proveStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+  return {
+    id: 'partial.prove',
+    title: 'Compare again; foreign keys, views, statistics',
+    effect: 'write',
+    skip: leftOut,
+    byHand: (state) => touchedTables(state).slice(0, 3).flatMap((table) => [{argv: ['psql', targetUrl(target), '-c', `ANALYZE ${tableText(table)}`]}]),
+    run: (state, io) => stopwatch(state.timings).time('prove', async () => {
+      const tables = touchedTables(state)
+      io.progress('foreign keys')
+      const live = await work.liveCatalog()
+      const links = await work.inLive((client) => proveLinks(client, live, tables, io.signal))
+      io.progress('materialized views')
+      const views = await work.inLive((client) => refreshViews(client, tables, io.signal))
+      io.progress('statistics')
+      const analyzed = await work.inLive((client) => analyzeTables(client, tables, io.signal))
+      const again = await comparedAgain(work, state, io)
+      state.findings.push(
+        ...again, ...tenantFinding(state), ...linkFindings(links), ...sequenceFinding(state),
+        ...views.map(({schema, name, skipped}): Finding => ({code: 'partial.view', severity: skipped === undefined ? 'ok' : 'warning', subject: `${schema}.${name}`, message: skipped === undefined ? 'refreshed' : `not refreshed: ${skipped}`})),
+        ...analyzed.flatMap(({schema, name, trouble}): Finding[] => (trouble === undefined ? [] : [{code: 'partial.analyze', severity: 'warning', subject: `${schema}.${name}`, message: `no new statistics: ${trouble}`}])),
+      )
+    }),
+  }
+}
+
+/** What was to come back is there: read anew, after the COMMIT. */
+async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {
+  const way = wayOf(state)
+  if (way === 'side') return []
+  if (!work.knowsBoth) return [{code: 'partial.rows', severity: 'info', subject: '', message: 'the rows were put back by a process that ended at once; that they are as in the backup was proven in its transaction, and is not looked at again'}]
+  io.progress('comparing again')
+  const {tables} = await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}))
+  const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
+  if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
+  return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
+}
+
+function stillDiffering({role, missing, changed, extra}: Comparison['tables'][number], way: Way, columnsOnly: boolean): number {
+  if (role === 'links') return changed
+  const inserted = columnsOnly ? 0 : missing
+  if (role === 'parent' || way === 'missing') return inserted
+  return inserted + changed + (way === 'exact' ? extra : 0)
+}
+
+/** The merge itself has proven it, row by row, before its COMMIT. */
+function tenantFinding({selection}: PartialState): Finding[] {
+  const tenant = needed(selection, 'selection').tenant
+  return tenant === undefined ? [] : [{code: 'partial.tenant', severity: 'ok', subject: '', message: `every row that was touched is of tenant ${tenant.id}, and as many were touched as were planned`}]
+}
+
+function linkFindings(links: Awaited<ReturnType<typeof proveLinks>>): Finding[] {
+  const wrong = links.filter(({orphans}) => orphans > 0)
+  if (wrong.length === 0) return [{code: 'partial.links', severity: 'ok', subject: '', message: `${links.length} foreign ${links.length === 1 ? 'key holds' : 'keys hold'}, every row looked at`}]
+  return wrong.map(({foreignKey, table, references, orphans}) => ({code: 'partial.links', severity: 'error', subject: tableText(table), message: `${rowsText(orphans)} refer to rows of ${tableText(references)} that are not there (${foreignKey})`}))
+}
+
+function sequenceFinding({merged}: PartialState): Finding[] {
+  const moved = merged?.sequences ?? []
+  return moved.length === 0 ? [] : [{code: 'partial.sequences', severity: 'ok', subject: '', message: `moved past the rows: ${moved.map((one) => `${tableText(one)} to ${one.value}`).join(', ')}`}]
+}
+
+export function probeStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+  return {
+    id: 'partial.probe',
+    title: 'Write into it, and take that back',
+    effect: 'write',
+    skip: leftOut,
+    byHand: () => [{argv: ['psql', targetUrl(target), '-c', 'BEGIN', '-c', 'SELECT FROM TABLE LIMIT 1 FOR UPDATE', '-c', 'ROLLBACK']}],
+    async run(state, io) {
+      const {written, remark} = await writeProbe(target, state.live, `dr partial ${work.run}`, io.signal).catch((error: unknown) => {
+        io.signal.throwIfAborted()
+        return {written: 0, remark: messageOf(error)}
+      })
+      state.findings.push(remark === undefined ? {code: 'partial.probe', severity: 'ok', subject: '', message: `${state.live} accepts writes${written === 0 ? '' : `, tried in ${written} ${written === 1 ? 'table' : 'tables'}`}`} : {code: 'partial.probe', severity: 'warning', subject: state.live, message: `that it can be written was not shown: ${remark}`})
+    },
+  }
+}
+
+/** The configured checks of what these tables are good for. What is wrong is a finding: the rows stay. */
+export function featuresStep({config, target}: PartialOptions, work: PartialWork): Step<PartialState> {
+  const wanted = (state: PartialState) => featuresOf(config.checks.features, [...touchedTables(state), ...state.selection?.tables.map(({table}) => table) ?? []])
+  return {
+    id: 'partial.features',
+    title: 'Look at the features',
+    effect: 'read',
+    skip: (state) => leftOut(state) ?? (config.checks.features.length === 0 ? 'none is configured: checks.features' : state.selection !== undefined && wanted(state).length === 0 ? 'no check is about these tables' : undefined),
+    byHand: (state) => (state.selection === undefined ? config.checks.features : wanted(state)).map(({name, sql, url}) => ({argv: sql === undefined ? ['curl', '-fsS', url ?? ''] : ['psql', targetUrl(target), '-c', sql], note: name})),
+    run: (state, io) => stopwatch(state.timings).time('features', async () => {
+      const features = wanted(state)
+      state.features = await lookAtFeatures(features, {target, applicationName: `dr partial ${work.run}`, signal: io.signal}, (name, place) => { io.progress({unit: 'items', done: place, total: features.length, note: name}) })
+      state.findings.push(...featureFindings(state.features))
+    }),
+  }
+}

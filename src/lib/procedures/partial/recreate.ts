@@ -1,0 +1,166 @@
+import {messageOf, verificationError} from '../../errors.ts'
+import type {ArchiveEntry} from '../../postgres/archive.ts'
+import {rowOf, rowsOf, type Client} from '../../postgres/connection.ts'
+import {statementError} from '../../postgres/errors.ts'
+import {readCatalog} from '../../postgres/partial/catalog.ts'
+import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
+import {liveObjects} from '../../postgres/partial/live-objects.ts'
+import {orphansOf} from '../../postgres/partial/orphans.ts'
+import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
+import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
+import {qualified} from '../../postgres/quote.ts'
+import {entryName} from '../../postgres/restore-lists.ts'
+import {restoreArguments, tryRestore} from '../../postgres/restore.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {stopwatch} from '../../system/stopwatch.ts'
+import type {StageOptions, StageState} from './options.ts'
+import {schemaArchive, type SchemaArchive} from './recreate-archive.ts'
+import {there, type StageWork} from './work.ts'
+
+/** Nobody waits for us longer than this behind a table that someone else has locked. */
+const LOCK_LIMIT = '-c lock_timeout=5s'
+
+type LostOf<S> = (state: S) => readonly TableName[]
+
+/**
+ * Makes tables anew that are in the backup and not live: with their sequences, defaults, keys, privileges, row security and
+ * policies, in one transaction. Undone by dropping them while they are empty.
+ */
+export function recreateBeforeStep<S extends StageState>(options: StageOptions, work: StageWork, lostOf: LostOf<S>): Step<S> {
+  return {
+    id: 'partial.recreate',
+    title: 'Make the lost tables anew',
+    effect: 'write',
+    skip: (state) => (lostOf(state).length === 0 ? 'no table is lost' : undefined),
+    byHand: (state) => byHand(options, lostOf(state), 'before.list', 'TABLE, SEQUENCE, DEFAULT, CONSTRAINT of the primary key, ROW SECURITY, POLICY, ACL of these tables'),
+    run: (state, io) => stopwatch(state.timings).time('recreate', () => makeFirst(options, work, state, io, lostOf(state))),
+    async undo(state, io) {
+      await work.live(new AbortController().signal, (client) => dropRecreated(client, state, io))
+    },
+  }
+}
+
+/** The rest of it, once the rows are there: other indexes, foreign keys from and to them, triggers, views, functions, policies of other tables. */
+export function recreateAfterStep<S extends StageState>(options: StageOptions, work: StageWork, lostOf: LostOf<S>): Step<S> {
+  return {
+    id: 'partial.recreate-rest',
+    title: 'Make anew what went with the lost tables',
+    effect: 'write',
+    skip: (state) => (lostOf(state).length === 0 ? 'no table is lost' : undefined),
+    byHand: (state) => byHand(options, lostOf(state), 'after.list', 'INDEX, FK CONSTRAINT, TRIGGER, VIEW, FUNCTION, POLICY that lean on these tables'),
+    run: (state, io) => stopwatch(state.timings).time('recreate-rest', () => makeRest(options, work, state, io)),
+  }
+}
+
+function byHand({target}: StageOptions, lost: readonly TableName[], list: string, what: string) {
+  return [
+    {argv: ['sh', '-c', `pg_restore --list BACKUP > ${list}`], note: `of ${lost.map(qualified).join(', ') || 'the lost tables'}, keep the lines of ${what}`},
+    {argv: ['pg_restore', '--single-transaction', `--use-list=${list}`, `--dbname=${targetUrl(target)}`, 'BACKUP']},
+  ]
+}
+
+async function makeFirst(options: StageOptions, work: StageWork, state: StageState, io: StepIo, named: readonly TableName[]): Promise<void> {
+  const lost = withPartitions(work, named)
+  const source = await schemaArchive(options, work, io, state.server?.superuser ?? false)
+  work.schema = source
+  const live = await work.live(io.signal, liveObjects)
+  const {before, after, leftOut} = recreatePlan(source.archive, lost, live)
+  state.recreated = {tables: [], made: before.map(entryName), leftOut, after: after.map((entry) => ({id: entry.dumpId, name: entryName(entry)})), foreignKeys: keysOf(work, after), notValidated: []}
+  for (const {what, why} of leftOut) io.notice(`Not made anew: ${what}: ${why}.`)
+  await restoreInto(options, work, io, source, 'recreate', before)
+  state.recreated.tables = await work.live(io.signal, (client) => numbersOf(client, lost))
+  await work.live(io.signal, (client) => retypeStaged(client, work.stagedAsText))
+  await refresh(options, work, io)
+}
+
+/** What was dropped with a partitioned table comes back with it. */
+function withPartitions({catalogs: {live, backup}}: StageWork, named: readonly TableName[]): TableName[] {
+  const same = (one: TableName, other: TableName | undefined) => one.schema === other?.schema && one.name === other.name
+  const isLive = (table: TableName) => live.tables.some((one) => same(one, table))
+  const all = backup.tables.filter((table) => named.some((one) => same(one, table) || same(one, table.root)) && !isLive(table))
+  return all.map(({schema, name}) => ({schema, name}))
+}
+
+const numbersOf = (client: Client, tables: readonly TableName[]): Promise<(TableName & {oid: number})[]> => rowsOf(client, `
+  SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::float8 AS oid FROM unnest($1::text[], $2::text[]) t (schema, name)
+  JOIN pg_namespace n ON n.nspname = t.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
+
+/** All of it or nothing, as the owners that the archive names. */
+async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, {archive, place, tools}: SchemaArchive, name: string, entries: readonly ArchiveEntry[]): Promise<void> {
+  if (entries.length === 0) return
+  const serverMajor = (await work.live(io.signal, (client) => rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major"))).major
+  const access = await work.session.access({maintenanceWorkMemBytes: 64 * 1024 * 1024, serverMajor})
+  const argv = restoreArguments(tools, access, {...place, list: await work.session.list(name, entries), database: target.database, verbose: true, singleTransaction: true})
+  const {error} = await tryRestore(argv, {archive, tools, serverMajor, env: {...access.env, PGOPTIONS: `${access.env.PGOPTIONS ?? ''} ${LOCK_LIMIT}`}, signal: io.signal})
+  if (error) throw error
+}
+
+async function makeRest(options: StageOptions, work: StageWork, state: StageState, io: StepIo): Promise<void> {
+  const recreated = there(state.recreated, 'The tables have not been made.')
+  const source = work.schema ?? (await schemaArchive(options, work, io, state.server?.superuser ?? false))
+  const wanted = new Map(recreated.after.map(({id, name}) => [id, name]))
+  const entries = source.archive.entries.filter((entry) => wanted.get(entry.dumpId) === entryName(entry))
+  if (entries.length < wanted.size) throw verificationError('partial.schema', `The schema of ${state.source.location} is not what it was when the lost tables were made anew.`, {hints: ['dr undo takes the rows back; then run the command again.']})
+  const orphaned = new Map<ArchiveEntry, number>()
+  for (const entry of entries) {
+    const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, recreated.foreignKeys, entry)) : 0
+    if (orphans > 0) orphaned.set(entry, orphans)
+  }
+  await restoreInto(options, work, io, source, 'recreate-rest', entries.filter((entry) => !orphaned.has(entry)))
+  recreated.made.push(...entries.filter((entry) => !orphaned.has(entry)).map(entryName))
+  for (const [entry, orphans] of orphaned) await addNotValid(work, state, io, entry, orphans)
+  await refresh(options, work, io)
+}
+
+const isKey = ({name, table}: ForeignKeyShape, {schema, tag}: ArchiveEntry) => table.schema === schema && tag === `${table.name} ${name}`
+
+/** Foreign keys that are to be made, by the backup's catalog. */
+const keysOf = ({catalogs: {backup}}: StageWork, entries: readonly ArchiveEntry[]): ForeignKeyShape[] =>
+  backup.foreignKeys.filter((key) => entries.some((entry) => entry.kind === 'FK CONSTRAINT' && isKey(key, entry)))
+
+async function orphansIn(client: Client, keys: readonly ForeignKeyShape[], entry: ArchiveEntry): Promise<number> {
+  const key = keys.find((one) => isKey(one, entry))
+  return key === undefined ? 0 : orphansOf(client, key)
+}
+
+/** It would be refused as it was. Not validated it holds for every new row, and leaves those that are there alone. */
+async function addNotValid(work: StageWork, state: StageState, io: StepIo, entry: ArchiveEntry, orphans: number): Promise<void> {
+  const {leftOut, notValidated, made} = there(state.recreated, 'The tables have not been made.')
+  const statement = entry.definition.trim().replace(/;$/, '')
+  const rows = `${orphans.toLocaleString('en-US')} ${orphans === 1 ? 'row names a row' : 'rows name rows'} that ${orphans === 1 ? 'is' : 'are'} not there`
+  try {
+    await work.live(io.signal, (client) => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`))
+    notValidated.push({name: entry.tag, orphans})
+    made.push(entryName(entry))
+    io.notice(`${entryName(entry)} is NOT VALID: ${rows}. Once they are repaired: ALTER TABLE … VALIDATE CONSTRAINT …`)
+  } catch (error) {
+    io.signal.throwIfAborted()
+    leftOut.push({what: entryName(entry), why: rows})
+    io.notice(`Not made anew: ${entryName(entry)}: ${rows} (${messageOf(error)}).`)
+  }
+}
+
+async function refresh({config: {database}}: StageOptions, work: StageWork, io: StepIo): Promise<void> {
+  if (work.hasCatalogs) work.catalogs = {...work.catalogs, live: await work.live(io.signal, (client) => readCatalog(client, database))}
+}
+
+/** Drops the tables that this run has made, with what leans on them, and only while they hold no row. */
+export async function dropRecreated(client: Client, state: Pick<StageState, 'recreated'>, io: Pick<StepIo, 'notice'>): Promise<void> {
+  const {tables = []} = state.recreated ?? {}
+  const there = await numbersOf(client, tables)
+  const ours = tables.filter(({oid}) => there.some((one) => one.oid === oid))
+  await client.query('BEGIN')
+  try {
+    if (ours.length > 0) await client.query(`LOCK TABLE ${ours.map(qualified).join(', ')} IN ACCESS EXCLUSIVE MODE`)
+    const full: string[] = []
+    for (const table of ours) if ((await rowsOf(client, `SELECT FROM ONLY ${qualified(table)} LIMIT 1`)).length > 0) full.push(`${table.schema}.${table.name}`)
+    if (full.length > 0) io.notice(`Not dropped, because rows are in it: ${full.join(', ')}.`)
+    else if (ours.length > 0) await client.query(`DROP TABLE ${ours.map(qualified).join(', ')} CASCADE`)
+    await client.query('COMMIT')
+    if (full.length === 0) delete state.recreated
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
+    throw statementError(error, 'Dropping the tables that were made anew')
+  }
+}

@@ -1,0 +1,19 @@
+import {preflightError} from '../../errors.ts'
+import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
+import {needed, wayOf, type PartialState} from './run-options.ts'
+
+/** What the merge itself would refuse, said before it is asked for. */
+export function refuseImpossible(state: PartialState): void {
+  const comparison = needed(state.comparison, 'comparison')
+  const orphans = comparison.closure.filter(({kind}) => kind === 'parent-missing')
+  const [first] = orphans
+  if (first !== undefined) {
+    throw preflightError('partial.parent-missing', `${rowsText(first.rows)} of ${tableText(first.table)} refer to rows of ${tableText(first.references)} that are not live (${first.foreignKey}).`, {hints: [
+      ...(state.wish.withParents ? ['They are not in the backup either: --where can leave those rows out.'] : ['--with-parents brings them back, too.']), ...orphans.slice(1, 4).map((one) => `Also ${rowsText(one.rows)} of ${tableText(one.table)} refer to ${tableText(one.references)}.`),
+    ]})
+  }
+  const conflicts = comparison.tables.reduce((sum, one) => sum + one.conflicts.length, 0)
+  if (conflicts > 0) throw preflightError('partial.conflict', `${rowsText(conflicts)} cannot go in: a unique key is held by another row.\n${conflictLines(comparison).map((line) => `  ${line}`).join('\n')}`, {hints: ['Change the rows that hold the keys, or leave these out with --where.', '--merge side leaves the rows of the backup in tables beside, for hand work.']})
+  const refused = (wayOf(state) === 'exact' && comparison.refusals) || []
+  if (refused[0] !== undefined) throw preflightError('partial.restricted', `${rowsText(refused[0].rows)} of ${tableText(refused[0].table)} hold rows of ${tableText(refused[0].references)} that would be deleted (${refused[0].foreignKey}).`, {hints: [`Select them, too: --table ${tableText(refused[0].table)}`, '--merge changed deletes nothing.']})
+}

@@ -1,0 +1,71 @@
+import type {Finding} from '../../checks/finding.ts'
+import type {Comparison, MergeResult, Selection, TableName} from '../../postgres/partial/contract.ts'
+import type {SelectionWish} from '../../postgres/partial/selection.ts'
+import type {Way} from '../../report/partial-lines.ts'
+import type {SwapTarget} from '../../report/swap-lines.ts'
+import type {FeatureOutcome} from './features.ts'
+import type {StageOptions, StageState} from './options.ts'
+
+/** What a partial restore needs from outside. */
+export interface PartialOptions extends StageOptions {
+  wish: SelectionWish
+  /** From --merge; undefined: it is asked for. */
+  way?: Way | undefined
+  /** Rows to show of each table. */
+  sample: number
+}
+
+/** Plain data: it stands in the journal and in --json. */
+export interface PartialState extends StageState {
+  environment: string
+  /** Of the run's folder: by it what was staged is known. */
+  runId: string
+  wish: SelectionWish
+  way?: Way
+  /** The operator has seen the comparison, and chosen. */
+  asked?: boolean
+  /** Why nothing is put back. */
+  nothing?: string
+  /** The operator chose it. */
+  declined?: boolean
+  /** The environment and database that the source is of, when that is another than the live one. */
+  foreign?: string
+  target?: SwapTarget
+  databaseOid?: number
+  selection?: Selection
+  /** To be made anew. */
+  lost: TableName[]
+  notes: string[]
+  comparison?: Comparison
+  /** The way that the comparison was made for. */
+  comparedFor?: Way
+  undoSchema?: string
+  merged?: MergeResult
+  findings: Finding[]
+  features: FeatureOutcome[]
+}
+
+/** `backup 20261122T020000Z-7f3a`; for people. */
+export function sourceTitle({source, foreign}: Pick<PartialState, 'source' | 'foreign'>): string {
+  if (source.kind === 'backup') return `backup ${source.label}${foreign === undefined ? '' : ` of ${foreign}`}`
+  return source.kind === 'dump' ? `the dump ${source.label}` : `the database ${source.label}`
+}
+
+/** Where a run keeps the rows as they were before. */
+export const undoSchemaOf = (run: string): string => `dr_undo_${run.toLowerCase().replaceAll(/[^a-z\d]+/g, '_')}`.slice(0, 63)
+
+/** The other way round, as the journal is called. */
+export function runNamed(schema: string): string {
+  const [, at, kind, random] = /^dr_undo_(\d{8}t\d{6}z)_([a-z]+)_([\da-f]{4})$/.exec(schema) ?? []
+  return at === undefined ? schema : `${at.toUpperCase()}-${kind ?? ''}-${random ?? ''}`
+}
+
+export const wayOf = ({way}: PartialState): Way => {
+  if (way === undefined) throw new Error('How the rows are put back was not chosen.')
+  return way
+}
+
+export function needed<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`There is no ${what} yet.`)
+  return value
+}

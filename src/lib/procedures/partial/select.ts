@@ -1,0 +1,65 @@
+import {usageError} from '../../errors.ts'
+import {sharedColumns} from '../../postgres/partial/shared-columns.ts'
+import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
+import {keyOf, sameTable, shapeOf} from '../../postgres/partial/names.ts'
+import {selectRows} from '../../postgres/partial/selection.ts'
+import {assertCondition} from '../../postgres/partial/condition.ts'
+import {tableText} from '../../report/partial-lines.ts'
+import type {Step} from '../../runbook/procedure.ts'
+import {needed, type PartialOptions, type PartialState} from './run-options.ts'
+import type {PartialWork} from './run-work.ts'
+
+/** What is staged only to see what hangs on the rows takes no more than this beside them. */
+const BESIDE_BYTES = 8_000_000
+const BESIDE_ROWS = 500_000
+
+/** Which rows are meant, by the catalogs of both sides. */
+export function selectStep(options: PartialOptions, work: PartialWork): Step<PartialState> {
+  const {wish, config} = options
+  return {
+    id: 'partial.select',
+    title: 'Find what is to come back',
+    effect: 'read',
+    byHand: () => [],
+    async run(state, io) {
+      const {selection, lost, notes} = selectRows(wish, {...work.catalogs, tenantColumn: config.database.tenantColumn})
+      if (wish.where !== undefined && selection.tables[0]) await work.inLive((client) => assertCondition(client, selection.tables[0]?.table ?? {schema: '', name: ''}, wish.where ?? ''))
+      Object.assign(state, {selection, lost, notes: [...notes, ...sharedColumns(selection, work.catalogs), ...notLookedAt(options, work, {...state, selection})]})
+      for (const note of state.notes) io.notice(note)
+      if (state.way === 'missing' && wish.columns) throw usageError('partial.merge', 'Nothing is inserted with --columns.')
+    },
+  }
+}
+
+/** Tables that name the selected ones: whether rows went with them, or lost their link, is seen when they are staged, too. */
+function children({selection}: PartialState, {backup, live}: {backup: Catalog; live: Catalog}): TableName[] {
+  const {tables} = needed(selection, 'selection')
+  const rows = tables.filter(({role, columns}) => role === 'rows' && columns === undefined).map(({table}) => table)
+  const naming = backup.foreignKeys.filter((key) => rows.some((table) => sameTable(table, key.references)) && ['cascade', 'set null'].includes(key.onDelete))
+  const names = new Map(naming.map(({table}) => [keyOf(table), table]))
+  for (const {table} of tables) names.delete(keyOf(table))
+  return [...names.values()].filter((table) => shapeOf(live, table) !== undefined && shapeOf(backup, table)?.root === undefined)
+}
+
+/** As many of them as cost little, the smallest first. */
+export function alsoStaged(options: PartialOptions, work: PartialWork, state: PartialState): TableName[] {
+  const sized = children(state, work.catalogs).map((table) => ({table, size: sizeOf(options, work, table)})).toSorted((one, other) => one.size - other.size)
+  const limit = (options.from.kind === 'backup' ? BESIDE_BYTES : BESIDE_ROWS) + needed(state.selection, 'selection').tables.reduce((sum, {table}) => sum + sizeOf(options, work, table), 0)
+  let total = 0
+  return sized.flatMap(({table, size}) => ((total += size) <= limit ? [table] : []))
+}
+
+/** Bytes of a backup's member; else rows, as the planner of the live database guesses. */
+function sizeOf({from}: PartialOptions, work: PartialWork, table: TableName): number {
+  if (from.kind !== 'backup') return shapeOf(work.catalogs.live, table)?.estimatedRows ?? 0
+  const {tables, members} = from.backup.manifest
+  const ids = tables.filter((one) => sameTable(one, table)).map(({dumpId}) => dumpId)
+  return members.filter(({name}) => ids.some((id) => name.startsWith(`${id}.dat`))).reduce((sum, {bytes}) => sum + bytes, 0)
+}
+
+function notLookedAt(options: PartialOptions, work: PartialWork, state: PartialState): string[] {
+  if (state.wish.tenant !== undefined) return []
+  const seen = alsoStaged(options, work, state)
+  const rest = children(state, work.catalogs).filter((table) => !seen.some((one) => sameTable(one, table)))
+  return rest.length === 0 ? [] : [`Not looked at, because it is large: whether rows of ${rest.map(tableText).join(', ')} went with these, or lost their link to them. --relink puts links back; --table ${tableText(rest[0] ?? {schema: '', name: ''})} takes the rows, too.`]
+}

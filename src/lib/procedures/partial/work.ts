@@ -1,0 +1,171 @@
+import {rm} from 'node:fs/promises'
+import {join} from 'node:path'
+import {connect, endQuietly, withClient, type Client} from '../../postgres/connection.ts'
+import type {Archive} from '../../postgres/archive.ts'
+import {scratchName} from '../../postgres/create-database.ts'
+import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
+import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
+import {targetName} from '../../postgres/target.ts'
+import type {ForeignOptions, ForeignState} from '../restore/foreign/options.ts'
+import {foreignState} from '../restore/foreign/index.ts'
+import {ForeignWork, markLabel} from '../restore/foreign/work.ts'
+import {restoreState} from '../restore/index.ts'
+import {Members} from '../restore/members.ts'
+import type {RestoreOptions, RestoreState} from '../restore/options.ts'
+import {RestoreSession} from '../restore/session.ts'
+import type {RunFolder} from '../runs.ts'
+import type {SchemaArchive} from './recreate-archive.ts'
+import type {SourceFacts, StageOptions, StageState} from './options.ts'
+
+/** The restore of a source's schema into a scratch database, as the restore procedures know it. */
+export type Side =
+  | {kind: 'backup'; options: RestoreOptions; state: RestoreState; members: Members}
+  | {kind: 'dump'; options: ForeignOptions; state: ForeignState; work: ForeignWork}
+
+/** What one run holds of the source, the scratch database and the live one while it lasts; none of it is in the journal. */
+export class StageWork {
+  readonly session: RestoreSession
+  /** Undefined of a source that is a database itself. */
+  readonly side: Side | undefined
+  readonly scratch: string
+  archive: Archive | undefined
+  /** Whose entries make lost tables anew. */
+  schema: SchemaArchive | undefined
+  /** Staged columns whose type is not live: it may come back with a lost table. */
+  stagedAsText: {stage: TableName; name: string; type: string}[] = []
+  readonly #options: StageOptions
+  readonly #run: RunFolder
+  #live: Client | undefined
+  #source: Client | undefined
+  #catalogs: {live: Catalog; backup: Catalog} | undefined
+
+  constructor(options: StageOptions, run: RunFolder) {
+    this.#options = options
+    this.#run = run
+    this.scratch = scratchName(run.id)
+    this.side = sideOf(options, run, this.scratch)
+    const {target, config, runDirectory} = options
+    this.session = this.side?.kind === 'dump' ? this.side.work : new RestoreSession({target, maintenanceDatabase: config.database.maintenanceDatabase, runDirectory, mark: {run: run.id, label: markLabel(sourceFacts(options).label)}})
+  }
+
+  /** Of the run's folder; its name goes into the marks. */
+  get run(): string {
+    return this.#run.id
+  }
+
+  get applicationName(): string {
+    return this.session.applicationName
+  }
+
+  /** Both are read in the step `partial.catalogs`. */
+  get catalogs(): {live: Catalog; backup: Catalog} {
+    return there(this.#catalogs, 'The catalogs have not been read.')
+  }
+
+  /** They were read in this process. */
+  get hasCatalogs(): boolean {
+    return this.#catalogs !== undefined
+  }
+
+  set catalogs(catalogs: {live: Catalog; backup: Catalog}) {
+    this.#catalogs = catalogs
+  }
+
+  async openMembers(): Promise<Members> {
+    if (this.side?.kind !== 'backup') throw new Error('The source is no backup.')
+    if (this.side.members.remote) await this.#run.owns(this.#options.stagingDirectory)
+    await this.side.members.open()
+    return this.side.members
+  }
+
+  /** The connection that stages. An abort ends it, in the middle of a statement too. */
+  async live<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
+    this.#live ??= await this.#connectLive()
+    const client = this.#live
+    const end = () => {
+      this.#live = undefined
+      void endQuietly(client)
+    }
+    signal.addEventListener('abort', end, {once: true})
+    try {
+      return await work(client)
+    } catch (error) {
+      signal.throwIfAborted()
+      // Half a COPY may be under way on it.
+      end()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  /** Where the rows are read in a database: the source itself, in one instant for as long as the run lasts, or the scratch database. */
+  async source<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
+    if (this.#options.from.kind === 'database') return work(there(this.#source, 'The source has not been opened.'))
+    return withClient(this.#options.target, {database: this.scratch, applicationName: this.applicationName}, async (client) => {
+      const end = () => { void endQuietly(client) }
+      signal.addEventListener('abort', end, {once: true})
+      for (const setting of STAGING_SETTINGS) await client.query(setting)
+      return work(client).catch((error: unknown) => {
+        signal.throwIfAborted()
+        throw error
+      }).finally(() => { signal.removeEventListener('abort', end) })
+    })
+  }
+
+  set opened(client: Client) {
+    this.#source = client
+  }
+
+  /** Ends what the run holds, and removes its folders. Never throws: what ended the run is what must be told. */
+  async close(): Promise<void> {
+    for (const client of [this.#live, this.#source]) if (client) await endQuietly(client)
+    await this.session.close()
+    if (this.side?.kind === 'backup' && this.side.members.remote) await rm(this.#options.stagingDirectory, {recursive: true, force: true}).catch(() => {})
+    await this.#run.remove().catch(() => {})
+  }
+
+  async #connectLive(): Promise<Client> {
+    // The lock of the run comes first: by it others know that what is made is not abandoned.
+    await this.session.maintenance()
+    const client = await connect(this.#options.target, {applicationName: this.applicationName})
+    for (const setting of STAGING_SETTINGS) await client.query(setting)
+    return client
+  }
+}
+
+function sideOf(options: StageOptions, run: RunFolder, into: string): Side | undefined {
+  const {from, config, target, tools, runDirectory, runId, jobs} = options
+  const common = {config, target, tools, runDirectory, runId, jobs, into}
+  if (from.kind === 'backup') {
+    const sideOptions: RestoreOptions = {...common, backup: from.backup, stagingDirectory: options.stagingDirectory}
+    return {kind: 'backup', options: sideOptions, state: restoreState(sideOptions, new Date(0)), members: new Members(sideOptions)}
+  }
+  if (from.kind === 'dump') {
+    const sideOptions: ForeignOptions = {...common, dump: from.dump, stagingDirectory: options.stagingDirectory}
+    return {kind: 'dump', options: sideOptions, state: foreignState(sideOptions, new Date(0)), work: new ForeignWork(sideOptions, run)}
+  }
+  return undefined
+}
+
+function sourceFacts({from}: StageOptions): SourceFacts {
+  if (from.kind === 'database') return {kind: 'database', label: targetName(from.target), location: targetName(from.target)}
+  if (from.kind === 'dump') return {kind: 'dump', label: from.dump.name, location: from.dump.location}
+  const {manifest: {label, snapshot, source}, location} = from.backup
+  const {systemIdentifier, databaseOid} = source
+  return {
+    kind: 'backup', label, location, at: snapshot.at,
+    snapshot: {current: snapshot.current, ...(systemIdentifier !== undefined && {systemIdentifier}), ...(databaseOid !== undefined && {databaseOid})},
+  }
+}
+
+/** The part of the first state that staging needs: what can be known without a connection. */
+export const stageState = (options: StageOptions): StageState => ({live: options.target.database, source: sourceFacts(options), timings: []})
+
+/** Where a database's own password file lies: beside that of the live one. */
+export const sourceFolder = ({runDirectory}: StageOptions): string => join(runDirectory, 'source')
+
+export function there<T>(value: T | undefined, message: string): T {
+  if (value === undefined) throw new Error(message)
+  return value
+}

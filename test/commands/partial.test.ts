@@ -1,0 +1,127 @@
+import {expect} from 'chai'
+import {readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import type {PartialResult} from '../../src/commands/partial.ts'
+import type {RevertedResult} from '../../src/lib/cli/undo.ts'
+import {connect, endQuietly, rowOf, rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
+import {Killing} from '../support/killing.ts'
+import {until} from '../support/until.ts'
+
+describe('dr partial', function () {
+  this.timeout(240_000)
+  const dr = new Killing('partial_command')
+  const live = <T>(work: Parameters<typeof withClient<T>>[2]) => withClient(dr.env.DATABASE_URL ?? '', {}, work)
+  const count = () => live((client) => rowOf<{leads: number; calls: number}>(client, 'SELECT (SELECT count(*) FROM leads)::int AS leads, (SELECT count(*) FROM calls)::int AS calls'))
+  const schemas = () => live(async (client) => (await rowsOf<{name: string}>(client, "SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'dr\\_%' ORDER BY 1")).map(({name}) => name))
+
+  before(() => dr.open())
+  after(() => dr.close())
+  afterEach(() => dr.clear())
+  beforeEach(() => live((client) => client.query('DELETE FROM leads WHERE id % 10 = 0')))
+  afterEach(() => live(async (client) => {
+    for (const name of await schemas()) await client.query(`DROP SCHEMA ${client.escapeIdentifier(name)} CASCADE`)
+    await client.query('INSERT INTO leads SELECT i, md5(i::text) FROM generate_series(1, 30000) i ON CONFLICT DO NOTHING')
+  }))
+
+  it('puts rows back, and dr undo takes them away again', async () => {
+    const {code, stdout, stderr} = await dr.run('partial', '--table', 'leads', '--merge', 'missing', '--yes', '--json')
+    expect(code, stderr).to.equal(0)
+    const result = JSON.parse(stdout) as PartialResult
+    expect(result).to.deep.include({database: 'partial_command', merge: 'missing', nothing: null, staged: []}).and.have.nested.property('source.label', dr.label)
+    expect(result.merged?.tables).to.deep.equal([{schema: 'public', name: 'leads', inserted: 3000, updated: 0, deleted: 0}])
+    expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
+
+    const undone = await dr.run('undo', result.run, '--yes', '--json')
+    expect(undone.code, undone.stderr).to.equal(0)
+    expect(JSON.parse(undone.stdout) as RevertedResult).to.deep.include({database: 'partial_command', undone: result.run, tables: [{schema: 'public', name: 'leads', restored: 0, removed: 3000}]})
+    expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
+    expect((await dr.run('undo', result.run, '--yes')).code).to.equal(3)
+  })
+
+  it('leaves tables beside, which dr restore clean-up drops', async () => {
+    const {code, stdout, stderr} = await dr.run('partial', '--table', 'public.leads', '--merge', 'side')
+    expect(code, stderr).to.equal(0)
+    const [schema = ''] = await schemas()
+    expect(stdout.split('\n')).to.include(`${schema}.leads`)
+    expect(stderr).to.contain('dr restore clean-up')
+    expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
+    expect((await dr.run('restore', 'clean-up', '--yes')).stderr).to.contain('younger than the limit')
+    expect(await schemas()).to.deep.equal([schema])
+    const cleaned = await dr.run('restore', 'clean-up', '--older-than', '0s', '--yes')
+    expect(cleaned.code, cleaned.stderr).to.equal(0)
+    expect(cleaned.stdout.trim()).to.equal(schema)
+    expect(await schemas()).to.deep.equal([])
+  })
+
+  it('refuses a confirmation for another database, a password in --from and what is nothing, before it connects', async () => {
+    for (const [args, word] of [
+      [['--table', 'leads', '--merge', 'missing', '--confirm', 'other'], '--confirm names other'], [['--table', 'leads', '--merge', 'exact', '--yes'], '--yes is not enough'],
+      [['--table', 'leads', '--merge', 'missing', '--yes', '--from', 'postgres://u:hush@h/d'], '--from holds a password'], [['--merge', 'missing', '--yes'], 'Nothing is selected'],
+      [['--table', 'leads', '--merge', 'missing', '--columns', 'note', '--yes'], '--merge missing does not go with --columns'], [['--table', 'leads', '--watch', '1m', '--merge', 'missing', '--yes'], 'no check of a feature'],
+    ] as const) {
+      const {code, stderr} = await dr.run('partial', ...args)
+      expect(code, stderr).to.be.oneOf([2, 3])
+      expect(stderr).to.contain(word).and.not.to.contain('hush')
+    }
+    expect(dr.journal()).not.to.contain('hush')
+  })
+
+  /** Kills the process when its journal says that the step has begun; `held` keeps the step from its end. */
+  async function killed(step: string, hold: () => Promise<string>, ...args: string[]): Promise<string> {
+    const one = dr.start('partial', '--table', 'leads', '--merge', 'missing', '--yes', ...args)
+    const holder = await connect(dr.env.DATABASE_URL ?? '')
+    await holder.query(`BEGIN; ${await hold()}`)
+    await dr.hasBegun(step)
+    one.child.kill('SIGKILL')
+    await one.ended
+    await endQuietly(holder)
+    await dr.noSessions()
+    await until(() => live(async (client) => (await rowsOf(client, "SELECT FROM pg_stat_activity WHERE application_name LIKE 'dr partial %'")).length === 0), 60_000)
+    return dr.lastRun()
+  }
+
+  const staged = async (): Promise<string> => {
+    await dr.hasBegun('partial.compare')
+    return `LOCK TABLE ${(await schemas())[0] ?? ''}.leads IN ACCESS SHARE MODE`
+  }
+
+  for (const knows of [true, false]) {
+    it(`never merges twice: a killed run goes on behind its merge, ${knows ? 'which its journal knows' : 'which its journal does not know'}`, async () => {
+      const run = await killed('partial.stage-drop', staged)
+      const path = join(dr.home, 'data', 'journal', `${run}.jsonl`)
+      if (!knows) {
+        const text = readFileSync(path, 'utf8')
+        writeFileSync(path, text.slice(0, text.indexOf('\n', text.indexOf('"event":"started","step":"partial.merge"')) + 1))
+      }
+      // Rightful work of others since: a second merge would bring the row back.
+      await live((client) => client.query('DELETE FROM leads WHERE id = 20'))
+      expect((await dr.listed()).map(({run: name, continues, undoes}) => ({name, continues, undoes}))).to.deep.equal([{name: run, continues: 'goes on from what it finds: puts the rows back, or proves a merge that has happened', undoes: true}])
+      const {code, stderr, stdout} = await dr.run('resume', run, '--yes', '--json')
+      expect(code, stderr).to.equal(0)
+      expect((JSON.parse(stdout) as PartialResult).merge).to.equal('missing')
+      expect(await count()).to.deep.equal({leads: 29_999, calls: 30_000})
+      expect((await schemas()).map((name) => name.slice(0, 8))).to.deep.equal(['dr_undo_'])
+      expect(await dr.listed()).to.deep.equal([])
+    })
+  }
+
+  it('takes the rows away again when a killed run is undone', async () => {
+    const run = await killed('partial.stage-drop', staged)
+    expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
+    const {code, stderr} = await dr.run('resume', run, '--undo', '--yes')
+    expect(code, stderr).to.equal(0)
+    expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
+    expect(await schemas()).to.deep.equal([])
+    expect(await dr.others()).to.deep.equal([])
+  })
+
+  it('begins anew when it was killed before, or in, the transaction', async () => {
+    const run = await killed('partial.merge', () => Promise.resolve('SELECT FROM leads WHERE id = 1 FOR UPDATE'))
+    expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
+    const {code, stderr, stdout} = await dr.run('resume', run, '--yes', '--json')
+    expect(code, stderr).to.equal(0)
+    expect((JSON.parse(stdout) as PartialResult).merged?.tables).to.deep.equal([{schema: 'public', name: 'leads', inserted: 3000, updated: 0, deleted: 0}])
+    expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
+    expect((await schemas()).map((name) => name.slice(0, 8))).to.deep.equal(['dr_undo_'])
+  })
+})

@@ -1,0 +1,161 @@
+import {expect} from 'chai'
+import {rowOf, rowsOf} from '../../../../src/lib/postgres/connection.ts'
+import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
+import {mergeSelection} from '../../../../src/lib/postgres/partial/merge.ts'
+import {undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
+import {countsOf, partialFixture, running, selecting} from '../../../support/partial-fixture.ts'
+import {catalogOf, digestOf, readState, relinkCalls, requestOf, stagedFrom, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
+import {drErrorOf} from '../../../support/rejection.ts'
+
+describe('a merge', function () {
+  this.timeout(300_000)
+  const fixture = partialFixture('partial_merge')
+
+  describe('of a deleted tenant', () => {
+    it('brings back its rows in every table and attaches what was detached, and touches nobody else', async () => {
+      const base = await readState(fixture.client)
+      await fixture.client.query(`DELETE FROM incomes WHERE "tenantId" = 't2'; DELETE FROM tenants WHERE id = 't2'; UPDATE leads SET title = 'rightful' WHERE "tenantId" = 't1'`)
+      const before = await readState(fixture.client)
+      const compared = await compareSelection(fixture.client, requestOf(fixture.live, tenantSelection('t2'), 'missing'))
+      expect(compared.tables.find(({name}) => name === 'leads')).to.include({missing: 8, changed: 0, extra: 0, identical: 0})
+      expect(compared.tables.filter(({name}) => name === 'webhook_events').map(({role, missing, changed}) => ({role, missing, changed}))).to.deep.equal([{role: 'rows', missing: 0, changed: 4}, {role: 'links', missing: 0, changed: 4}])
+      const result = await fixture.merge(tenantSelection('t2'), 'missing')
+      expect(countsOf(result, 'leads')).to.deep.equal([8, 0, 0])
+      expect(countsOf(result, 'webhook_events')).to.deep.equal([0, 4, 0])
+      const after = await readState(fixture.client)
+      for (const name of tableNames) expect(after[name]?.filter((row) => JSON.stringify(row).includes('t2')), name).to.deep.equal(base[name]?.filter((row) => JSON.stringify(row).includes('t2')))
+      expect(after.leads?.filter(({tenantId}) => tenantId === 't1')).to.deep.equal(before.leads?.filter(({tenantId}) => tenantId === 't1'))
+      await fixture.undo()
+      expect(await readState(fixture.client)).to.deep.equal(before)
+    })
+
+    it('works with what a tenant only has staged', async () => {
+      await fixture.client.query("CREATE SCHEMA dr_stage_test")
+      for (const name of tableNames) await fixture.client.query(`CREATE TABLE dr_stage_test."${name}" AS SELECT * FROM base."${name}" r WHERE to_jsonb(r)::text LIKE '%t3%'`)
+      const base = await digestOf(fixture.client)
+      await fixture.client.query(`DELETE FROM incomes WHERE "tenantId" = 't3'; DELETE FROM tenants WHERE id = 't3'`)
+      await fixture.merge(tenantSelection('t3'), 'exact', {staged: stagedFrom(tableNames, 'dr_stage_test')})
+      await fixture.client.query('DROP SCHEMA dr_stage_test CASCADE; ')
+      expect({...await digestOf(fixture.client), schemas: ''}).to.deep.equal({...base, schemas: ''})
+    })
+
+    it('is refused where a key is held by another tenant’s row', async () => {
+      await fixture.client.query(`DELETE FROM calls; DELETE FROM leads WHERE id = 't1d1'; UPDATE leads SET id = 't1d1' WHERE id = 't2d1'`)
+      const before = await digestOf(fixture.client)
+      const {tables} = await compareSelection(fixture.client, requestOf(fixture.live, tenantSelection('t1'), 'changed'))
+      expect(tables.find(({name}) => name === 'leads')?.conflicts).to.deep.equal([{key: {id: 't1d1'}, index: 'leads_pkey', holder: {id: 't1d1'}}])
+      expect(await drErrorOf(fixture.merge(tenantSelection('t1'), 'changed'))).to.include({code: 'partial.conflict', exitCode: 3})
+      expect(await digestOf(fixture.client)).to.deep.equal(before)
+    })
+  })
+
+  describe('writes', () => {
+    it('only the rows of one transaction, and only the columns that are named', async () => {
+      const {xid} = await rowOf<{xid: string}>(fixture.client, `WITH u AS (UPDATE leads SET status = 'lost', title = 'x' RETURNING 1) SELECT pg_current_xact_id()::text AS xid, count(*) FROM u`)
+      await fixture.client.query(`UPDATE leads SET status = 'won' WHERE id IN ('t1d3', 't2d4'); INSERT INTO leads (id, "tenantId", status) VALUES ('t1new', 't1', 'open')`)
+      const result = await fixture.merge(selecting(tableSelection('leads', {kind: 'written-by', transaction: xid}, {columns: ['status']})), 'changed')
+      expect(countsOf(result, 'leads')[1]).to.be.within(15, 30)
+      const wrong = await rowsOf(fixture.client, `SELECT FROM leads l JOIN base.leads b USING (id) WHERE l.title <> 'x' OR l.status <> CASE WHEN l.id IN ('t1d3', 't2d4') THEN 'won' ELSE b.status END`)
+      expect(wrong).to.deep.equal([])
+      expect(await rowOf(fixture.client, `SELECT status FROM leads WHERE id = 't1new'`)).to.deep.equal({status: 'open'})
+      expect((await fixture.merge(selecting(tableSelection('leads', {kind: 'written-by', transaction: xid}, {columns: ['status']})), 'changed', {undoSchema: 'dr_undo_second'})).nothing).to.equal(true)
+    })
+
+    it('leaves updatedAt to the backup and user triggers in the state that they had', async () => {
+      const before = await digestOf(fixture.client)
+      await fixture.client.query(`UPDATE leads SET status = 'lost'`)
+      await fixture.merge(selecting(tableSelection('leads')), 'changed')
+      expect({...await digestOf(fixture.client), schemas: ''}).to.deep.equal({...before, schemas: ''})
+    })
+
+    it('one partition, and the whole through its root', async () => {
+      const base = await readState(fixture.client)
+      await fixture.client.query(`DELETE FROM events WHERE id > 3; UPDATE events SET body = 'x'`)
+      const part = {table: table('events_2026'), stage: {schema: 'base', name: 'events'}, columns: ['id', 'tenantId', 'at', 'body'], key: ['id', 'at'], rows: 0}
+      const only = {kind: 'sql' as const, text: `r.at >= '2026-01-01'`}
+      expect(countsOf(await fixture.merge(selecting(tableSelection('events_2026', only)), 'exact', {staged: [part]}), 'events_2026')).to.deep.equal([4, 8, 0])
+      const now = (await readState(fixture.client)).events
+      expect(now?.filter(({at}) => at !== undefined && at >= '2026')).to.deep.equal(base.events?.filter(({at}) => at !== undefined && at >= '2026'))
+      expect(now?.filter(({at, body}) => at !== undefined && at < '2026' && body === 'x')).to.have.length(4)
+      await fixture.merge(selecting(tableSelection('events')), 'exact', {undoSchema: 'dr_undo_second'})
+      expect((await readState(fixture.client)).events).to.deep.equal(base.events)
+    })
+
+    it('big values as they were', async () => {
+      await fixture.client.query(`CREATE TABLE big (id int PRIMARY KEY, j jsonb, b bytea); ALTER TABLE big ALTER b SET STORAGE EXTERNAL;
+        INSERT INTO big SELECT 1, jsonb_build_object('a', repeat('xyz', 2000000), 'b', (SELECT jsonb_agg(i) FROM generate_series(1, 20000) i)), decode(repeat(md5('1'), 400000), 'hex'); CREATE TABLE base.big AS SELECT * FROM big`)
+      try {
+        const catalog = await catalogOf(fixture.client)
+        const staged = [{table: table('big'), stage: {schema: 'base', name: 'big'}, columns: ['id', 'j', 'b'], key: ['id'], rows: 1}]
+        for (const harm of [`UPDATE big SET b = b || '\\x00', j = j || '{"c": 1}'`, 'DELETE FROM big']) {
+          await fixture.client.query(harm)
+          const request = requestOf(catalog, selecting(tableSelection('big')), 'changed', {staged, undoSchema: `dr_undo_${harm.slice(0, 6).toLowerCase()}`})
+          const {tables} = await compareSelection(fixture.client, request)
+          expect((tables[0]?.sample[0]?.columns ?? []).every(({live: value}) => (value ?? '').length <= 201)).to.equal(true)
+          await mergeSelection(fixture.client, request, running)
+          expect(await rowsOf(fixture.client, 'SELECT FROM big JOIN base.big c ON big.j = c.j AND big.b = c.b')).to.have.length(1)
+        }
+      } finally {
+        await fixture.client.query('DROP TABLE big, base.big')
+      }
+    })
+
+    it('moves sequences past the data, and never back', async () => {
+      await fixture.client.query(`DELETE FROM incomes; SELECT setval('incomes_id_seq', 3); DELETE FROM calls; SELECT setval(pg_get_serial_sequence('calls', 'id'), 1000)`)
+      const {sequences} = await fixture.merge(selecting(tableSelection('incomes')), 'missing')
+      expect(sequences).to.deep.equal([{schema: 'public', name: 'incomes_id_seq', value: '20'}])
+      expect((await fixture.merge(selecting(tableSelection('calls')), 'missing', {undoSchema: 'dr_undo_second'})).sequences).to.deep.equal([])
+    })
+
+    it('says that nothing is to be done, and makes nothing', async () => {
+      expect(await fixture.merge(tenantSelection('t1'), 'exact')).to.include({nothing: true, undoSchema: ''})
+      expect(await undoSchemas(fixture.client)).to.deep.equal([])
+    })
+
+    it('not more than was agreed to', async () => {
+      await fixture.client.query(`INSERT INTO leads (id, "tenantId") VALUES ('t1x', 't1'); UPDATE leads SET status = 'x' WHERE id = 't1d1'`)
+      const request = requestOf(fixture.live, selecting(tableSelection('leads')), 'exact')
+      const expected = await compareSelection(fixture.client, request)
+      await fixture.client.query(`INSERT INTO leads (id, "tenantId") VALUES ('t1y', 't1')`)
+      const before = await digestOf(fixture.client)
+      const error = await drErrorOf(mergeSelection(fixture.client, request, {...running, expected}))
+      expect(error).to.include({code: 'partial.moved-on', exitCode: 3})
+      expect(error.message).to.include('2 rows of public.leads would be deleted')
+      expect(await digestOf(fixture.client)).to.deep.equal(before)
+      await fixture.client.query(`DELETE FROM leads WHERE id = 't1y'`)
+      expect(countsOf(await mergeSelection(fixture.client, request, {...running, expected}), 'leads')).to.deep.equal([0, 1, 1])
+    })
+
+    it('is taken back when something else was written than what was planned', async () => {
+      await fixture.client.query(`CREATE FUNCTION also() RETURNS int LANGUAGE sql AS $$ UPDATE notes SET n = n + 1; SELECT 1 $$; CREATE TABLE odd (id int PRIMARY KEY, v int, CHECK (also() = 1)); CREATE TABLE base.odd AS SELECT 1 AS id, 1 AS v`)
+      try {
+        const before = await digestOf(fixture.client)
+        const error = await drErrorOf(mergeSelection(fixture.client, requestOf(await catalogOf(fixture.client), selecting(tableSelection('odd')), 'missing', {staged: [{table: table('odd'), stage: {schema: 'base', name: 'odd'}, columns: ['id', 'v'], key: ['id'], rows: 1}]}), running))
+        expect(error).to.include({code: 'partial.proof', exitCode: 4})
+        expect(error.message).to.include('public.notes')
+        expect(await digestOf(fixture.client)).to.deep.equal(before)
+      } finally {
+        await fixture.client.query('DROP TABLE odd, base.odd; DROP FUNCTION also')
+      }
+    })
+
+    it('is taken back when a row is not the tenant’s', async () => {
+      await fixture.client.query(`UPDATE calls SET "leadId" = NULL`)
+      const selection = {...selecting(relinkCalls({kind: 'equals', column: 'tenantId', value: 't1'})), tenant: {id: 't2', column: 'tenantId'}}
+      const before = await digestOf(fixture.client)
+      expect(await drErrorOf(fixture.merge(selection, 'changed'))).to.include({code: 'partial.proof', exitCode: 4})
+      expect(await digestOf(fixture.client)).to.deep.equal(before)
+    })
+  })
+
+  it('shows its undo tables to nobody, whatever default privileges say', async () => {
+    await fixture.client.query(`DO $$ BEGIN CREATE ROLE partial_app; EXCEPTION WHEN duplicate_object THEN NULL; END $$; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO partial_app, PUBLIC; ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO partial_app, PUBLIC; UPDATE leads SET status = 'x'`)
+    try {
+      await fixture.merge(selecting(tableSelection('leads')), 'changed')
+      const seen = await rowsOf(fixture.client, `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'dr_undo_test' AND c.relkind = 'r' AND (has_table_privilege('partial_app', c.oid, 'SELECT') OR has_schema_privilege('partial_app', n.oid, 'USAGE'))`)
+      expect(seen).to.deep.equal([])
+    } finally {
+      await fixture.client.query(`ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM partial_app, PUBLIC; ALTER DEFAULT PRIVILEGES REVOKE USAGE ON SCHEMAS FROM partial_app, PUBLIC`)
+    }
+  })
+})

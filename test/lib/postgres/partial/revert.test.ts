@@ -1,0 +1,57 @@
+import {expect} from 'chai'
+import {revertMerge} from '../../../../src/lib/postgres/partial/revert.ts'
+import {mergeCommitted, undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
+import {partialFixture, selecting} from '../../../support/partial-fixture.ts'
+import {digestOf, relinkCalls, tableSelection} from '../../../support/partial.ts'
+import {drErrorOf} from '../../../support/rejection.ts'
+
+describe('a reverted merge', function () {
+  this.timeout(300_000)
+  const fixture = partialFixture('partial_revert')
+
+  const change = async (harm: string): Promise<{error: Awaited<ReturnType<typeof drErrorOf>>; before: Record<string, string>}> => {
+    await fixture.client.query(harm)
+    const before = await digestOf(fixture.client)
+    const error = await drErrorOf(fixture.undo())
+    expect(await digestOf(fixture.client)).to.deep.equal(before)
+    return {error, before}
+  }
+  beforeEach(async () => {
+    await fixture.client.query(`DELETE FROM leads WHERE id IN ('t1d1', 't1d2'); UPDATE leads SET status = 'x' WHERE id = 't2d1'; INSERT INTO leads (id, "tenantId") VALUES ('t3x', 't3'); DELETE FROM notes WHERE "tenantId" = 't1'; INSERT INTO notes VALUES ('t1', 'extra', 1), ('t1', 'extra', 1)`)
+    await fixture.merge(selecting(tableSelection('leads'), relinkCalls(), tableSelection('notes')), 'exact')
+  })
+
+  for (const [what, harm, named] of [
+    ['a changed row', `UPDATE leads SET title = 'mine' WHERE id = 't2d1'`, 'public.leads id t2d1'],
+    ['a row that came back and was changed', `UPDATE leads SET title = 'mine' WHERE id = 't1d1'`, 'public.leads id t1d1'],
+    ['a row that is gone again', `DELETE FROM leads WHERE id = 't1d2'`, 'public.leads id t1d2'],
+    ['a deleted row that somebody made again', `INSERT INTO leads (id, "tenantId") VALUES ('t3x', 't3')`, 'public.leads id t3x'],
+    ['a link that was moved', `UPDATE calls SET "leadId" = 't1d2' WHERE "leadId" = 't1d1' AND id = (SELECT min(id) FROM calls WHERE "leadId" = 't1d1')`, 'public.calls id '],
+    ['a row without key', `UPDATE notes SET n = 77 WHERE "tenantId" = 't1' AND n = 1`, 'public.notes '],
+    ['a row that refers to one that came back', `INSERT INTO calls ("tenantId", "leadId") VALUES ('t1', 't1d1')`, 'public.calls id '],
+  ] as const) {
+    it(`stops at ${what}, and names it`, async () => {
+      const {error} = await change(harm)
+      expect(error).to.include({code: 'partial.changed-since', exitCode: 3})
+      expect(error.message).to.include(named)
+    })
+  }
+
+  it('keeps the schema, marked, when somebody made a view of what is in it', async () => {
+    await fixture.client.query('CREATE VIEW mine AS SELECT * FROM dr_undo_test.manifest')
+    try {
+      await fixture.undo()
+      expect((await undoSchemas(fixture.client)).map(({schema, undone}) => ({schema, undone}))).to.deep.equal([{schema: 'dr_undo_test', undone: true}])
+      expect(await drErrorOf(fixture.undo())).to.include({code: 'partial.undo-unknown', exitCode: 3})
+    } finally {
+      await fixture.client.query('DROP VIEW mine')
+    }
+  })
+
+  it('touches no schema that is not proven ours', async () => {
+    await fixture.client.query(`COMMENT ON SCHEMA dr_undo_test IS 'mine'`)
+    expect(await drErrorOf(fixture.undo())).to.include({code: 'partial.undo-unknown'})
+    expect(await mergeCommitted(fixture.client, 'dr_undo_test')).to.equal(false)
+    expect(await drErrorOf(revertMerge(fixture.client, 'public', {signal: new AbortController().signal, lockTimeoutMs: 100}))).to.include({code: 'partial.undo-unknown'})
+  })
+})
