@@ -149,7 +149,8 @@ export class Work {
       if ('value' in answer) damages.push(answer.value)
       else suspect.table.trouble = answer.trouble
     }
-    return damages.toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
+    const {since} = this.#options
+    return damages.filter(({when}) => since === undefined || compare(when.to, since) >= 0).toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
   }
 
   #timesAround(): (transaction: string, known: TimesAround) => TimesAround {

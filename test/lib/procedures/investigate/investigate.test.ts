@@ -169,7 +169,9 @@ for (const commitTimestamps of [true, false]) {
       await client.query('ANALYZE leads')
       const damage = only(await look())
       expect(damage).to.deep.include({transaction: xid, columns: ['status'], source: {label: labels[1], at: damage.source?.at}})
-      expect(damage.when.to <= ((await look()).backups[0]?.at ?? '')).to.equal(true)
+      const found = await look()
+      expect(damage.when.to <= (found.backups[0]?.at ?? '')).to.equal(true)
+      expect((await look({since: found.at})).damages).to.deep.equal([])
     })
   })
 }
