@@ -1,5 +1,5 @@
 import {loadConfig} from '../../src/lib/config/load.ts'
-import {parseTarget, targetName} from '../../src/lib/postgres/target.ts'
+import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {investigateProcedure, investigateState} from '../../src/lib/procedures/investigate/index.ts'
 import type {InvestigateOptions, InvestigateState} from '../../src/lib/procedures/investigate/options.ts'
 import {releaseProcedure} from '../../src/lib/procedures/investigate/preserve.ts'
@@ -7,6 +7,7 @@ import type {Investigation} from '../../src/lib/report/investigation.ts'
 import {createJournal} from '../../src/lib/runbook/journal.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
 import type {Procedure} from '../../src/lib/runbook/procedure.ts'
+import type {Gatekeeper} from '../../src/lib/runbook/stage.ts'
 import {systemClock} from '../../src/lib/system/clock.ts'
 import {localRepository} from './backup.ts'
 import {openGates, testStage} from './stage.ts'
@@ -17,6 +18,8 @@ export interface InvestigateSetting extends Partial<Omit<InvestigateOptions, 'co
   directory: string
   /** Of the configuration file, by path. */
   settings?: Record<string, unknown>
+  /** Else every gate is passed. */
+  gatekeeper?: Gatekeeper
 }
 
 export interface InvestigateOutcome {
@@ -27,11 +30,11 @@ export interface InvestigateOutcome {
 
 /** Performs an investigation in this process, as the command does. */
 export async function runInvestigation(setting: InvestigateSetting): Promise<InvestigateOutcome> {
-  const {url, directory, settings = {}, ...more} = setting
+  const {url, directory, settings = {}, gatekeeper = openGates, ...more} = setting
   const {config} = await loadConfig({env: {}, cwd: directory, configDir: directory, dataDir: directory, flags: settings})
   const options: InvestigateOptions = {config, target: parseTarget(url), storages: [localRepository(directory)], runId: 'test', tables: [], preserve: false, backups: 30, jobs: 2, ...more}
   const state = investigateState(options)
-  const notices = await performed(investigateProcedure(options), state, directory)
+  const notices = await performed(investigateProcedure(options), state, directory, gatekeeper)
   if (state.investigation === undefined) throw new Error('nothing was found out')
   return {state, investigation: state.investigation, notices}
 }
@@ -45,9 +48,9 @@ export async function runRelease({url, directory, tables = []}: {url: string; di
 }
 
 /** What is said to the operator. */
-async function performed(procedure: Procedure<InvestigateState>, state: InvestigateState, directory: string): Promise<string[]> {
+async function performed(procedure: Procedure<InvestigateState>, state: InvestigateState, directory: string, gatekeeper: Gatekeeper = openGates): Promise<string[]> {
   const journal = await createJournal(`${directory}/journal`, procedure.id, new Date())
-  const {stage, seen} = testStage({journal, gatekeeper: openGates, clock: systemClock})
+  const {stage, seen} = testStage({journal, gatekeeper, clock: systemClock})
   try {
     await perform(procedure, state, stage)
     return seen
@@ -55,5 +58,3 @@ async function performed(procedure: Procedure<InvestigateState>, state: Investig
     await journal.close()
   }
 }
-
-export const nameOf = (url: string): string => targetName(parseTarget(url))

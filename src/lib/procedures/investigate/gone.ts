@@ -5,6 +5,7 @@ import type {WholeTable} from '../../postgres/investigate/tables.ts'
 import {fullTransaction, isSeenBy, type Witnesses} from '../../postgres/investigate/transactions.ts'
 import {newerThan} from '../../postgres/newer-rows.ts'
 import type {AuditFinding, Damage, DamageKind, NamedTable, When} from '../../report/investigation.ts'
+import {shellQuote} from '../../system/shell.ts'
 import {anyFall, cliffOf, isNotable, keyOf, type Cliff, type KnownBackup, type TableSeries, type TenantSeries} from './history.ts'
 import {compare, later, whenOf, type TimesAround} from './instants.ts'
 import {askingTable} from './looking.ts'
@@ -18,6 +19,8 @@ export interface Loss {
   cliff: Cliff
   /** Tables without the tenant's column whose rows went with those of other tables. */
   with?: {table: NamedTable; rows: number}[]
+  /** Of the tables that were named: tenants that have lost most of their rows there. */
+  tenants?: {tenant: string; rows: number}[]
 }
 
 export interface LossInput {
@@ -25,8 +28,8 @@ export interface LossInput {
   tenants: readonly TenantSeries[]
   /** Newest first. */
   backups: readonly KnownBackup[]
-  /** The operator has named tables, or a tenant: every fall counts. */
-  named: boolean
+  /** `tables`: the operator has named some; of these, or of a tenant that is named, every fall counts. */
+  named?: 'tables' | 'tenant' | undefined
   tenant?: string | undefined
   /** Foreign keys whose rows go with the row that they name. */
   cascades: readonly {child: NamedTable; parent: NamedTable}[]
@@ -47,12 +50,13 @@ export function lossesOf({series, tenants, backups, named, tenant, cascades}: Lo
   if (tenant !== undefined) return gone
   const lost = series.flatMap((table): Loss[] => {
     if (table.trouble !== undefined || (table.isLive && table.live === null)) return []
-    const cliff = cliffOf(table.history, table.live ?? 0, named ? anyFall : isNotable)
+    const cliff = cliffOf(table.history, table.live ?? 0, named === undefined ? isNotable : anyFall)
     if (cliff === undefined) return []
-    const explained = gone.reduce((sum, one) => sum + rowsOfTenant(backups[one.cliff.backup], table, one.tenant), 0)
+    const explained = named === 'tables' ? 0 : gone.reduce((sum, one) => sum + rowsOfTenant(backups[one.cliff.backup], table, one.tenant), 0)
     if (table.isLive && explained > 0 && (cliff.rows <= explained || !isNotable({before: cliff.before, after: cliff.after + explained}))) return []
     return [{kind: !table.isLive ? 'table-gone' : cliff.after === 0 ? 'emptied' : 'rows-gone', table: {schema: table.schema, name: table.name}, cliff}]
   })
+  if (named === 'tables') return lost.map((loss) => ({...loss, tenants: gone.map((one) => ({tenant: one.tenant, rows: one.cliff.rows}))}))
   const [first] = gone
   const reached = new Set(first === undefined ? [] : lost.filter(({kind, table}) => kind === 'rows-gone' && table !== undefined && reachesTenant(table, backups[first.cliff.backup], cascades)))
   if (first && reached.size > 0) first.with = [...reached].flatMap(({table, cliff}) => (table ? [{table, rows: cliff.rows}] : []))
@@ -98,10 +102,15 @@ export async function weighLoss(client: Client, loss: Loss, options: GoneOptions
   return proposed({
     kind, ...(table && {table}), ...(tenant !== undefined && {tenant}), rows: cliff.rows, certainty: kind === 'rows-gone' ? 'possible' : 'likely',
     when: found?.when ?? span, ...(found?.transaction !== undefined && {transaction: found.transaction}),
-    evidence: [`${count(cliff.before)} rows at ${words(span.from)}, ${count(cliff.after)} at ${words(span.to)}.`, ...(found?.evidence ?? []), ...(loss.with ?? []).map((one) => `${one.table.name} lost ${count(one.rows)} rows, which go with rows of tenants by their foreign keys.`)],
+    evidence: [`${count(cliff.before)} rows at ${words(span.from)}, ${count(cliff.after)} at ${words(span.to)}.`, ...(found?.evidence ?? []), ...(loss.with ?? []).map((one) => `${one.table.name} lost ${count(one.rows)} rows, which go with rows of tenants by their foreign keys.`), ...tenantWords(loss)],
     ...(source && {source: {label: source.label, at: source.at}}),
     risk: {unknown: source === undefined ? 'there is no good backup from before' : 'what was written to these rows after the backup went with them'},
   })
+}
+
+function tenantWords({tenants = []}: Loss): string[] {
+  if (tenants.length > MOST_TENANTS) return [`${count(tenants.length)} tenants have lost most of their rows of the named tables.`]
+  return tenants.map(({tenant, rows}) => `Tenant ${tenant} has lost ${count(rows)} rows of the named tables: dr investigate --tenant ${shellQuote(tenant)} looks at all of them.`)
 }
 
 const count = (value: number): string => value.toLocaleString('en-US')

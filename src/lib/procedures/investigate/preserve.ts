@@ -29,7 +29,7 @@ export function preserveGate({config, target}: InvestigateOptions): Gate<Investi
     skip: ({former = []}) => (!config.protected ? 'the environment is not protected' : former.length === 0 ? 'autovacuum is off already' : undefined),
     question: () => `Switch autovacuum off for these tables of ${target.database} at ${target.host}:${target.port}?`,
     mustType: ({database}) => database,
-    details: ({former}) => [`Tables     ${former === undefined ? 'those that are named' : names(former)}`, 'Until       dr investigate --release; they grow meanwhile, as their dead row versions stay'],
+    details: ({former}) => [`Tables      ${former === undefined ? 'those that are named' : names(former)}`, 'Until       dr investigate --release; they grow meanwhile, as their dead row versions stay'],
     declined: () => ['Nothing was changed.'],
   }
 }

@@ -135,7 +135,7 @@ export class Work {
     const {tables, tenant, config: {database: {tenantColumn}}} = this.#options
     const damages: Damage[] = []
     const elsewhere = this.#timesAround()
-    const losses = lossesOf({series: this.#series, tenants: tables.length > 0 && tenant === undefined ? [] : this.#tenants, backups, named: this.#isScoped, tenant, cascades: await cascadingKeys(client)})
+    const losses = lossesOf({series: this.#series, tenants: this.#tenants, backups, named: tenant !== undefined ? 'tenant' : tables.length > 0 ? 'tables' : undefined, tenant, cascades: await cascadingKeys(client)})
     for (const loss of losses.slice(0, MOST_DAMAGES * 2)) {
       io.signal.throwIfAborted()
       damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, audit: this.#audit, elsewhere, at: this.#at}))
@@ -149,7 +149,8 @@ export class Work {
       if ('value' in answer) damages.push(answer.value)
       else suspect.table.trouble = answer.trouble
     }
-    return damages.toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
+    const {since} = this.#options
+    return damages.filter(({when}) => since === undefined || compare(when.to, since) >= 0).toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
   }
 
   #timesAround(): (transaction: string, known: TimesAround) => TimesAround {

@@ -4,7 +4,7 @@ import type {Investigation} from '../../../../src/lib/report/investigation.ts'
 import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
-import {runInvestigation, runRelease, type InvestigateSetting} from '../../../support/investigate.ts'
+import {runInvestigation, type InvestigateSetting} from '../../../support/investigate.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 import {until} from '../../../support/until.ts'
 
@@ -188,54 +188,5 @@ describe('an investigation of', function () {
     await until(async () => (await rowsOf(client, "SELECT FROM pg_stat_activity WHERE application_name = 'dr investigate test' AND query LIKE '%FROM ONLY%' AND state = 'active'")).length > 0)
     await client.query("SET application_name = 'a migration'; BEGIN; LOCK TABLE leads IN ACCESS EXCLUSIVE MODE; COMMIT")
     expect(await failure).to.include({code: 'diff.yielded', exitCode: 6})
-  })
-
-  describe('tables that are preserved', () => {
-    const options = async () => (await rowsOf<{name: string; options: string[] | null; toast: string[] | null}>(client, 'SELECT c.relname AS name, c.reloptions AS options, t.reloptions AS toast FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relname IN (\'leads\', \'tuned\', \'bare\') ORDER BY 1'))
-    const TABLES = `${LEADS}; CREATE TABLE tuned (id int PRIMARY KEY, "tenantId" text) WITH (autovacuum_enabled = true, fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_threshold = 7); CREATE TABLE bare (id int)`
-
-    it('have autovacuum off until they are released, and then what they had before', async () => {
-      await client.query(TABLES)
-      const before = await options()
-      const {state, notices} = await runInvestigation({url, directory, tables: ['leads', 'tuned', 'bare'], preserve: true})
-      expect(state.former?.map(({name}) => name)).to.deep.equal(['bare', 'leads', 'tuned'])
-      expect(await options()).to.deep.equal([
-        {name: 'bare', options: ['autovacuum_enabled=off'], toast: null}, {name: 'leads', options: ['autovacuum_enabled=off'], toast: ['autovacuum_enabled=off']},
-        {name: 'tuned', options: ['fillfactor=70', 'autovacuum_vacuum_scale_factor=0.01', 'autovacuum_enabled=off'], toast: ['autovacuum_vacuum_threshold=7', 'autovacuum_enabled=off']},
-      ])
-      expect(notices.join(' ')).to.include('dr investigate --release')
-      // A second look has nothing to switch off, and does not take what the first has done for what was before.
-      expect((await runInvestigation({url, directory, tables: ['leads'], preserve: true})).state.former).to.deep.equal([])
-      expect((await runRelease({url, directory})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['bare', 'released'], ['leads', 'released'], ['tuned', 'released']])
-      expect(await options()).to.deep.equal(before)
-      expect(await drErrorOf(runRelease({url, directory}))).to.include({code: 'investigate.not-preserved', exitCode: 2})
-    })
-
-    it('keep what others have changed meanwhile, and one that is gone stops nothing', async () => {
-      await client.query(TABLES)
-      await runInvestigation({url, directory, tables: ['leads', 'tuned', 'bare'], preserve: true})
-      await client.query('DROP TABLE bare; ALTER TABLE tuned SET (fillfactor = 80); ALTER TABLE leads RESET (autovacuum_enabled, toast.autovacuum_enabled)')
-      expect((await runRelease({url, directory, tables: ['tuned']})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['tuned', 'released']])
-      expect((await runRelease({url, directory})).released?.map(({name, outcome}) => [name, outcome])).to.deep.equal([['bare', 'gone'], ['leads', 'changed']])
-      expect((await options()).map(({name, options: now}) => [name, now])).to.deep.equal([['leads', null], ['tuned', ['autovacuum_vacuum_scale_factor=0.01', 'fillfactor=80', 'autovacuum_enabled=true']]])
-    })
-
-    it('are as before when the look fails', async () => {
-      await client.query(TABLES)
-      const before = await options()
-      expect(await drErrorOf(runInvestigation({url, directory, tenant: 'nobody', preserve: true}))).to.include({code: 'investigate.tenant-unknown'})
-      expect(await options()).to.deep.equal(before)
-      expect(await drErrorOf(runRelease({url, directory}))).to.include({code: 'investigate.not-preserved'})
-    })
-
-    it('must be the role’s own', async () => {
-      await client.query(`${TABLES}; DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN PASSWORD 'l'; GRANT SELECT ON leads TO looker`)
-      try {
-        const error = await drErrorOf(runInvestigation({url: cluster.url('edges', {name: 'looker', password: 'l'}), directory, tables: ['leads'], preserve: true}))
-        expect(error).to.include({code: 'investigate.not-owner', exitCode: 3})
-      } finally {
-        await client.query('DROP OWNED BY looker; DROP ROLE looker')
-      }
-    })
   })
 })

@@ -131,6 +131,7 @@ for (const commitTimestamps of [true, false]) {
         if (found.scope.tenant === undefined) expect(damage.evidence.join(' ')).to.include('lead_notes lost 100 rows')
         expect([isExact(damage), damage.when.from >= (found.backups[1]?.at ?? ''), damage.when.to <= (found.backups[0]?.at ?? '')]).to.deep.equal([commitTimestamps, true, true])
         expect(damage.commands[0]?.command).to.equal(`dr partial --tenant t2 --from ${labels[1] ?? ''} --merge missing`)
+        expect(only(await look({tables: ['calls']})).evidence.join(' ')).to.include('Tenant t2 has lost 500 rows of the named tables: dr investigate --tenant t2 ')
         expect(found.tenants[0]).to.deep.equal({tenant: 't2', rows: 10, history: [10, 1710, 1710]})
       }
     })
@@ -168,7 +169,9 @@ for (const commitTimestamps of [true, false]) {
       await client.query('ANALYZE leads')
       const damage = only(await look())
       expect(damage).to.deep.include({transaction: xid, columns: ['status'], source: {label: labels[1], at: damage.source?.at}})
-      expect(damage.when.to <= ((await look()).backups[0]?.at ?? '')).to.equal(true)
+      const found = await look()
+      expect(damage.when.to <= (found.backups[0]?.at ?? '')).to.equal(true)
+      expect((await look({since: found.at})).damages).to.deep.equal([])
     })
   })
 }
