@@ -23,7 +23,7 @@ export function compareStep({target}: PartialOptions, work: PartialWork): Step<P
     byHand: (state) => [{argv: ['psql', targetUrl(target), '-c', joinByHand(state)], note: 'for each table, by its key'}],
     run: (state, io) => stopwatch(state.timings).time('compare', async () => {
       io.progress('pairing rows by their key')
-      await compareFor(state, work, state.way ?? MOST)
+      await compareFor(state, work, state.way ?? MOST, io.signal)
       assertThere(state)
       if (untouched(state)) state.nothing = 'there is nothing to put back: what was selected is as it was'
     }),
@@ -43,8 +43,8 @@ export function decideStep(work: PartialWork): Step<PartialState> {
     effect: 'read',
     skip: ({way, nothing, comparedFor}) => nothing ?? (way === 'side' ? 'nothing live is changed' : way !== undefined && comparedFor === way ? 'known from the comparison' : undefined),
     byHand: () => [],
-    async run(state) {
-      if (state.comparedFor !== state.way) await compareFor(state, work, wayOf(state))
+    async run(state, io) {
+      if (state.comparedFor !== state.way) await compareFor(state, work, wayOf(state), io.signal)
     },
   }
 }
@@ -64,15 +64,15 @@ export function refuseStep(): Step<PartialState> {
   }
 }
 
-async function compareFor(state: PartialState, work: PartialWork, way: Way): Promise<void> {
+async function compareFor(state: PartialState, work: PartialWork, way: Way, signal: AbortSignal): Promise<void> {
   const request = work.request(state, way === 'side' ? MOST : way)
   const isLost = ({table}: {table: TableName}) => state.lost.some((one) => sameTable(one, table))
   const tables = request.selection.tables.filter((one) => !isLost(one))
-  const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}))
+  const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}), signal)
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
   state.comparison = {...found, tables: [...found.tables, ...lost]}
-  const edited = tables.length === 0 ? undefined : await work.inLive((client) => editedSince(client, {...request, selection: {...request.selection, tables}}))
+  const edited = tables.length === 0 ? undefined : await work.inLive((client) => editedSince(client, {...request, selection: {...request.selection, tables}}), signal)
   if (edited !== undefined) state.editedSince = edited
   state.comparedFor = way
 }

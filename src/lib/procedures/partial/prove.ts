@@ -31,11 +31,11 @@ export function proveStep({target}: PartialOptions, work: PartialWork): Step<Par
       const tables = touchedTables(state)
       io.progress('foreign keys')
       const live = await work.liveCatalog()
-      const links = await work.inLive((client) => proveLinks(client, live, tables, io.signal))
+      const links = await work.inLive((client) => proveLinks(client, live, tables, io.signal), io.signal)
       io.progress('materialized views')
-      const views = await work.inLive((client) => refreshViews(client, tables, io.signal))
+      const views = await work.inLive((client) => refreshViews(client, tables, io.signal), io.signal)
       io.progress('statistics')
-      const analyzed = await work.inLive((client) => analyzeTables(client, tables, io.signal))
+      const analyzed = await work.inLive((client) => analyzeTables(client, tables, io.signal), io.signal)
       const again = await comparedAgain(work, state, io)
       state.findings.push(
         ...again, ...tenantFinding(state), ...linkFindings(links), ...sequenceFinding(state),
@@ -52,7 +52,7 @@ async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo)
   if (way === 'side') return []
   if (!work.knowsBoth) return [{code: 'partial.rows', severity: 'info', subject: '', message: 'the rows were put back by a process that ended at once; that they are as in the backup was proven in its transaction, and is not looked at again'}]
   io.progress('comparing again')
-  const {tables} = await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}))
+  const {tables} = await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)
   const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
   if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
   return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))

@@ -1,4 +1,4 @@
-import {withClient, type Client} from '../../postgres/connection.ts'
+import {endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {Catalog, MergeMode, MergeRequest} from '../../postgres/partial/contract.ts'
 import {mergeCommitted} from '../../postgres/partial/undo-schema.ts'
@@ -18,9 +18,18 @@ export class PartialWork extends StageWork {
     this.#options = options
   }
 
-  /** A session of its own in the live database, with the settings of role and database. */
-  inLive<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    return withClient(this.#options.target, {applicationName: `dr partial ${this.run}`}, work)
+  /** A session of its own in the live database, with the settings of role and database. An abort ends it, in the middle of a statement too. */
+  inLive<T>(work: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return withClient(this.#options.target, {applicationName: `dr partial ${this.run}`}, async (client) => {
+      signal?.throwIfAborted()
+      await endWithClient(client)
+      const end = () => { void endQuietly(client) }
+      signal?.addEventListener('abort', end, {once: true})
+      return work(client).catch((error: unknown) => {
+        signal?.throwIfAborted()
+        throw error
+      }).finally(() => { signal?.removeEventListener('abort', end) })
+    })
   }
 
   /** Both sides' catalogs are in this process: another one may have put the rows back. */

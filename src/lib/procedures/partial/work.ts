@@ -1,6 +1,6 @@
 import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {connect, endQuietly, withClient, type Client} from '../../postgres/connection.ts'
+import {connect, endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import type {Archive} from '../../postgres/archive.ts'
 import {scratchName} from '../../postgres/create-database.ts'
 import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
@@ -129,6 +129,7 @@ export class StageWork {
     // The lock of the run comes first: by it others know that what is made is not abandoned.
     await this.session.maintenance()
     const client = await connect(this.#options.target, {applicationName: this.applicationName})
+    await endWithClient(client)
     for (const setting of STAGING_SETTINGS) await client.query(setting)
     return client
   }

@@ -1,6 +1,7 @@
 import {expect} from 'chai'
 import {rowOf, rowsOf} from '../../../../src/lib/postgres/connection.ts'
 import {runPartial, type PartialSetting} from '../../../support/partial-restore.ts'
+import {until} from '../../../support/until.ts'
 import {openGates} from '../../../support/stage.ts'
 import type {Gate} from '../../../../src/lib/runbook/procedure.ts'
 import {contentsOf, differences, sampleFixture} from './sample.ts'
@@ -40,6 +41,19 @@ describe('a partial restore', function () {
     expect(error).to.include({code: 'partial.merge', exitCode: 2})
     expect(error?.hints?.join()).to.contain('--merge missing|changed|exact|side')
     expect(entries).to.deep.equal([])
+  })
+
+  it('stops in the middle of a comparison, ends it on the server too, and leaves nothing', async () => {
+    await damage("DELETE FROM leads WHERE hashtextextended(id, 1) % 2 = 0")
+    const stop = new AbortController()
+    const atWork = () => sample.live((client) => rowsOf(client, "SELECT FROM pg_stat_activity WHERE application_name LIKE 'dr partial %' AND state = 'active' AND query LIKE '%pg_sleep(300)%'"))
+    const ended = run({wish: {tables: ['leads'], where: 'title IS NULL OR pg_sleep(300) IS NULL'}, way: 'missing', signal: stop.signal})
+    await until(async () => (await atWork()).length > 0, 60_000)
+    stop.abort(new Error('enough'))
+    expect((await ended).error?.message).to.equal('enough')
+    await until(async () => (await atWork()).length === 0, 30_000)
+    expect(await schemas()).to.deep.equal([])
+    expect(await databases()).to.deep.equal([])
   })
 
   it('changes nothing when none is chosen, and leaves nothing', async () => {
