@@ -16,8 +16,8 @@ export interface TableRef {
 
 /**
  * Schemas that are never dumped; patterns as pg_dump reads them (`*`, `?`). By default those where a partial restore stages rows
- * (`dr_stage_*`). Those that hold what it changed (`dr_undo_*`) are dumped on purpose: after a restore of the backup they are
- * still the way back.
+ * (`dr_stage_*`), and those that hold rows as they were before it (`dr_undo_*`): a restored database is not the one that an
+ * undo would fit.
  */
 export interface TableScope {
   excludeSchemas: readonly string[]

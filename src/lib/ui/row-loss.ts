@@ -22,7 +22,7 @@ export function* rowLossLines(loss: LossTable, rows: RowLoss, options: LossOptio
   yield ''
   const newest = new Map(loss.tables.map((table) => [nameOf(table), {newest: time(table.newest), newestInBackup: time(table.newestInBackup)}]))
   const shown = (all ? rows.tables : rows.tables.filter((table) => differing(table) > 0).slice(0, most)).map((table): Shown => ({...table, ...(newest.get(nameOf(table)) ?? {newest: '', newestInBackup: ''})}))
-  yield* tableLines(shown, columns(theme), {width, headerStyle: theme.title})
+  yield* tableLines(shown, columns(theme, shown.some(({newestInBackup}) => newestInBackup !== '')), {width, headerStyle: theme.title})
   yield* restLine(rows.tables.slice(shown.length), width, shown.length > 0)
   yield* details(shown, rows, width, theme)
 }
@@ -31,7 +31,7 @@ const nameOf = ({schema, name}: {schema: string; name: string}) => `${schema}.${
 const time = (at: string | undefined) => at?.slice(0, 16).replace('T', ' ') ?? ''
 const figure = (value: number) => (value === 0 ? '-' : number(value))
 
-const columns = (theme: Theme): Column<Shown>[] => [
+const columns = (theme: Theme, both: boolean): Column<Shown>[] => [
   {header: 'TABLE', value: (table) => `${nameOf(table)}${table.where === 'both' ? '' : table.where === 'live' ? ' (only live)' : ' (only in the backup)'}`, min: 20},
   {header: 'LIVE', value: ({live}) => number(live), align: 'right', priority: 4},
   {header: 'BACKUP', value: ({backup}) => number(backup), align: 'right', priority: 3},
@@ -39,7 +39,7 @@ const columns = (theme: Theme): Column<Shown>[] => [
   {header: 'CHANGED', value: ({changed}) => figure(changed), align: 'right'},
   {header: 'BACK', value: ({onlyBackup}) => figure(onlyBackup), align: 'right'},
   {header: 'NEWEST LIVE ROW', value: ({newest}) => newest, priority: 5},
-  {header: 'NEWEST IN BACKUP', value: ({newestInBackup}) => newestInBackup, priority: 6},
+  ...(both ? [{header: 'NEWEST IN BACKUP', value: ({newestInBackup}: Shown) => newestInBackup, priority: 6}] : []),
 ]
 
 /** Tables are in the order of their differences, so the rest is what comes after those that are shown. */
