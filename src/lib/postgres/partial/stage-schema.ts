@@ -4,6 +4,7 @@ import {runIsAtWork, runKey} from '../create-database.ts'
 import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {ColumnShape, TableName} from './contract.ts'
+import {TRUSTED_OWNER} from './trusted-owner.ts'
 
 const PREFIX = 'dr_stage_'
 const NAME_BYTES = 63
@@ -108,9 +109,9 @@ export async function stageOf(client: Client, schema: string): Promise<StageSche
   return (await stageSchemas(client)).find((one) => one.schema === schema)
 }
 
-/** Staging schemas of this database: by their mark, and a name that fits to it. */
+/** Staging schemas of this database: by their mark, a name that fits to it, and their owner. */
 export async function stageSchemas(client: Client): Promise<StageSchema[]> {
-  const rows = await rowsOf<{schema: string; comment: string | null}>(client, "SELECT nspname::text AS schema, obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE starts_with(nspname, $1) ORDER BY 1", [PREFIX])
+  const rows = await rowsOf<{schema: string; comment: string | null}>(client, `SELECT n.nspname::text AS schema, obj_description(n.oid, 'pg_namespace') AS comment FROM pg_catalog.pg_namespace n WHERE starts_with(n.nspname, $1) AND ${TRUSTED_OWNER} ORDER BY 1`, [PREFIX])
   return rows.flatMap(({schema, comment}) => {
     const [, run, word] = MARK.exec(comment ?? '') ?? []
     return run === undefined || stageSchemaName(run) !== schema ? [] : [{schema, run, kept: word === 'kept'}]

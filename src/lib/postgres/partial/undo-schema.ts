@@ -4,6 +4,7 @@ import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {MergeMode, TableName} from './contract.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
 import type {Tally} from './tally.ts'
+import {TRUSTED_OWNER} from './trusted-owner.ts'
 
 const PREFIX = 'dr_undo_'
 const MARK = /^dr partial (\S+), (undo|undone)$/
@@ -83,11 +84,12 @@ interface ManifestRow extends UndoTable {
 const manifestOf = (client: Client, schema: string): Promise<ManifestRow[]> => rowsOf<ManifestRow>(client, `
   SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at, mode, schema, name, images, columns, inserted, key, rows::float8 AS rows FROM ${quoteIdent(schema)}.manifest ORDER BY images`)
 
-/** Schemas that are proven ours by name and comment, and hold what a merge replaced; the newest first. */
+/** Schemas that are proven ours by name, comment, and the owner of all that is read in them, and hold what a merge replaced; the newest first. */
 export async function undoSchemas(client: Client): Promise<UndoSchema[]> {
   const marked = await rowsOf<{schema: string; comment: string}>(client, `
     SELECT n.nspname AS schema, d.description AS comment FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.classoid = 'pg_catalog.pg_namespace'::regclass
-    WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest') ORDER BY 1`)
+    WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND ${TRUSTED_OWNER} AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest')
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '^(manifest|t[0-9]+)$' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
   const found: UndoSchema[] = []
   for (const {schema, comment: text} of marked) {
     const [, run, word] = MARK.exec(text) ?? []
