@@ -73,7 +73,8 @@ const GRANTEES = `
   SELECT DISTINCT 'SCHEMA' AS what, n.nspname::text AS name, pg_get_userbyid(nullif(a.grantee, 0))::text AS grantee FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = $1 AND a.grantee <> n.nspowner
   UNION ALL SELECT DISTINCT 'TABLE', c.relname::text, pg_get_userbyid(nullif(a.grantee, 0))::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a WHERE n.nspname = $1 AND a.grantee <> c.relowner`
 
-async function revokeAll(client: Client, schema: string): Promise<void> {
+/** Takes back what default privileges gave of a schema and its tables. */
+export async function revokeAll(client: Client, schema: string): Promise<void> {
   for (const {what, name, grantee} of await rowsOf<Grantee>(client, GRANTEES, [schema])) {
     const object = what === 'SCHEMA' ? quoteIdent(schema) : qualified({schema, name})
     await client.query(`REVOKE ALL ON ${what} ${object} FROM ${grantee === null ? 'PUBLIC' : quoteIdent(grantee)}`)
@@ -93,13 +94,13 @@ const UNSECURED = `
   SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $1 AND c.relkind = 'r' AND (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid))`
 
-/** Throws `partial.stage-open` when any role that can log in could read or change what is staged. */
+/** Throws `partial.stage-open` when any role that can log in could read or change what is staged, or kept for an undo. */
 export async function proveClosed(client: Client, schema: string): Promise<void> {
   const open = await rowsOf<{role: string; everything: boolean | null; bypasses: boolean}>(client, OPEN_TO, [schema])
   const unsecured = await rowsOf(client, UNSECURED, [schema])
   const roles = open.filter(({everything}) => everything !== true || unsecured.length > 0).map(({role}) => role)
   if (roles.length === 0) return
-  throw preflightError('partial.stage-open', `The staging schema would be open to ${roles.join(', ')}.`, {
+  throw preflightError('partial.stage-open', `The schema ${schema} would be open to ${roles.join(', ')}.`, {
     hints: ['Rights that stay after REVOKE ALL come from memberships: in the owner, or in a role that was granted them.', 'Run dr with the role that owns the tables.'],
   })
 }

@@ -56,6 +56,23 @@ describe('a reverted merge', function () {
     expect(await drErrorOf(revertMerge(fixture.client, 'public', {signal: new AbortController().signal, lockTimeoutMs: 100}))).to.include({code: 'partial.undo-unknown'})
   })
 
+  it('keeps the images from whoever may read every table, and is not seen by them', async () => {
+    const {client, cluster} = fixture
+    await client.query(`CREATE ROLE partial_reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data`)
+    try {
+      await withClient(cluster.url('partial_revert', {name: 'partial_reader', password: 'p'}), {}, async (own) => {
+        const images = await rowsOf<{name: string}>(own, `SELECT relname AS name FROM pg_class WHERE relnamespace = 'dr_undo_test'::regnamespace AND relkind = 'r'`)
+        expect(images).to.have.length.above(2)
+        for (const {name} of images) expect(await rowsOf(own, `SELECT FROM dr_undo_test.${name}`), name).to.deep.equal([])
+        expect(await undoSchemas(own)).to.deep.equal([])
+      })
+      expect(await undoSchemas(client)).to.have.lengthOf(1)
+      await fixture.undo()
+    } finally {
+      await client.query('DROP ROLE partial_reader')
+    }
+  })
+
   it('runs nothing of a role that made a schema of this name and mark', async () => {
     const {client, cluster} = fixture
     await client.query(`CREATE ROLE partial_evil LOGIN PASSWORD 'p'; GRANT CREATE ON DATABASE partial_revert TO partial_evil`)
