@@ -2,6 +2,7 @@ import {verificationError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
+import {strangerSql} from './fill.ts'
 import {ACTING, after, among, before, STAYING, type Act, type Plan, type Planned} from './plan.ts'
 import {column, equal, same, sameTable, wordOf} from './relations.ts'
 import type {Tally} from './tally.ts'
@@ -84,16 +85,32 @@ export function assertWritten(planned: Planned, counts: Tally, start: Written, e
   }
 }
 
-/** Proves that every touched row was this tenant's, or nobody's, and is. */
-export async function assertTenant(client: Client, {plans, request: {selection: {tenant}}}: Planned): Promise<void> {
+/** Proves that every touched row was this tenant's, or nobody's, and is: by the tenant's column, or by what the row names. */
+export async function assertTenant(client: Client, planned: Planned): Promise<void> {
+  const {plans, request: {selection: {tenant}}} = planned
   if (tenant === undefined) return
   for (const plan of plans) {
-    if (!plan.relation.columns.some(({name}) => name === tenant.column)) continue
-    const [was, is, id] = [before(plan, tenant.column), after(plan, tenant.column), quoteLiteral(tenant.id)]
-    const strangers = await rowOf<{count: string}>(client, `
-      SELECT count(*) FROM ${plan.sql} p WHERE p.act ${among(ACTING)} AND (coalesce(${is}::text, ${was}::text) IS DISTINCT FROM ${id} OR ${was}::text <> ${id} OR ${is}::text <> ${id})`)
-    if (strangers.count !== '0') throw proofError(`${strangers.count} rows of ${wordOf(plan.relation.table)} are not of tenant ${tenant.id}`)
+    const strangers = plan.relation.columns.some(({name}) => name === tenant.column) ? strangersIn(plan, tenant) : strangersBehind(planned, plan)
+    if (strangers === undefined) continue
+    const {count} = await rowOf<{count: string}>(client, strangers)
+    if (count !== '0') throw proofError(`${count} rows of ${wordOf(plan.relation.table)} are not of tenant ${tenant.id}`)
   }
+}
+
+function strangersIn(plan: Plan, {column: name, id: text}: {column: string; id: string}): string {
+  const [was, is, id] = [before(plan, name), after(plan, name), quoteLiteral(text)]
+  return `SELECT count(*) FROM ${plan.sql} p WHERE p.act ${among(ACTING)} AND (coalesce(${is}::text, ${was}::text) IS DISTINCT FROM ${id} OR ${was}::text <> ${id} OR ${is}::text <> ${id})`
+}
+
+/** Of a table that is reached through foreign keys: rows that led, or lead, to what is live of another tenant. */
+function strangersBehind(planned: Planned, plan: Plan): string | undefined {
+  const entry = planned.entries.find((one) => one.plan === plan && one.selected.role === 'rows')
+  if (entry === undefined) return undefined
+  const image = (side: typeof before) => plan.relation.columns.map(({name}) => `${side(plan, name)} AS ${quoteIdent(name)}`).join(', ')
+  return `
+    SELECT count(*) FROM (
+      SELECT ${image(before)} FROM ${plan.sql} p WHERE p.act ${among(ACTING)} AND p.tid IS NOT NULL UNION ALL
+      SELECT ${image(after)} FROM ${plan.sql} p WHERE p.act ${among(STAYING)}) AS r WHERE ${strangerSql(planned, entry, 'live')}`
 }
 
 /** Proves that every row that stays has its after image now, where a key tells which row it is. */

@@ -6,6 +6,7 @@ import type {TableName} from './contract.ts'
 import {ACTING, among, heads, kept, type Entry, type Planned} from './plan.ts'
 import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate.ts'
 import {column, differs, equal, exact, inLiveType, sameTable, wordOf, type Column} from './relations.ts'
+import {linkedBy, strangersOf} from './strangers.ts'
 
 /** `everything`: also rows that this mode leaves alone, to be counted. */
 export interface FillOptions {
@@ -95,14 +96,28 @@ export function images(entry: Entry, putBack: readonly Column[]): string {
   return [...columns.map((one) => kept(one, column('l', one.name))), ...columns.map((one) => kept(one, afterOf(one)))].join(', ')
 }
 
-export const liveRows = (entry: Entry, where = 'true'): string => `(SELECT r.*, ${WHERE_IT_IS} FROM ${entry.plan.relation.from} AS r WHERE ${where}) AS l`
+export const liveRows = (entry: Entry, where = 'true', more = ''): string => `(SELECT r.*, ${WHERE_IT_IS}${more} FROM ${entry.plan.relation.from} AS r WHERE ${where}) AS l`
 export const stagedRows = (entry: Entry, where: string, more = ''): string => `(SELECT r.*${more} FROM ${qualified(entry.staged.stage)} AS r WHERE ${where}) AS s`
 
+/** Of one tenant's rows in a table without the tenant's column: whose they are is told by what they name. */
+const isReached = ({request: {selection: {tenant}}}: Planned, {shared, selected: {role}}: Entry): boolean =>
+  tenant !== undefined && role !== 'parent' && !shared.some(({live}) => live.name === tenant.column)
+
 /** The row of the key is another tenant's: live, or in the backup. */
-function isForeign({request: {selection: {tenant}}}: Planned, {shared, selected: {role}}: Entry, alias: 'l' | 's'): string {
-  if (tenant === undefined || role === 'parent' || !shared.some(({live}) => live.name === tenant.column)) return 'false'
-  return `(${column(alias, tenant.column)}::text <> ${quoteLiteral(tenant.id)})`
+function isForeign(planned: Planned, entry: Entry, alias: 'l' | 's'): string {
+  const {request: {selection: {tenant}}} = planned
+  if (tenant === undefined || entry.selected.role === 'parent') return 'false'
+  return isReached(planned, entry) ? `${alias}."dr:foreign"` : `(${column(alias, tenant.column)}::text <> ${quoteLiteral(tenant.id)})`
 }
+
+/** A row `r` that is not the selection's, but leads to another's. Of staged rows the others' parents need not be there. */
+export function strangerSql(planned: Planned, entry: Entry, side: 'live' | 'stage'): string {
+  const {selected} = entry
+  const others = {...entry, selected: {...selected, where: (side === 'live' ? strangersOf : linkedBy)(selected.where)}}
+  return `((${conditionOf(planned, entry, side)}) IS NOT TRUE AND ${conditionOf(planned, others, side)})`
+}
+
+const foreignColumn = (planned: Planned, entry: Entry, side: 'live' | 'stage'): string => (isReached(planned, entry) ? `, ${strangerSql(planned, entry, side)} AS "dr:foreign"` : '')
 
 /** From the backup's side: missing rows, and those that are live in another form. */
 async function fillStaged(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
@@ -114,11 +129,11 @@ async function fillStaged(client: Client, planned: Planned, entry: Entry, {every
   await client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})
     SELECT ${entry.index}, CASE WHEN l."dr:tid" IS NULL THEN '${acts.missing}' WHEN ${foreign} THEN 'foreign' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
-    FROM ${stagedRows(entry, conditionOf(planned, entry, 'stage'))} LEFT JOIN ${liveRows(entry)} ON ${onKey(entry)}
+    FROM ${stagedRows(entry, conditionOf(planned, entry, 'stage'))} LEFT JOIN ${liveRows(entry, 'true', foreignColumn(planned, entry, 'live'))} ON ${onKey(entry)}
     WHERE ${wanted(acts.missing) ? 'l."dr:tid" IS NULL' : 'false'} OR ${there} OR ${foreign}`)
 }
 
-/** From the live side: rows that the backup has not, and those that it has, but not in the selection. */
+/** From the live side: rows that the backup has not, and those that it has, but not in the selection. What the backup has of another tenant is in the way where it would be deleted. */
 async function fillLive(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
   const {plan} = entry
   const acts = actsOf(planned, entry)
@@ -126,8 +141,8 @@ async function fillLive(client: Client, planned: Planned, entry: Entry, {everyth
   if (!wanted(acts.changed) && !wanted(acts.extra)) return
   await client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})
-    SELECT ${entry.index}, CASE WHEN s."dr:in" IS NULL THEN '${acts.extra}' WHEN ${isForeign(planned, entry, 's')} THEN 'foreign' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
-    FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} LEFT JOIN ${stagedRows(entry, 'true', `, (${conditionOf(planned, entry, 'stage')}) IS TRUE AS "dr:in"`)} ON ${onKey(entry)}
+    SELECT ${entry.index}, CASE WHEN s."dr:in" IS NULL THEN '${acts.extra}' WHEN ${isForeign(planned, entry, 's')} THEN '${acts.extra === 'delete' ? 'foreign' : acts.extra}' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
+    FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} LEFT JOIN ${stagedRows(entry, 'true', `, (${conditionOf(planned, entry, 'stage')}) IS TRUE AS "dr:in"${foreignColumn(planned, entry, 'stage')}`)} ON ${onKey(entry)}
     WHERE s."dr:in" IS NOT TRUE AND ((s."dr:in" IS NULL AND ${wanted(acts.extra) ? 'true' : 'false'}) OR (s."dr:in" IS NOT NULL AND ${wanted(acts.changed) ? `(${changedIn(entry)})` : 'false'}))`)
 }
 
@@ -155,7 +170,7 @@ export async function countPairs(client: Client, planned: Planned, entry: Entry)
     const {count} = await rowOf<{count: string}>(client, `SELECT (SELECT count(*) FROM ${stagedRows(entry, stage)}) - (SELECT count(*) FROM ${entry.plan.sql} p WHERE p.entry = ${entry.index} AND p.act ${among(['insert', 'missing'])}) AS count`)
     return Number(count)
   }
-  const outside = entry.selected.role !== 'rows' ? '0' : `(SELECT count(*) FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} JOIN ${stagedRows(entry, `(${stage}) IS NOT TRUE`)} ON ${onKey(entry)})`
+  const outside = entry.selected.role !== 'rows' ? '0' : `(SELECT count(*) FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} JOIN ${stagedRows(entry, `(${stage}) IS NOT TRUE`, foreignColumn(planned, entry, 'stage'))} ON ${onKey(entry)}${planned.mode === 'exact' ? '' : ` WHERE (${isForeign(planned, entry, 's')}) IS NOT TRUE`})`
   const {count} = await rowOf<{count: string}>(client, `SELECT (SELECT count(*) FROM ${stagedRows(entry, stage)} JOIN ${liveRows(entry)} ON ${onKey(entry)}) + ${outside} AS count`)
   return Number(count)
 }

@@ -100,6 +100,23 @@ export function stagedCondition(predicate: Predicate, name: string, stageOf: (ta
   }
 }
 
+/** So many keys are asked for one by one; with more all rows come. */
+const KEYS = 1_000_000
+
+/**
+ * A condition, of unnamed columns, on rows of the backup whose key a live row of the selection bears: whose they were is then
+ * known. Kept to what COPY and another server take. `liveOf`: where a table is live.
+ */
+export async function liveKeysCondition(client: Client, {table, key, where, sameTypes}: {table: TableName; key: readonly string[]; where: Predicate; sameTypes: boolean}, liveOf: (table: TableName) => TableName | undefined): Promise<string> {
+  if (!sameTypes) return 'true'
+  const textOf = (prefix: string) => `ARRAY[${key.map((name) => `${prefix}${quoteIdent(name)}::text`).join(', ')}]::text`
+  const {count, keys} = await rowOf<{count: number; keys: string | null}>(client, `
+    SELECT count(*)::float8 AS count, CASE WHEN count(*) <= ${KEYS} THEN jsonb_object_agg(k, 0)::text END AS keys
+    FROM (SELECT ${textOf('r.')} AS k FROM ${qualified(table)} AS r WHERE ${stagedCondition(where, 'r', liveOf)} LIMIT ${KEYS + 1}) AS found`)
+  if (count > KEYS) return 'true'
+  return `${quoteLiteral(keys ?? '{}').trim()}::jsonb ? ${textOf('')}`
+}
+
 /** Deletes staged rows for which the predicate does not hold. Resolves to how many went. */
 export async function narrowStage(client: Client, stage: TableName, condition: string): Promise<number> {
   const {rowCount} = await client.query(`DELETE FROM ${qualified(stage)} AS s WHERE NOT coalesce((${condition}), false)`)

@@ -84,9 +84,9 @@ function assertThere({comparison, wish}: PartialState): void {
   throw usageError('partial.tenant-unknown', `No row of tenant ${wish.tenant} is live or in the backup.`, {hints: ['dr diff --all lists the tenants.', 'database.tenantColumn names the column that says whose a row is.']})
 }
 
-/** Nothing that any way could do. */
+/** Nothing that any way could do, or would refuse to do. */
 export function untouched({comparison, lost, wish}: PartialState): boolean {
-  return lost.length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) === 0)
+  return lost.length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) + one.conflicts.length === 0)
 }
 
 function differing({role, missing, changed, extra}: Comparison['tables'][number], columnsOnly: boolean): number {

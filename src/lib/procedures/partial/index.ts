@@ -21,7 +21,7 @@ import {stageState} from './work.ts'
  */
 export function partialProcedure(options: PartialOptions, work: PartialWork): Procedure<PartialState> {
   const {target, config} = options
-  const wanted = (state: PartialState) => ({selection: needed(state.selection, 'selection'), also: alsoStaged(options, work, state)})
+  const wanted = (state: PartialState) => ({selection: needed(state.selection, 'selection'), also: alsoStaged(options, work, state), liveKeys: state.wish.tenant !== undefined && (state.way ?? 'exact') === 'exact'})
   const lost = (state: PartialState) => (leftOut(state) === undefined ? state.lost : [])
   return {
     id: 'partial',

@@ -83,4 +83,6 @@ export interface StageWish {
   selection: {tables: readonly {table: TableName; where: Predicate}[]}
   /** Tables that are wanted whole beside it: to see what refers to the rows that come back. */
   also?: readonly TableName[]
+  /** Also the backup's rows of the keys that selected live rows bear, whose ever they were: before a live row is taken for one that the backup does not have. */
+  liveKeys?: boolean
 }

@@ -7,7 +7,7 @@ import {copyColumns} from '../../postgres/partial/copy-columns.ts'
 import type {StagedTable, TableName} from '../../postgres/partial/contract.ts'
 import {leavesOf, loosen} from '../../postgres/partial/scratch.ts'
 import {stageColumns} from '../../postgres/partial/stage-columns.ts'
-import {finishStage, narrowStage, needsOthers, rowCondition, rowsQuery, stagedCondition, stageQuery, stageText} from '../../postgres/partial/stage-rows.ts'
+import {finishStage, narrowStage, needsOthers, rowsQuery, stagedCondition, stageQuery, stageText} from '../../postgres/partial/stage-rows.ts'
 import {createStage, dropStage, keepStage, stageSchemaName} from '../../postgres/partial/stage-schema.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -18,6 +18,7 @@ import {bytesOf} from '../restore/foreign/receive.ts'
 import {memberOf} from '../restore/units.ts'
 import {StreamTrouble, unpacked} from '../verify/decompress.ts'
 import {compressionOf} from '../verify/member.ts'
+import {ofLiveKeys, stagingCondition} from './live-keys.ts'
 import type {StageOptions, StageState, StageWish} from './options.ts'
 import {stagePlan, type PlannedTable} from './plan.ts'
 import {restoreList} from './scratch.ts'
@@ -46,7 +47,7 @@ export function stageStep<S extends StageState>(options: StageOptions, work: Sta
 
 async function stageAll(options: StageOptions, work: StageWork, state: StageState, io: StepIo, wish: StageWish): Promise<void> {
   const plan = stagePlan(wish, work.catalogs)
-  const tables = await work.live(io.signal, (client) => create(client, work, state, io, plan))
+  const tables = await work.live(io.signal, (client) => create(client, work, state, io, {plan, wish}))
   if (work.side?.kind === 'backup') await fromMembers(work, state, io, tables)
   else await fromDatabase(options, work, io, tables)
   state.fetched ??= fetchedWhole(work)
@@ -57,9 +58,11 @@ async function stageAll(options: StageOptions, work: StageWork, state: StageStat
 interface Target extends PlannedTable {
   stage: TableName
   columns: string[]
+  /** A condition on more rows. */
+  more?: string
 }
 
-async function create(client: Client, work: StageWork, state: StageState, io: StepIo, plan: readonly PlannedTable[]): Promise<Target[]> {
+async function create(client: Client, work: StageWork, state: StageState, io: StepIo, {plan, wish}: {plan: readonly PlannedTable[]; wish: StageWish}): Promise<Target[]> {
   const schema = stageSchemaName(work.run)
   try {
     // What an earlier process of this run has made of it is begun anew.
@@ -71,7 +74,8 @@ async function create(client: Client, work: StageWork, state: StageState, io: St
       for (const notice of notices) io.notice(notice)
       const stage = {schema, name: planned.name}
       work.stagedAsText.push(...asText.map((column) => ({stage, ...column})))
-      targets.push({...planned, stage, columns: columns.map(({name}) => name), typed: columns})
+      const more = wish.liveKeys === true ? await ofLiveKeys(client, work.catalogs.live, planned) : undefined
+      targets.push({...planned, stage, columns: columns.map(({name}) => name), typed: columns, ...(more !== undefined && {more})})
     }
     state.stageSchema = schema
     await createStage(client, work.run, targets.map(({stage, typed}) => ({...stage, columns: typed})))
@@ -138,7 +142,7 @@ async function stageMember(work: StageWork, {target, entry, member}: Part, io: S
 
 async function textInto(work: StageWork, target: Target, entry: ArchiveEntry, member: ManifestMember, bytes: AsyncIterable<Buffer>, io: StepIo): Promise<{count: number; all: boolean}> {
   const columns = there(copyColumns(entry.copyStatement), `The entry of ${entry.tag} has no COPY.`)
-  const where = rowCondition(target.where)
+  const where = stagingCondition(target)
   const compression = compressionOf(member.name)
   const encoding = /'(.*)'/.exec(work.archive?.entries.find(({kind}) => kind === 'ENCODING')?.definition ?? '')?.[1] ?? 'UTF8'
   try {
@@ -177,7 +181,7 @@ async function fromDatabase(options: StageOptions, work: StageWork, io: StepIo, 
   await work.source(io.signal, async (source) => {
     for (const [at, target] of targets.entries()) {
       io.progress({unit: 'items', done: at, total: targets.length, note: `${target.table.schema}.${target.table.name}`})
-      const query = rowsQuery(target.table, target.columns, rowCondition(target.where))
+      const query = rowsQuery(target.table, target.columns, stagingCondition(target))
       await work.live(io.signal, (client) => stageQuery(client, {stage: target.stage, columns: target.columns}, {client: source, query}, io.signal)).catch((error: unknown) => {
         io.signal.throwIfAborted()
         throw rowError(error, target)
@@ -210,9 +214,9 @@ async function finish(client: Client, targets: readonly Target[], io: StepIo): P
   const stageOf = ({schema, name}: TableName) => targets.find(({table}) => table.schema === schema && table.name === name)?.stage
   const staged: StagedTable[] = []
   for (const {stage, key} of targets) if (key && key.length > 0) await client.query(`ANALYZE ${quoteIdent(stage.schema)}.${quoteIdent(stage.name)}`)
-  for (const {table: {schema, name}, stage, where, columns, key} of targets) {
+  for (const {table: {schema, name}, stage, where, columns, key, more} of targets) {
     io.progress(`index of ${schema}.${name}`)
-    if (needsOthers(where)) await narrowStage(client, stage, stagedCondition(where, 's', stageOf))
+    if (needsOthers(where)) await narrowStage(client, stage, [stagedCondition(where, 's', stageOf), ...(more === undefined ? [] : [more])].join(' OR '))
     staged.push({table: {schema, name}, stage, columns, ...(key && {key}), rows: await finishStage(client, stage, key)})
   }
   return staged

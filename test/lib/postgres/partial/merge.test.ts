@@ -39,6 +39,37 @@ describe('a merge', function () {
       expect({...await digestOf(fixture.client), schemas: ''}).to.deep.equal({...base, schemas: ''})
     })
 
+    for (const mode of ['missing', 'changed', 'exact'] as const) {
+      it(`is refused where what is reached through a foreign key is another tenant’s by now: ${mode}`, async () => {
+        await fixture.client.query(`UPDATE user_auth_links SET "userId" = 't2u1' WHERE id = 't1u1l'`)
+        const {tables} = await compareSelection(fixture.client, requestOf(fixture.live, tenantSelection('t1'), mode))
+        expect(tables.find(({name}) => name === 'user_auth_links')).to.deep.include({changed: 0, missing: 0, identical: 2, conflicts: [{key: {id: 't1u1l'}, index: 'user_auth_links_pkey', holder: {id: 't1u1l'}}]})
+        const before = await digestOf(fixture.client)
+        expect(await drErrorOf(fixture.merge(tenantSelection('t1'), mode))).to.include({code: 'partial.conflict', exitCode: 3})
+        expect(await digestOf(fixture.client)).to.deep.equal(before)
+      })
+    }
+
+    it('deletes no row that the backup has of another tenant, with a tenant’s column or without', async () => {
+      await fixture.client.query(`UPDATE user_auth_links SET "userId" = 't1u1' WHERE id = 't2u1l'; UPDATE leads SET "tenantId" = 't1' WHERE id = 't2d1'`)
+      const before = await digestOf(fixture.client)
+      const {tables} = await compareSelection(fixture.client, requestOf(fixture.live, tenantSelection('t1'), 'exact'))
+      expect(tables.filter(({extra, conflicts}) => extra + conflicts.length > 0).map(({name, extra, conflicts}) => [name, extra, conflicts.map(({key}) => key.id)])).to.deep.equal([['user_auth_links', 0, ['t2u1l']], ['leads', 0, ['t2d1']]])
+      expect(await drErrorOf(fixture.merge(tenantSelection('t1'), 'exact'))).to.include({code: 'partial.conflict', exitCode: 3})
+      expect(await digestOf(fixture.client)).to.deep.equal(before)
+      expect(await fixture.merge(tenantSelection('t1'), 'changed')).to.include({nothing: true})
+    })
+
+    it('is taken back where a row would hang on another tenant’s', async () => {
+      await fixture.client.query(`UPDATE users SET "tenantId" = 't2', email = 'moved' WHERE id = 't1u1'; DELETE FROM user_auth_links WHERE id = 't1u1l'`)
+      const before = await digestOf(fixture.client)
+      const {tables, ...rest} = tenantSelection('t1')
+      const error = await drErrorOf(fixture.merge({...rest, tables: [tableSelection('users', {kind: 'equals', column: 'id', value: 't1u1'}, {role: 'parent'}), ...tables.filter(({table: {name}}) => name === 'user_auth_links')]}, 'missing'))
+      expect(error).to.include({code: 'partial.proof', exitCode: 4})
+      expect(error.message).to.include('1 rows of public.user_auth_links are not of tenant t1')
+      expect(await digestOf(fixture.client)).to.deep.equal(before)
+    })
+
     it('is refused where a key is held by another tenant’s row', async () => {
       await fixture.client.query(`DELETE FROM calls; DELETE FROM leads WHERE id = 't1d1'; UPDATE leads SET id = 't1d1' WHERE id = 't2d1'`)
       const before = await digestOf(fixture.client)

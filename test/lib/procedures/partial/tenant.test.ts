@@ -50,4 +50,17 @@ describe('a tenant is deleted, and comes back', function () {
     expect(differences(deleted, await sample.live(contentsOf))).to.deep.equal({})
     expect(state.reverted?.tables.length).to.be.above(20)
   })
+
+  it('is made exact only where no row would be taken that the backup has of another tenant', async () => {
+    const one = await sample.live((client) => rowOf<{id: string; lead: string; link: string}>(client, `
+      WITH u AS (SELECT min(id) AS id, "tenantId" FROM public.users WHERE "tenantId" <> '${tenant}' GROUP BY 2 LIMIT 1),
+        moved AS (UPDATE public.leads SET "tenantId" = u."tenantId" FROM u WHERE leads.id = (SELECT min(l.id) FROM public.leads l, u WHERE l."tenantId" <> u."tenantId") RETURNING leads.id),
+        linked AS (UPDATE public.user_auth_links SET "userId" = u.id FROM u WHERE user_auth_links.id = (SELECT min(k.id) FROM public.user_auth_links k JOIN public.users o ON o.id = k."userId", u WHERE o."tenantId" <> u."tenantId") RETURNING user_auth_links.id)
+      SELECT u."tenantId" AS id, moved.id AS lead, linked.id AS link FROM u, moved, linked`))
+    const damaged = await sample.live(contentsOf)
+    const {error, state} = await runPartial({url: sample.url, directory: sample.directory, wish: {tenant: one.id}, way: 'exact'})
+    expect(error).to.include({code: 'partial.conflict', exitCode: 3})
+    expect(state.comparison?.tables.flatMap(({name, extra, conflicts}) => (extra + conflicts.length > 0 ? [[name, extra, conflicts[0]?.key.id]] : []))).to.have.deep.members([['leads', 0, one.lead], ['user_auth_links', 0, one.link]])
+    expect(differences(damaged, await sample.live(contentsOf))).to.deep.equal({})
+  })
 })
