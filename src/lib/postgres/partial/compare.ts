@@ -2,6 +2,7 @@ import type {Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, TableComparison} from './contract.ts'
+import {editedSince} from './edited-since.ts'
 import {countPairs, fillRows, type FillOptions} from './fill.ts'
 import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
@@ -57,10 +58,11 @@ async function compared(client: Client, planned: Planned, entry: Entry, counts: 
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
   const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
+  const edited = await editedSince(client, entry)
   return {
     schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
-    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}),
+    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
     sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],
     conflicts: await conflictsOf(client, planned, entry, counts),
   }

@@ -145,6 +145,8 @@ export interface TableComparison extends TableName {
   identical: number
   /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
   changedSince?: number
+  /** Of `changed`: with another time of change (`updatedAt`) than in the backup; undefined where there is no such column. */
+  editedSince?: number
   /** Of `changed`, column by column; values as text, long ones cut. */
   sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
   /** Rows that a unique key other than the row's own does not let in. */
