@@ -11,6 +11,7 @@ import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
+import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
 /**
  * Compares the live rows of the selection with the staged ones, and says what the merge would do, in one REPEATABLE READ
@@ -46,11 +47,12 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
 
 async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []
-  for (const entry of planned.entries) tables.push(await compared(client, planned, entry, counts))
+  const digest = await touchedDigest(client, planned)
+  for (const entry of planned.entries) tables.push({...await compared(client, planned, entry, counts), digest: entryDigest(digest, entry)})
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
-    cascades: counts.cascades, ...(refusals.length > 0 && {refusals}),
+    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}),
   }
 }
 

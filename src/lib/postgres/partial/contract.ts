@@ -151,6 +151,8 @@ export interface TableComparison extends TableName {
   sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
   /** Rows that a unique key other than the row's own does not let in. */
   conflicts: {key: Record<string, string>; index: string; holder: Record<string, string>}[]
+  /** Which live rows `changed` and `extra` are, and in what form: the merge takes these or none. Absent of a table that is not live. */
+  digest?: {changed: string; extra: string}
 }
 
 /** Foreign keys that the selection touches, both ways. */
@@ -165,10 +167,13 @@ export interface ClosureFinding {
 }
 
 export interface Comparison {
+  /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
   closure: ClosureFinding[]
   /** Rows of tables outside the selection that deletes of `exact` would take or change by cascade. */
   cascades: {table: TableName; deleted: number; updated: number}[]
+  /** Which live rows these are, and in what form. */
+  cascadesDigest?: string
   /** Foreign keys that do not let `exact` delete rows, because these name them and stay. */
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
 }

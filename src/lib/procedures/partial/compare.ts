@@ -1,7 +1,7 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
-import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
-import {sameTable} from '../../postgres/partial/names.ts'
+import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} from '../../postgres/partial/contract.ts'
+import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Way} from '../../report/partial-lines.ts'
@@ -69,8 +69,9 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const tables = request.selection.tables.filter((one) => !isLost(one))
   const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}), signal)
   // Of what is not live nothing has to be looked at: every row is missing.
-  const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
-  state.comparison = {...found, tables: [...found.tables, ...lost]}
+  const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
+  const compared = found.tables.values()
+  state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way

@@ -157,6 +157,15 @@ describe('a partial restore', function () {
     expect(await schemas()).to.deep.equal([])
   })
 
+  it('makes a lost table anew and changes rows of another one, as was shown of each', async () => {
+    const before = await sample.live(contentsOf)
+    await damage("UPDATE tariffs SET name = 'x'; DROP TABLE courses CASCADE")
+    const {state, error} = await run({wish: {tables: ['courses', 'tariffs']}, way: 'changed'})
+    if (error) throw error
+    expect(state.comparison?.tables.map(({name, missing, changed}) => [name, missing > 0, changed > 0])).to.deep.equal([['courses', true, false], ['tariffs', false, true]])
+    expect(differences(before, await sample.live(contentsOf))).to.deep.equal({})
+  })
+
   for (const [what, wish, code] of [
     ['a condition that is none', {tables: ['leads'], where: 'nonsense ='}, 'partial.where'],
     ['a condition that is a statement', {tables: ['leads'], where: 'true); DROP TABLE leads; --'}, 'partial.where'],
