@@ -4,6 +4,7 @@ import {runIsAtWork, runKey} from '../create-database.ts'
 import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {ColumnShape, TableName} from './contract.ts'
+import {TRUSTED_OWNER} from './trusted-owner.ts'
 
 const PREFIX = 'dr_stage_'
 const NAME_BYTES = 63
@@ -72,7 +73,8 @@ const GRANTEES = `
   SELECT DISTINCT 'SCHEMA' AS what, n.nspname::text AS name, pg_get_userbyid(nullif(a.grantee, 0))::text AS grantee FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = $1 AND a.grantee <> n.nspowner
   UNION ALL SELECT DISTINCT 'TABLE', c.relname::text, pg_get_userbyid(nullif(a.grantee, 0))::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a WHERE n.nspname = $1 AND a.grantee <> c.relowner`
 
-async function revokeAll(client: Client, schema: string): Promise<void> {
+/** Takes back what default privileges gave of a schema and its tables. */
+export async function revokeAll(client: Client, schema: string): Promise<void> {
   for (const {what, name, grantee} of await rowsOf<Grantee>(client, GRANTEES, [schema])) {
     const object = what === 'SCHEMA' ? quoteIdent(schema) : qualified({schema, name})
     await client.query(`REVOKE ALL ON ${what} ${object} FROM ${grantee === null ? 'PUBLIC' : quoteIdent(grantee)}`)
@@ -92,13 +94,13 @@ const UNSECURED = `
   SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $1 AND c.relkind = 'r' AND (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid))`
 
-/** Throws `partial.stage-open` when any role that can log in could read or change what is staged. */
+/** Throws `partial.stage-open` when any role that can log in could read or change what is staged, or kept for an undo. */
 export async function proveClosed(client: Client, schema: string): Promise<void> {
   const open = await rowsOf<{role: string; everything: boolean | null; bypasses: boolean}>(client, OPEN_TO, [schema])
   const unsecured = await rowsOf(client, UNSECURED, [schema])
   const roles = open.filter(({everything}) => everything !== true || unsecured.length > 0).map(({role}) => role)
   if (roles.length === 0) return
-  throw preflightError('partial.stage-open', `The staging schema would be open to ${roles.join(', ')}.`, {
+  throw preflightError('partial.stage-open', `The schema ${schema} would be open to ${roles.join(', ')}.`, {
     hints: ['Rights that stay after REVOKE ALL come from memberships: in the owner, or in a role that was granted them.', 'Run dr with the role that owns the tables.'],
   })
 }
@@ -108,9 +110,9 @@ export async function stageOf(client: Client, schema: string): Promise<StageSche
   return (await stageSchemas(client)).find((one) => one.schema === schema)
 }
 
-/** Staging schemas of this database: by their mark, and a name that fits to it. */
+/** Staging schemas of this database: by their mark, a name that fits to it, and their owner. */
 export async function stageSchemas(client: Client): Promise<StageSchema[]> {
-  const rows = await rowsOf<{schema: string; comment: string | null}>(client, "SELECT nspname::text AS schema, obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE starts_with(nspname, $1) ORDER BY 1", [PREFIX])
+  const rows = await rowsOf<{schema: string; comment: string | null}>(client, `SELECT n.nspname::text AS schema, obj_description(n.oid, 'pg_namespace') AS comment FROM pg_catalog.pg_namespace n WHERE starts_with(n.nspname, $1) AND ${TRUSTED_OWNER} ORDER BY 1`, [PREFIX])
   return rows.flatMap(({schema, comment}) => {
     const [, run, word] = MARK.exec(comment ?? '') ?? []
     return run === undefined || stageSchemaName(run) !== schema ? [] : [{schema, run, kept: word === 'kept'}]

@@ -3,7 +3,9 @@ import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {MergeMode, TableName} from './contract.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
+import {proveClosed, revokeAll} from './stage-schema.ts'
 import type {Tally} from './tally.ts'
+import {TRUSTED_OWNER} from './trusted-owner.ts'
 
 const PREFIX = 'dr_undo_'
 const MARK = /^dr partial (\S+), (undo|undone)$/
@@ -43,20 +45,17 @@ export async function createUndoSchema(client: Client, schema: string): Promise<
   await client.query(comment(schema, 'undo'))
 }
 
-/** The tables of the plans, in the undo schema. Rights that default privileges gave are taken away before any row is there. */
+/**
+ * The tables of the plans, in the undo schema, shut as staged ones are: rights that default privileges gave are taken away before
+ * any row is there, and row security keeps the rows from whoever may read everything. Throws `partial.stage-open` (exit 3).
+ */
 export async function createUndoTables(client: Client, schema: string, {plans}: Planned): Promise<void> {
+  const manifest = `${quoteIdent(schema)}.manifest`
   await client.query(plans.map((plan) => planDdl(plan, 'TABLE')).join('; '))
-  await client.query(`CREATE TABLE ${quoteIdent(schema)}.manifest (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
+  await client.query(`CREATE TABLE ${manifest} (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
+  await client.query([...plans.map(({sql}) => sql), manifest].map((table) => `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`).join('; '))
   await revokeAll(client, schema)
-}
-
-async function revokeAll(client: Client, schema: string): Promise<void> {
-  const granted = await rowsOf<{statement: string}>(client, `
-    SELECT format('REVOKE ALL ON SCHEMA %I FROM %s', n.nspname, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END) AS statement
-    FROM pg_catalog.pg_namespace n, aclexplode(n.nspacl) x WHERE n.nspname = $1 AND x.grantee <> n.nspowner
-    UNION SELECT format('REVOKE ALL ON TABLE %I.%I FROM %s', n.nspname, c.relname, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x WHERE n.nspname = $1 AND x.grantee <> c.relowner`, [schema])
-  for (const {statement} of granted) await client.query(statement)
+  await proveClosed(client, schema)
 }
 
 /** Notes what the images are of, and drops tables that hold none. */
@@ -83,11 +82,12 @@ interface ManifestRow extends UndoTable {
 const manifestOf = (client: Client, schema: string): Promise<ManifestRow[]> => rowsOf<ManifestRow>(client, `
   SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at, mode, schema, name, images, columns, inserted, key, rows::float8 AS rows FROM ${quoteIdent(schema)}.manifest ORDER BY images`)
 
-/** Schemas that are proven ours by name and comment, and hold what a merge replaced; the newest first. */
+/** Schemas that are proven ours by name, comment, and the owner of all that is read in them, and hold what a merge replaced; the newest first. */
 export async function undoSchemas(client: Client): Promise<UndoSchema[]> {
   const marked = await rowsOf<{schema: string; comment: string}>(client, `
     SELECT n.nspname AS schema, d.description AS comment FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.classoid = 'pg_catalog.pg_namespace'::regclass
-    WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest') ORDER BY 1`)
+    WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND ${TRUSTED_OWNER} AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest' AND NOT row_security_active(c.oid))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '^(manifest|t[0-9]+)$' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
   const found: UndoSchema[] = []
   for (const {schema, comment: text} of marked) {
     const [, run, word] = MARK.exec(text) ?? []

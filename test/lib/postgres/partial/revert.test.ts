@@ -1,6 +1,7 @@
 import {expect} from 'chai'
+import {rowsOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {revertMerge} from '../../../../src/lib/postgres/partial/revert.ts'
-import {mergeCommitted, undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
+import {dropUndo, mergeCommitted, undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
 import {partialFixture, selecting} from '../../../support/partial-fixture.ts'
 import {digestOf, relinkCalls, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
@@ -53,5 +54,50 @@ describe('a reverted merge', function () {
     expect(await drErrorOf(fixture.undo())).to.include({code: 'partial.undo-unknown'})
     expect(await mergeCommitted(fixture.client, 'dr_undo_test')).to.equal(false)
     expect(await drErrorOf(revertMerge(fixture.client, 'public', {signal: new AbortController().signal, lockTimeoutMs: 100}))).to.include({code: 'partial.undo-unknown'})
+  })
+
+  it('keeps the images from whoever may read every table, and is not seen by them', async () => {
+    const {client, cluster} = fixture
+    await client.query(`CREATE ROLE partial_reader LOGIN PASSWORD 'p' IN ROLE pg_read_all_data`)
+    try {
+      await withClient(cluster.url('partial_revert', {name: 'partial_reader', password: 'p'}), {}, async (own) => {
+        const images = await rowsOf<{name: string}>(own, `SELECT relname AS name FROM pg_class WHERE relnamespace = 'dr_undo_test'::regnamespace AND relkind = 'r'`)
+        expect(images).to.have.length.above(2)
+        for (const {name} of images) expect(await rowsOf(own, `SELECT FROM dr_undo_test.${name}`), name).to.deep.equal([])
+        expect(await undoSchemas(own)).to.deep.equal([])
+      })
+      expect(await undoSchemas(client)).to.have.lengthOf(1)
+      await fixture.undo()
+    } finally {
+      await client.query('DROP ROLE partial_reader')
+    }
+  })
+
+  it('runs nothing of a role that made a schema of this name and mark', async () => {
+    const {client, cluster} = fixture
+    await client.query(`CREATE ROLE partial_evil LOGIN PASSWORD 'p'; GRANT CREATE ON DATABASE partial_revert TO partial_evil`)
+    const evil = (what: string) => withClient(cluster.url('partial_revert', {name: 'partial_evil', password: 'p'}), {}, (own) => own.query(what))
+    try {
+      await evil(`
+        CREATE SCHEMA dr_undo_evil; COMMENT ON SCHEMA dr_undo_evil IS 'dr partial evil, undo'; GRANT USAGE ON SCHEMA dr_undo_evil TO PUBLIC;
+        CREATE FUNCTION dr_undo_evil.f() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE partial_evil CREATEROLE; RETURN now(); END $$;
+        CREATE VIEW dr_undo_evil.manifest AS SELECT dr_undo_evil.f() AS at, 'exact' AS mode, 'public' AS schema, 'leads' AS name, 't0' AS images, '{id}'::text[] AS columns, '{id}'::text[] AS inserted, '{id}'::text[] AS key, 1::bigint AS rows`)
+      expect((await undoSchemas(client)).map(({schema}) => schema)).to.deep.equal(['dr_undo_test'])
+      expect(await drErrorOf(fixture.undo('dr_undo_evil'))).to.include({code: 'partial.undo-unknown', exitCode: 3})
+      expect(await drErrorOf(dropUndo(client, 'dr_undo_evil'))).to.include({code: 'partial.undo-unknown'})
+      expect(await rowsOf(client, `SELECT rolcreaterole FROM pg_roles WHERE rolname = 'partial_evil'`)).to.deep.equal([{rolcreaterole: false}])
+      await client.query(`ALTER SCHEMA dr_undo_evil OWNER TO postgres`)
+      expect(await mergeCommitted(client, 'dr_undo_evil'), 'the view of another').to.equal(false)
+      await client.query(`ALTER VIEW dr_undo_evil.manifest OWNER TO postgres`)
+      expect(await mergeCommitted(client, 'dr_undo_evil'), 'a view').to.equal(false)
+      await client.query(`DROP VIEW dr_undo_evil.manifest; CREATE TABLE dr_undo_evil.manifest (LIKE dr_undo_test.manifest); ALTER TABLE dr_undo_evil.manifest OWNER TO partial_evil`)
+      expect(await mergeCommitted(client, 'dr_undo_evil'), 'a table of another').to.equal(false)
+      await client.query(`ALTER SCHEMA dr_undo_evil OWNER TO partial_evil; ALTER TABLE dr_undo_evil.manifest OWNER TO partial_evil`)
+      expect(await mergeCommitted(client, 'dr_undo_evil'), 'all of another').to.equal(false)
+      await client.query(`ALTER SCHEMA dr_undo_evil OWNER TO postgres; ALTER TABLE dr_undo_evil.manifest OWNER TO postgres`)
+      expect(await mergeCommitted(client, 'dr_undo_evil'), 'what would be ours').to.equal(true)
+    } finally {
+      await client.query('DROP OWNED BY partial_evil CASCADE; DROP ROLE partial_evil')
+    }
   })
 })

@@ -27,7 +27,7 @@ describe('the staging schema', function () {
     }
   })
   afterEach(async () => {
-    for (const {schema} of await stageSchemas(client)) await client.query(`DROP SCHEMA "${schema}" CASCADE`)
+    await client.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`)
   })
   after(async () => {
     for (const owner of ['stage_owner', 'postgres']) await client.query(`ALTER DEFAULT PRIVILEGES FOR ROLE ${owner} REVOKE ALL ON TABLES FROM stage_app, PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE ${owner} REVOKE ALL ON SCHEMAS FROM stage_app, PUBLIC`)
@@ -96,6 +96,16 @@ describe('the staging schema', function () {
     await client.query(`COMMENT ON SCHEMA ${SCHEMA} IS 'dr partial some-other-run, staging'`)
     expect(await stageSchemas(client)).to.deep.equal([])
     await client.query(`DROP SCHEMA ${SCHEMA}`)
+  })
+
+  it('is not ours when a role made it that nobody trusts, whatever its mark', async () => {
+    await withClient(as('stage_owner'), {}, async (own) => {
+      await createStage(own, RUN, [table])
+      expect((await stageSchemas(own)).map(({schema}) => schema)).to.deep.equal([SCHEMA])
+    })
+    expect(await stageSchemas(client)).to.deep.equal([])
+    expect(await dropStage(client, {schema: SCHEMA, run: RUN})).to.equal(false)
+    await client.query(`DROP SCHEMA ${SCHEMA} CASCADE`)
   })
 
   it('is abandoned when the lock of its run is free and no session of it is there, unless it is kept', async () => {
