@@ -64,8 +64,8 @@ export class Work {
   }
 
   async readBackups(io: StepIo): Promise<void> {
-    const {storages, config: {environment}, backups: limit, since} = this.#options
-    this.#read = await readBackups({storages, environment, limit, since, place: this.#known, signal: io.signal})
+    const {storages, config: {environment}, target: {database}, backups: limit, since} = this.#options
+    this.#read = await readBackups({storages, environment, database, limit, since, place: this.#known, signal: io.signal})
     const {backups, notes} = this.#read
     const known = [...this.#tables.flatMap((table) => [table, ...table.parts]), ...backups.flatMap(({tables}) => tables)]
     assertTables(this.#options.tables, known)
