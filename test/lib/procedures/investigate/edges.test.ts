@@ -5,6 +5,7 @@ import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {runInvestigation, type InvestigateSetting} from '../../../support/investigate.ts'
+import {runPartial} from '../../../support/partial-restore.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 import {until} from '../../../support/until.ts'
 
@@ -99,6 +100,20 @@ describe('an investigation of', function () {
     } finally {
       await cluster.drop('edges2')
     }
+  })
+
+  it('a database that dr has repaired names the repair in the timeline, and takes it for no accident', async () => {
+    await client.query(LEADS)
+    await backup()
+    await wrote("UPDATE leads SET status = 'lost'")
+    const {error, run} = await runPartial({url, directory, wish: {tables: ['leads'], columns: ['status']}, way: 'changed'})
+    if (error) throw error
+    const found = await look()
+    expect(found.damages).to.deep.equal([])
+    expect(found.tables[0]?.writers?.map(({rows, repair}) => [rows, repair])).to.deep.equal([[2000, run]])
+    expect(words(found)).to.include(`dr partial ${run} put back 2,000 rows of leads`)
+    const forged = await wrote("CREATE SCHEMA dr_undo_forged AUTHORIZATION pg_monitor; COMMENT ON SCHEMA dr_undo_forged IS 'dr partial forged, undo'; UPDATE leads SET status = 'forged'")
+    expect((await look()).damages.map(({transaction}) => transaction)).to.deep.equal([forged])
   })
 
   it('a partitioned table speaks of the whole, also when one partition is named', async () => {
