@@ -2,6 +2,7 @@ import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
 import {editedSince} from '../../postgres/partial/edited-since.ts'
+import {lostParents} from '../../postgres/partial/lost-parents.ts'
 import {sameTable} from '../../postgres/partial/names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -72,6 +73,7 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
   state.comparison = {...found, tables: [...found.tables, ...lost]}
+  if (state.lost.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, state.lost), signal))
   const edited = tables.length === 0 ? undefined : await work.inLive((client) => editedSince(client, {...request, selection: {...request.selection, tables}}), signal)
   if (edited !== undefined) state.editedSince = edited
   state.comparedFor = way
