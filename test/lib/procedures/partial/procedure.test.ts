@@ -169,6 +169,15 @@ describe('a partial restore', function () {
     expect(state.recreated).to.deep.include({notValidated: [], leftOut: []})
   })
 
+  it('says that a condition looks into other tables as they are live', async () => {
+    await damage('DELETE FROM notifications')
+    for (const [where, notes] of [[`"userId" IN (SELECT id FROM users WHERE id <> '')`, ['--where looks into users, as it is live: for the rows of the backup, too.']], [`"userId" <> ''`, []]] as const) {
+      const {error, state} = await run({wish: {tables: ['notifications'], where}, way: 'side'})
+      if (error) throw error
+      expect(state.notes.filter((note) => note.startsWith('--where'))).to.deep.equal(notes)
+    }
+  })
+
   for (const [what, wish, code] of [
     ['a condition that is none', {tables: ['leads'], where: 'nonsense ='}, 'partial.where'],
     ['a condition that is a statement', {tables: ['leads'], where: 'true); DROP TABLE leads; --'}, 'partial.where'],
