@@ -59,7 +59,7 @@ export interface TableShape extends TableName {
   estimatedRows: number
   /** User triggers that are not internal. */
   triggers: {name: string; enabled: 'origin' | 'always' | 'replica' | 'disabled'}[]
-  /** Owned by a column, identity or serial. */
+  /** Owned by a column, identity or serial; or its default takes numbers from it. */
   sequences: {column: string; schema: string; name: string}[]
 }
 
@@ -181,8 +181,8 @@ export interface Comparison {
 export interface MergeResult {
   tables: (TableName & {inserted: number; updated: number; deleted: number})[]
   cascades: Comparison['cascades']
-  /** Sequences moved past the data. */
-  sequences: {schema: string; name: string; value: string}[]
+  /** Sequences moved past the data. `denied`: this role may not; it has to be past `value`. */
+  sequences: {schema: string; name: string; value: string; denied?: true}[]
   undoSchema: string
   /** Nothing remained to be done: rolled back, and there is no undo schema. */
   nothing?: true

@@ -1,6 +1,7 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} from '../../postgres/partial/contract.ts'
+import {lostParents} from '../../postgres/partial/lost-parents.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -72,6 +73,7 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()
   state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
+  if (state.lost.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, state.lost), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way

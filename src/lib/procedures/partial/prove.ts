@@ -90,7 +90,7 @@ function linkFindings(links: Awaited<ReturnType<typeof proveLinks>>): Finding[] 
 }
 
 function sequenceFinding({merged}: PartialState): Finding[] {
-  const moved = merged?.sequences ?? []
+  const moved = (merged?.sequences ?? []).filter(({denied}) => !denied)
   return moved.length === 0 ? [] : [{code: 'partial.sequences', severity: 'ok', subject: '', message: `moved past the rows: ${moved.map((one) => `${tableText(one)} to ${one.value}`).join(', ')}`}]
 }
 

@@ -182,6 +182,27 @@ describe('a partial restore', function () {
     expect(differences(before, await sample.live(contentsOf))).to.deep.equal({})
   })
 
+  it('names them of a table that was dropped, too, before it makes it anew', async () => {
+    await damage('DROP TABLE tariffs CASCADE; DELETE FROM courses')
+    const refused = await run({wish: {tables: ['tariffs']}, way: 'missing'})
+    expect(refused.error).to.include({code: 'partial.parent-missing', exitCode: 3})
+    expect(refused.error?.message).to.contain('courses')
+    expect(refused.error?.hints?.join()).to.contain('--with-parents')
+    expect(await sample.live((client) => rowOf<{there: boolean}>(client, "SELECT to_regclass('public.tariffs') IS NOT NULL AS there"))).to.deep.equal({there: false})
+    const {error, state} = await run({wish: {tables: ['tariffs'], withParents: true}, way: 'missing'})
+    if (error) throw error
+    expect(state.recreated).to.deep.include({notValidated: [], leftOut: []})
+  })
+
+  it('says that a condition looks into other tables as they are live', async () => {
+    await damage('DELETE FROM notifications')
+    for (const [where, notes] of [[`"userId" IN (SELECT id FROM users WHERE id <> '')`, ['--where looks into users, as it is live: for the rows of the backup, too.']], [`"userId" <> ''`, []]] as const) {
+      const {error, state} = await run({wish: {tables: ['notifications'], where}, way: 'side'})
+      if (error) throw error
+      expect(state.notes.filter((note) => note.startsWith('--where'))).to.deep.equal(notes)
+    }
+  })
+
   for (const [what, wish, code] of [
     ['a condition that is none', {tables: ['leads'], where: 'nonsense ='}, 'partial.where'],
     ['a condition that is a statement', {tables: ['leads'], where: 'true); DROP TABLE leads; --'}, 'partial.where'],
