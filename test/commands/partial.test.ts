@@ -91,6 +91,10 @@ describe('dr partial', function () {
       expect(exitCode, stderr).to.be.oneOf([2, 3])
       expect(stderr.replaceAll(/\s+/g, ' ')).to.contain(word).and.not.to.contain('hush')
     }
+    const {env} = dr
+    dr.env = {...env, DATABASE_URL: env.DATABASE_URL?.replace('partial_command', 'other')}
+    const other = await here('partial', '--table', 'leads', '--merge', 'missing', '--yes').finally(() => { dr.env = env })
+    expect([other.exitCode, other.stderr.replaceAll(/\s+/g, ' ')]).to.satisfy(([exitCode, stderr]: [number, string]) => exitCode === 3 && stderr.includes('There is no backup of the database other') && stderr.includes(`--from ${dr.label}`))
     expect(dr.journal()).not.to.contain('hush')
     expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
   })

@@ -107,7 +107,7 @@ async function sourceOf(context: Context, config: Config, live: Target, wish: Pa
   if (named !== undefined) return {from: {kind: 'database', target: await copyTarget(named, live)}, closeStorages: () => Promise.resolve()}
   // `latest` was another one then, perhaps.
   const backup = earlier?.state.source.kind === 'backup' && (wish.from === undefined || wish.from === 'latest') ? earlier.state.source.label : wish.from
-  const {found, closeStorages} = await findWanted(context, config, {backup: backup ?? 'latest'})
+  const {found, closeStorages} = await findWanted(context, config, {backup: backup ?? 'latest'}, live.database)
   return {from: 'place' in found ? {kind: 'dump', dump: found} : {kind: 'backup', backup: found}, closeStorages}
 }
 

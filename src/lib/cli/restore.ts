@@ -143,8 +143,8 @@ async function composeForeign(options: ForeignOptions, wish: RestoreWish, run: R
 }
 
 /** The backup or dump that is meant, and the storages that were opened for it. */
-export const findWanted = (context: Context, config: Config, wish: WantedBackup): Promise<{found: FoundBackup | FoundDump; closeStorages: () => Promise<void>}> =>
-  finding(context, config, wish, ({findSource}, options) => findSource(wish, options))
+export const findWanted = (context: Context, config: Config, wish: WantedBackup, database?: string): Promise<{found: FoundBackup | FoundDump; closeStorages: () => Promise<void>}> =>
+  finding(context, config, wish, ({findSource}, options) => findSource(wish, {...options, database}))
 
 /** A backup of dr, and none other. */
 export async function findWantedBackup(context: Context, config: Config, wish: WantedBackup): Promise<{backup: FoundBackup; closeStorages: () => Promise<void>}> {

@@ -23,7 +23,7 @@ export function damageTitle({kind, table, tenant, rows: count, transaction, cert
 }
 
 const WITNESS = {
-  commit: "by the server's commit time", stamp: 'by the time that it wrote into its rows', rows: 'by the times in other rows', audit: 'by the audit log', backups: 'between two looks',
+  commit: "by the server's commit time", stamp: 'by the time that it wrote into its rows', rows: 'after the times in other rows, before it was seen', audit: 'by the audit log', backups: 'between two looks',
 } as const
 
 export function whenWords({from, to, witness}: When): string {
@@ -82,15 +82,23 @@ const MOST_AUDITED = 6
 /** All that has a time, oldest first. */
 export function timelineOf(found: Investigation): TimelineEntry[] {
   const taken = new Set(found.damages.map(({transaction}) => transaction))
-  const writers = found.tables.flatMap((table) => (table.writers ?? []).map((writer) => ({table, writer}))).filter(({writer}) => !taken.has(writer.transaction) && writer.committedAt !== undefined).toSorted((a, b) => b.writer.rows - a.writer.rows)
+  const all = found.tables.flatMap((table) => (table.writers ?? []).map((writer) => ({table, writer})))
+  const writers = all.filter(({writer}) => !taken.has(writer.transaction) && writer.repair === undefined && writer.committedAt !== undefined).toSorted((a, b) => b.writer.rows - a.writer.rows)
   const entries: TimelineEntry[] = [
     ...shownBackups(found).map(({label, at, good}): TimelineEntry => ({at, kind: 'backup', text: `backup ${label}${good ? '' : ', not to be relied on'}`})),
     ...found.damages.map((damage): TimelineEntry => ({at: damage.when.from, kind: 'damage', text: `${damage.when.from === damage.when.to ? '' : 'after this: '}${damageTitle(damage)}`})),
     ...writers.slice(0, MOST_WRITERS).map(({table, writer}): TimelineEntry => ({at: writer.committedAt ?? '', kind: 'writer', text: `transaction ${writer.transaction} wrote ${rows(writer.rows)} of ${tableWords(table)}`})),
+    ...all.flatMap(({table, writer: {repair, committedAt, rows: count}}): TimelineEntry[] => (repair === undefined ? [] : [{at: committedAt ?? begunAt(repair) ?? found.at, kind: 'writer', text: `dr partial ${repair} put back ${rows(count)} of ${tableWords(table)}`}])),
     ...found.audit.hours.filter(({deletion}) => deletion).slice(0, MOST_AUDITED).map((hour): TimelineEntry => ({at: hour.first, kind: 'audit', text: `${figure(hour.entries)} × ${hour.action}${hour.resource === null ? '' : ` ${hour.resource}`} by ${hour.actor ?? 'nobody'}`})),
     {at: found.at, kind: 'now', text: 'this look'},
   ]
   return entries.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
+}
+
+/** By the name of a run. */
+function begunAt(run: string): string | undefined {
+  const [, day, hour, minute, second] = /^(\d{8})T(\d\d)(\d\d)(\d\d)Z-/.exec(run) ?? []
+  return day === undefined ? undefined : `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}Z`
 }
 
 /** The newest, and those that a repair would come from. */

@@ -29,6 +29,8 @@ export interface WritingTransaction {
   createdFrom?: string
   createdTo?: string
   committedAt?: string
+  /** It is no accident, but this run of `dr partial`, which put rows back. */
+  repair?: string
   /** The newest backup that does not hold it yet; absent where that cannot be told. */
   notIn?: string
 }
@@ -52,13 +54,13 @@ export interface TenantHistory {
   history: number[]
 }
 
-/** `commit`: the server's commit time. `stamp`: the transaction wrote it into its rows. `rows`: between times in other rows. `audit`: the audit log. `backups`: between two looks. */
+/** `commit`: the server's commit time. `stamp`: the transaction wrote it into its rows. `rows`: after times in rows that were there. `audit`: the audit log. `backups`: between two looks. */
 export type TimeWitness = 'commit' | 'stamp' | 'rows' | 'audit' | 'backups'
 
 export interface When {
-  /** It was not before this. */
+  /** It was not before this; as the witness has it. */
   from: string
-  /** Nor after this. The same where it is known. */
+  /** Nor after this: the look that has it. The same where it is known. */
   to: string
   witness: TimeWitness
 }

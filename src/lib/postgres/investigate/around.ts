@@ -30,8 +30,6 @@ export interface Around {
   laterOld?: number
   /** The latest time in rows that it or an earlier one wrote last. */
   before?: string
-  /** The earliest time in later rows that comes after that. */
-  after?: string
 }
 
 interface Row {
@@ -45,18 +43,15 @@ interface Row {
   before: string | null
 }
 
-/** Counts around one transaction; reads the whole table, twice where it has times. */
+/** Counts around one transaction; reads the whole table. */
 export async function aroundTransaction(client: Client, table: WholeTable, options: AroundOptions): Promise<Around> {
   const {transaction, tenant} = options
   const where = tenant === undefined ? '' : `WHERE ${ofTenant(tenant.column, '$4')}`
   const values = [transaction, options.backupAt ?? null, options.madeBy ?? null, ...(tenant === undefined ? [] : [tenant.id])]
   const row = await rowOf<Row>(client, `SELECT count(*)::text AS rows, ${figures(table, options)} FROM ${from(table)} ${where}`, values)
-  const latest = latestOf([...table.updated, ...table.created])
-  const {after} = row.before === null ? {after: null} : await rowOf<{after: string | null}>(client, `
-    SELECT ${iso(`min(${latest})`)} AS after FROM ${from(table)} WHERE ${LATER} AND ${latest} > $2::timestamptz ${tenant === undefined ? '' : `AND ${ofTenant(tenant.column, '$3')}`}`, [transaction, row.before, ...(tenant === undefined ? [] : [tenant.id])])
   return {
     rows: Number(row.rows), hit: Number(row.hit), later: Number(row.later), ...numbers(row),
-    ...(row.before !== null && {before: row.before}), ...(after !== null && {after}),
+    ...(row.before !== null && {before: row.before}),
   }
 }
 

@@ -47,10 +47,10 @@ const LEAST_DETACHED = 2
  * The transaction that has last written most rows, and none with the link, among rows for which the condition holds; undefined
  * when none stands out. One that changed rows for another reason has some with the link among them, most likely.
  */
-export async function detachedBy(client: Client, link: Link, {witnesses, newer}: {witnesses: Witnesses; newer: string}): Promise<Detached | undefined> {
+export async function detachedBy(client: Client, link: Link, {witnesses, newer, except = []}: {witnesses: Witnesses; newer: string; except?: readonly string[]}): Promise<Detached | undefined> {
   const [first, second] = await rowsOf<{transaction: string; rows: string}>(client, `
-    SELECT xmin::text AS transaction, count(*)::text AS rows FROM ${qualified(link)} WHERE ${newer}
-    GROUP BY xmin HAVING bool_and(${quoteIdent(link.column)} IS NULL) ORDER BY count(*) DESC LIMIT 2`)
+    SELECT xmin::text AS transaction, count(*)::text AS rows FROM ${qualified(link)} WHERE ${newer} AND xmin::text <> ALL ($1::text[])
+    GROUP BY xmin HAVING bool_and(${quoteIdent(link.column)} IS NULL) ORDER BY count(*) DESC LIMIT 2`, [except])
   const rows = Number(first?.rows ?? 0)
   if (first === undefined || rows < LEAST_DETACHED || rows <= Number(second?.rows ?? 0)) return undefined
   const committedAt = (await commitTimes(client, [first.transaction], witnesses)).get(first.transaction)

@@ -38,10 +38,14 @@ const TRIGGERS = `coalesce((
   SELECT jsonb_agg(jsonb_build_object('name', t.tgname, 'enabled', CASE t.tgenabled WHEN 'O' THEN 'origin' WHEN 'A' THEN 'always' WHEN 'R' THEN 'replica' ELSE 'disabled' END) ORDER BY t.tgname)
   FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), '[]')`
 
+/** Those that a column owns, and those that its default takes numbers from. */
 const SEQUENCES = `coalesce((
   SELECT jsonb_agg(jsonb_build_object('column', a.attname, 'schema', sn.nspname, 'name', s.relname) ORDER BY a.attnum, s.relname)
-  FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')), '[]')`
+  FROM (
+    SELECT d.objid AS sequence, d.refobjsubid AS attnum FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+    UNION SELECT d.refobjid, f.adnum FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass WHERE f.adrelid = c.oid) u
+  JOIN pg_class s ON s.oid = u.sequence AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum), '[]')`
 
 const TABLES = `
   SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind, rn.nspname AS "rootSchema", r.relname AS "rootName",

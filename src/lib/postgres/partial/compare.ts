@@ -2,6 +2,7 @@ import type {Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, TableComparison} from './contract.ts'
+import {editedSince} from './edited-since.ts'
 import {countPairs, fillRows, type FillOptions} from './fill.ts'
 import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
@@ -10,6 +11,7 @@ import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
+import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
 /**
  * Compares the live rows of the selection with the staged ones, and says what the merge would do, in one REPEATABLE READ
@@ -45,11 +47,12 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
 
 async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []
-  for (const entry of planned.entries) tables.push(await compared(client, planned, entry, counts))
+  const digest = await touchedDigest(client, planned)
+  for (const entry of planned.entries) tables.push({...await compared(client, planned, entry, counts), digest: entryDigest(digest, entry)})
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
-    cascades: counts.cascades, ...(refusals.length > 0 && {refusals}),
+    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}),
   }
 }
 
@@ -57,10 +60,11 @@ async function compared(client: Client, planned: Planned, entry: Entry, counts: 
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
   const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
+  const edited = await editedSince(client, entry)
   return {
     schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
-    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}),
+    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
     sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],
     conflicts: await conflictsOf(client, planned, entry, counts),
   }

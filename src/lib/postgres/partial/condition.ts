@@ -4,15 +4,31 @@ import {isConnectionLost} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import type {TableName} from './contract.ts'
 
-/** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. */
-export async function assertCondition(client: Client, table: TableName, text: string): Promise<void> {
+/** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. Resolves to the tables that it looks into beside the row, by the plan. */
+export async function assertCondition(client: Client, table: TableName, text: string): Promise<TableName[]> {
   try {
     await client.query('BEGIN READ ONLY')
     // Prepared: one statement, whatever the text holds.
-    await client.query({text: `EXPLAIN SELECT FROM ${qualified(table)} AS r WHERE (\n${text}\n)`, queryMode: 'extended'} as {text: string})
+    const {rows: [row]} = await client.query<{'QUERY PLAN': [{Plan: PlanNode}]}>({text: `EXPLAIN (VERBOSE, FORMAT JSON) SELECT FROM ${qualified(table)} AS r WHERE (\n${text}\n)`, queryMode: 'extended'} as {text: string})
     await client.query('ROLLBACK')
+    return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan)
   } catch (error) {
     if (isConnectionLost(error)) throw error
     throw usageError('partial.where', `--where is no condition on ${table.schema}.${table.name}: ${messageOf(error)}`, {cause: error, hints: ['Quote it for the shell as one argument; names with capitals need their own quotes: --where \'"tenantId" = …\'']})
   }
+}
+
+interface PlanNode {
+  Schema?: string
+  'Relation Name'?: string
+  Alias?: string
+  Plans?: PlanNode[]
+}
+
+/** The planner calls the table `r`, and its partitions `r_1` and so on. */
+const OWN = /^r(_\d+)?$/
+
+function othersIn({Schema: schema = '', 'Relation Name': name, Alias: alias = '', Plans: plans = []}: PlanNode): TableName[] {
+  const all = [...(name === undefined || OWN.test(alias) ? [] : [{schema, name}]), ...plans.flatMap(othersIn)]
+  return all.filter((one, index) => all.findIndex((other) => other.schema === one.schema && other.name === one.name) === index)
 }

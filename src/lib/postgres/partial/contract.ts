@@ -59,7 +59,7 @@ export interface TableShape extends TableName {
   estimatedRows: number
   /** User triggers that are not internal. */
   triggers: {name: string; enabled: 'origin' | 'always' | 'replica' | 'disabled'}[]
-  /** Owned by a column, identity or serial. */
+  /** Owned by a column, identity or serial; or its default takes numbers from it. */
   sequences: {column: string; schema: string; name: string}[]
 }
 
@@ -145,10 +145,14 @@ export interface TableComparison extends TableName {
   identical: number
   /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
   changedSince?: number
+  /** Of `changed`: with another time of change (`updatedAt`) than in the backup; undefined where there is no such column. */
+  editedSince?: number
   /** Of `changed`, column by column; values as text, long ones cut. */
   sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
   /** Rows that a unique key other than the row's own does not let in. */
   conflicts: {key: Record<string, string>; index: string; holder: Record<string, string>}[]
+  /** Which live rows `changed` and `extra` are, and in what form: the merge takes these or none. Absent of a table that is not live. */
+  digest?: {changed: string; extra: string}
 }
 
 /** Foreign keys that the selection touches, both ways. */
@@ -163,10 +167,13 @@ export interface ClosureFinding {
 }
 
 export interface Comparison {
+  /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
   closure: ClosureFinding[]
   /** Rows of tables outside the selection that deletes of `exact` would take or change by cascade. */
   cascades: {table: TableName; deleted: number; updated: number}[]
+  /** Which live rows these are, and in what form. */
+  cascadesDigest?: string
   /** Foreign keys that do not let `exact` delete rows, because these name them and stay. */
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
 }
@@ -174,8 +181,8 @@ export interface Comparison {
 export interface MergeResult {
   tables: (TableName & {inserted: number; updated: number; deleted: number})[]
   cascades: Comparison['cascades']
-  /** Sequences moved past the data. */
-  sequences: {schema: string; name: string; value: string}[]
+  /** Sequences moved past the data. `denied`: this role may not; it has to be past `value`. */
+  sequences: {schema: string; name: string; value: string; denied?: true}[]
   undoSchema: string
   /** Nothing remained to be done: rolled back, and there is no undo schema. */
   nothing?: true

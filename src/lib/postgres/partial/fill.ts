@@ -63,7 +63,7 @@ export function actsOf({mode}: Planned, {selected: {role, columns}, plan}: Entry
 }
 
 /** A row of the backup in the live types, by column. */
-function stagedValues({shared}: Entry): Map<string, string> {
+export function stagedValues({shared}: Entry): Map<string, string> {
   return new Map(shared.map(({live, staged}) => [live.name, inLiveType(live, staged, column('s', live.name))]))
 }
 

@@ -2,6 +2,7 @@ import {messageOf, preflightError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {codeOf, statementError} from '../errors.ts'
 import {quoteIdent} from '../quote.ts'
+import {assertAgreed} from './agreed.ts'
 import {assertImages, assertTenant, assertWritten, mergeSql, readWritten, type Written} from './apply.ts'
 import {findRefusals} from './cascades.ts'
 import {fillPlans} from './compare.ts'
@@ -17,7 +18,7 @@ import {transact, type TransactOptions} from './transact.ts'
 import {createUndoSchema, createUndoTables, finishUndoTables} from './undo-schema.ts'
 
 export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
-  /** What the operator agreed to: when more would be changed or deleted by now, nothing is. */
+  /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. */
   expected?: Comparison
 }
 
@@ -53,7 +54,7 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   await assertMergeable(client, planned, counts)
   const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
   if (counts.isNothing) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
-  if (expected) assertExpected(planned, counts, expected)
+  if (expected) await assertAgreed(client, planned, counts, expected)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await finishUndoTables(client, undoSchema, planned, counts)
   return {result: {...result, sequences: await moveSequences(client, planned, counts)}, keep: true}
@@ -91,22 +92,6 @@ async function assertMergeable(client: Client, planned: Planned, counts: Tally):
   if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${wordOf(parents.table)} refer to rows of ${wordOf(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
   const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${wordOf(refusal.table)} refer to rows of ${wordOf(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${wordOf(refusal.table)}, too.`]})
-}
-
-function assertExpected({entries}: Planned, counts: Tally, expected: Comparison): void {
-  const moved = (table: string, count: number, what: string, shown: number) =>
-    preflightError('partial.moved-on', `By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`, {hints: ['Run dr partial again, and look at the new comparison.']})
-  for (const [index, {plan, selected: {table}}] of entries.entries()) {
-    const {changed = 0, extra = 0} = expected.tables[index] ?? {}
-    const [update, removal] = [counts.of(plan, ['update', 'link'], index), counts.of(plan, ['delete'], index)]
-    if (update > changed) throw moved(wordOf(table), update, 'changed', changed)
-    if (removal > extra) throw moved(wordOf(table), removal, 'deleted', extra)
-  }
-  for (const {table, deleted, updated} of counts.cascades) {
-    const shown = expected.cascades.find((one) => sameTable(one.table, table)) ?? {deleted: 0, updated: 0}
-    if (deleted > shown.deleted) throw moved(wordOf(table), deleted, 'deleted by cascade', shown.deleted)
-    if (updated > shown.updated) throw moved(wordOf(table), updated, 'changed by cascade', shown.updated)
-  }
 }
 
 function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {

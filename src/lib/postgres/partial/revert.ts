@@ -12,6 +12,7 @@ import {applyPlans, assertCounting} from './merge.ts'
 import {LARGE, planDdl, type Plan, type Planned} from './plan.ts'
 import {readColumns, relationOf, sameTable, wordOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
+import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {dropUndo, readUndo, type UndoTable} from './undo-schema.ts'
@@ -41,6 +42,20 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
     await dropOrMark(client, undoSchema)
     return {result, keep: true}
   }}, options)
+}
+
+/** What the merge of this schema wrote: how many rows of each table, and how many of them are not as it left them. Reads only. */
+export async function changedSinceMerge(client: Client, undoSchema: string): Promise<(TableName & {rows: number; changed: number})[]> {
+  const undo = await readUndo(client, undoSchema)
+  const live = await readCatalog(client, {excludeSchemas: ['dr_stage_*', 'dr_undo_*']})
+  const session = await readSession(client)
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  for (const setting of transactionSettings(session)) await client.query(setting)
+  const {reversed} = await reversePlans(client, undoSchema, {undo, live, tables: undo.map(({schema, name}) => ({schema, name}))})
+  const found = []
+  for (const one of reversed) found.push({schema: one.undo.schema, name: one.undo.name, rows: one.undo.rows, changed: (await changedRows(client, one, 1))[0]?.count ?? 0})
+  await client.query('COMMIT')
+  return found
 }
 
 interface Undoing {

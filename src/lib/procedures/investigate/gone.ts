@@ -86,6 +86,8 @@ export interface GoneOptions {
   tenantColumn: string
   /** By the numbers of the parts; read before anything was changed. */
   traces: ReadonlyMap<number, TableTraces>
+  /** Transactions in which dr put rows back. */
+  repairs: readonly string[]
   audit: AuditFinding
   /** Bounds that the rows of all tables add to those that are known. */
   elsewhere: (transaction: string, known: TimesAround) => TimesAround
@@ -129,7 +131,7 @@ async function witnessOf(client: Client, loss: Loss, span: When, options: GoneOp
 }
 
 /** Links that were set to NULL when the rows went. */
-async function byDetachedRows(client: Client, {kind, table}: Loss, backup: KnownBackup, span: When, {witnesses, tables, tenantColumn, elsewhere}: GoneOptions): Promise<Found | undefined> {
+async function byDetachedRows(client: Client, {kind, table}: Loss, backup: KnownBackup, span: When, {witnesses, tables, tenantColumn, repairs, elsewhere}: GoneOptions): Promise<Found | undefined> {
   const newer = await newerThan(client, {current: backup.snapshot, systemIdentifier: backup.systemIdentifier, databaseOid: backup.databaseOid})
   if ('reason' in newer || kind === 'table-gone' || kind === 'emptied') return undefined
   const links = await nulledLinks(client, kind === 'tenant-gone' ? tables : table === undefined ? [] : [table])
@@ -137,14 +139,14 @@ async function byDetachedRows(client: Client, {kind, table}: Loss, backup: Known
   for (const link of links) {
     const child = tables.find((one) => keyOf(one) === keyOf(link))
     if (child === undefined || (kind === 'tenant-gone' && link.column !== tenantColumn)) continue
-    const answer = await askingTable(client, child, () => detachedBy(client, link, {witnesses, newer: newer.condition}))
+    const answer = await askingTable(client, child, () => detachedBy(client, link, {witnesses, newer: newer.condition, except: repairs}))
     if ('value' in answer && answer.value !== undefined && answer.value.rows > (most?.detached.rows ?? 0)) most = {detached: answer.value, child}
   }
   if (most === undefined) return undefined
   const {detached, child} = most
   const around = await askingTable(client, child, () => aroundTransaction(client, child, {transaction: detached.transaction}))
   const seen = 'value' in around ? around.value : undefined
-  const when = whenOf({rows: detached.rows, ...(detached.committedAt !== undefined && {committedAt: detached.committedAt})}, {notBefore: span.from, notAfter: span.to, ...elsewhere(detached.transaction, {before: later(seen?.before, span.from), after: seen?.after})})
+  const when = whenOf({rows: detached.rows, ...(detached.committedAt !== undefined && {committedAt: detached.committedAt})}, {notBefore: span.from, notAfter: span.to, ...elsewhere(detached.transaction, {before: later(seen?.before, span.from)})})
   return {when: when ?? span, transaction: detached.transaction, evidence: [`Transaction ${detached.transaction} set ${detached.name}.${detached.column} to NULL in ${count(detached.rows)} rows, as the foreign key does when rows of ${detached.references.name} are deleted.`]}
 }
 

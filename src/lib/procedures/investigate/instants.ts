@@ -9,10 +9,9 @@ export function secondBefore(instant: string): string {
   return `${new Date(Date.parse(whole) - (isWhole ? 1000 : 0)).toISOString().slice(0, 19)}Z`
 }
 
-/** Times in rows that come before a transaction, the latest of them, and after it, the earliest. */
+/** The latest of the times in rows that come before a transaction. Of later ones it tells nothing: they may carry old times. */
 export interface TimesAround {
   before?: string | undefined
-  after?: string | undefined
 }
 
 /** The later of two, or the one that there is. */
@@ -42,25 +41,20 @@ export interface Bounds extends TimesAround {
 }
 
 /** When a transaction happened, by the best witness there is. */
-export function whenOf(writer: Pick<Writer, 'rows' | 'updatedFrom' | 'updatedTo' | 'committedAt'>, {notBefore, notAfter, before, after}: Bounds): When | undefined {
+export function whenOf(writer: Pick<Writer, 'rows' | 'updatedFrom' | 'updatedTo' | 'committedAt'>, {notBefore, notAfter, before}: Bounds): When | undefined {
   const {committedAt, updatedTo} = writer
   if (committedAt !== undefined) return {from: committedAt, to: committedAt, witness: 'commit'}
   const inBounds = (time: string) => (notBefore === undefined || compare(time, notBefore) >= 0) && compare(time, notAfter) <= 0
   if (isStamped(writer) && updatedTo !== undefined && inBounds(updatedTo)) return {from: updatedTo, to: updatedTo, witness: 'stamp'}
   const from = later(before, notBefore)
   if (from === undefined) return undefined
-  const to = earlier<string>(after ?? notAfter, notAfter)
-  const witness: TimeWitness = (from === before && before !== notBefore) || to === after ? 'rows' : 'backups'
+  const to = notAfter
+  const witness: TimeWitness = from === before && before !== notBefore ? 'rows' : 'backups'
   // Where witnesses contradict each other, either may be right.
   return {from: earlier(from, to), to: later(from, to), witness}
 }
 
-/**
- * Bounds of a transaction by the times in rows that others wrote, and by what is known already: what an older one wrote last
- * lies before it; of later ones the newest time of each, where that is not an older one that it left alone.
- */
+/** What older transactions wrote last lies before this one: the latest of the times in their rows, and of what is known already. */
 export function timesAround(transaction: bigint, writers: readonly {transaction: bigint; newest: string | undefined}[], known: TimesAround): TimesAround {
-  const before = writers.reduce((last, one) => (one.transaction < transaction ? later(last, one.newest) : last), known.before)
-  const after = writers.reduce((first, one) => (one.transaction > transaction && one.newest !== undefined && (before === undefined || compare(one.newest, before) > 0) ? earlier<string | undefined>(first, one.newest) : first), known.after)
-  return {before, after}
+  return {before: writers.reduce((last, one) => (one.transaction < transaction ? later(last, one.newest) : last), known.before)}
 }

@@ -37,7 +37,7 @@ export async function weighSuspect(client: Client, whole: WholeTable, suspect: S
   const around = await aroundTransaction(client, whole, {transaction: writer.transaction, backupAt: source?.at, newer, madeBy, tenant})
   const notHolding = before.filter(({comparable}) => comparable)[0]?.at
   const heldBy = holding.filter((one) => !before.includes(one)).at(-1)?.at
-  const times = options.elsewhere(writer.transaction, {before: later(around.before, notHolding), after: around.after})
+  const times = options.elsewhere(writer.transaction, {before: later(around.before, notHolding)})
   const when = whenOf(writer, {notBefore: notHolding, notAfter: heldBy ?? at, ...times})
     ?? {from: source?.at ?? backups.at(-1)?.at ?? at, to: at, witness: 'backups' as const}
   const columns = (await setColumns(client, whole, writer.transaction, await earlierValues(whole, source, options.signal))).filter((column) => column !== options.tenantColumn)

@@ -40,7 +40,7 @@ export function suspectsOf(tables: readonly InvestigatedTable[], {backups, named
   const comparable = backups.some((backup) => backup.comparable)
   return tables.flatMap((table) => {
     // Of a number that was given out twice it is not known whose it is.
-    const told = (table.writers ?? []).filter(({frozen}) => !(frozen && hasWrapped(next)))
+    const told = (table.writers ?? []).filter(({frozen, repair}) => repair === undefined && !(frozen && hasWrapped(next)))
     const candidates = told.filter((writer) => (!comparable || writer.notIn !== undefined) && isBig(writer, named) && !isInsert(table, writer, backups))
     const [first] = candidates
     if (first === undefined) return []

@@ -1,6 +1,7 @@
 import {usageError} from '../../errors.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {readLiveCounts, type LiveCounts} from '../../postgres/live-counts.ts'
+import {repairsIn} from '../../postgres/investigate/repairs.ts'
 import {cascadingKeys, readTraces, type TableTraces} from '../../postgres/investigate/losses.ts'
 import {wholeTables, type WholeTable} from '../../postgres/investigate/tables.ts'
 import {fullTransaction, readWitnesses, type Witnesses} from '../../postgres/investigate/transactions.ts'
@@ -11,6 +12,7 @@ import type {AuditFinding, Damage, InvestigatedTable, Investigation} from '../..
 import {size} from '../../report/swap-lines.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {assertTables} from '../diff/index.ts'
+import {runNamed} from '../partial/run-options.ts'
 import {auditOf} from './audit.ts'
 import {readBackups, type ReadBackups} from './backups.ts'
 import {lossesOf, weighLoss} from './gone.ts'
@@ -35,6 +37,8 @@ export class Work {
   #witnesses: Witnesses | undefined
   #tables: WholeTable[] = []
   #traces = new Map<number, TableTraces>()
+  /** The schemas of repairs, by transaction. */
+  #repairs = new Map<string, string>()
   #read: ReadBackups = {backups: [], older: false, notes: [], incomplete: false}
   #live: LiveCounts | undefined
   #series: TableSeries[] = []
@@ -51,6 +55,7 @@ export class Work {
     const {config, preserve} = this.#options
     await looking(this.#options, io.signal, async ({client}) => {
       this.#witnesses = await readWitnesses(client)
+      this.#repairs = await repairsIn(client)
       this.#tables = await wholeTables(client, config.database, config.investigate.timestampColumns)
       this.#traces = await readTraces(client, this.#tables.flatMap(({parts}) => parts.map(({oid}) => oid)), this.#witnesses)
       if (preserve) state.former = await formerOf(client, this.#chosen(), this.#witnesses)
@@ -64,8 +69,8 @@ export class Work {
   }
 
   async readBackups(io: StepIo): Promise<void> {
-    const {storages, config: {environment}, backups: limit, since} = this.#options
-    this.#read = await readBackups({storages, environment, limit, since, place: this.#known, signal: io.signal})
+    const {storages, config: {environment}, target: {database}, backups: limit, since} = this.#options
+    this.#read = await readBackups({storages, environment, database, limit, since, place: this.#known, signal: io.signal})
     const {backups, notes} = this.#read
     const known = [...this.#tables.flatMap((table) => [table, ...table.parts]), ...backups.flatMap(({tables}) => tables)]
     assertTables(this.#options.tables, known)
@@ -126,7 +131,7 @@ export class Work {
     if (found === undefined || found.trouble !== undefined) return
     const answer = await askingTable(client, table, () => writersOf(client, table, {witnesses: this.#known, condition, tenant: this.#tenantOf(table), limit: WRITERS}))
     if ('trouble' in answer) found.trouble = answer.trouble
-    else found.writers = answer.value.filter(({committedAt}) => this.#options.since === undefined || committedAt === undefined || compare(committedAt, this.#options.since) >= 0).map((writer) => writingTransaction(writer, found.rows, this.#known.next, backups))
+    else found.writers = answer.value.filter(({committedAt}) => this.#options.since === undefined || committedAt === undefined || compare(committedAt, this.#options.since) >= 0).map((writer) => ({...writingTransaction(writer, found.rows, this.#known.next, backups), ...this.#repairOf(writer)}))
     found.dead = table.parts.reduce((sum, {oid}) => sum + (this.#traces.get(oid)?.dead ?? 0), 0)
   }
 
@@ -138,7 +143,7 @@ export class Work {
     const losses = lossesOf({series: this.#series, tenants: this.#tenants, backups, named: tenant !== undefined ? 'tenant' : tables.length > 0 ? 'tables' : undefined, tenant, cascades: await cascadingKeys(client)})
     for (const loss of losses.slice(0, MOST_DAMAGES * 2)) {
       io.signal.throwIfAborted()
-      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, audit: this.#audit, elsewhere, at: this.#at}))
+      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, repairs: [...this.#repairs.keys()], audit: this.#audit, elsewhere, at: this.#at}))
     }
     const suspects = suspectsOf([...this.#found.values()], {backups, named: this.#isScoped, next: this.#known.next}).filter(({writer}) => damages.every(({transaction}) => transaction !== writer.transaction))
     for (const suspect of suspects) {
@@ -151,6 +156,11 @@ export class Work {
     }
     const {since} = this.#options
     return damages.filter(({when}) => since === undefined || compare(when.to, since) >= 0).toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
+  }
+
+  #repairOf({transaction}: {transaction: string}): {repair?: string} {
+    const schema = this.#repairs.get(transaction)
+    return schema === undefined ? {} : {repair: runNamed(schema)}
   }
 
   #timesAround(): (transaction: string, known: TimesAround) => TimesAround {

@@ -1,8 +1,8 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
-import type {Comparison, MergeMode, TableName} from '../../postgres/partial/contract.ts'
-import {editedSince} from '../../postgres/partial/edited-since.ts'
-import {sameTable} from '../../postgres/partial/names.ts'
+import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} from '../../postgres/partial/contract.ts'
+import {lostParents} from '../../postgres/partial/lost-parents.ts'
+import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Way} from '../../report/partial-lines.ts'
@@ -70,18 +70,22 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const tables = request.selection.tables.filter((one) => !isLost(one))
   const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}), signal)
   // Of what is not live nothing has to be looked at: every row is missing.
-  const lost = request.selection.tables.filter(isLost).map(({table, role}) => ({...table, role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []}))
-  state.comparison = {...found, tables: [...found.tables, ...lost]}
-  const edited = tables.length === 0 ? undefined : await work.inLive((client) => editedSince(client, {...request, selection: {...request.selection, tables}}), signal)
-  if (edited !== undefined) state.editedSince = edited
+  const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
+  const compared = found.tables.values()
+  state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
+  if (state.lost.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, state.lost), signal))
+  const edited = found.tables.flatMap((one) => one.editedSince ?? [])
+  if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way
 }
 
-/** Whoever misspells a tenant must not read that nothing is lost. */
+/** Whoever misspells a tenant or a transaction must not read that nothing is lost. */
 function assertThere({comparison, wish}: PartialState): void {
   const {tables} = needed(comparison, 'comparison')
-  if (wish.tenant === undefined || tables.some(({missing, changed, extra, identical}) => missing + changed + extra + identical > 0)) return
-  throw usageError('partial.tenant-unknown', `No row of tenant ${wish.tenant} is live or in the backup.`, {hints: ['dr diff --all lists the tenants.', 'database.tenantColumn names the column that says whose a row is.']})
+  if (tables.some(({missing, changed, extra, identical}) => missing + changed + extra + identical > 0)) return
+  const [first] = wish.tables
+  if (wish.transaction !== undefined) throw usageError('partial.transaction', `No row of ${first === undefined ? 'the selection' : wish.tables.join(', ')} was last written by transaction ${wish.transaction}.`, {hints: [`dr investigate${first === undefined ? '' : ` --table ${first}`} shows which transactions wrote the rows; those under a savepoint have its number.`]})
+  if (wish.tenant !== undefined) throw usageError('partial.tenant-unknown', `No row of tenant ${wish.tenant} is live or in the backup.`, {hints: ['dr diff --all lists the tenants.', 'database.tenantColumn names the column that says whose a row is.']})
 }
 
 /** Nothing that any way could do, or would refuse to do. */

@@ -2,7 +2,7 @@ import {usageError} from '../../errors.ts'
 import {closureLines, comparisonLines, conflictLines, effectLines, goingBack, rowsText, sampleLines, timeText, type Way} from '../../report/partial-lines.ts'
 import {targetLines} from '../../report/swap-lines.ts'
 import type {Choice, Gate} from '../../runbook/procedure.ts'
-import {needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
+import {needed, otherDatabase, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
 
 const SAMPLES_SHOWN = 2
 
@@ -39,7 +39,7 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
     skip: ({nothing, way, merged}) => nothing ?? (way === 'side' ? 'nothing live is changed' : merged === undefined ? undefined : 'it is done'),
     question: ({live, environment}) => `Change rows of ${live} (${environment}) at ${target.host}:${target.port}?`,
     mustType: ({live}) => live,
-    strict: ({way, foreign}) => way === 'exact' || foreign !== undefined,
+    strict: (state) => state.way === 'exact' || otherDatabase(state) !== undefined,
     details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
   }
 }

@@ -55,6 +55,7 @@ async function merge({config}: PartialOptions, work: PartialWork, state: Partial
     // The answer to COMMIT was lost: whether it was done is a fact, and the fact can be asked for.
     if (!(error instanceof DrError) || error.code !== 'partial.commit-unknown' || !(await isCommitted(work, state))) throw error
   }
+  for (const {schema, name, value} of (state.merged?.sequences ?? []).filter(({denied}) => denied)) io.notice(`This role may not move the sequence ${schema}.${name}: see that it is past ${value}, or new rows will collide.`)
   if (state.merged?.nothing) state.nothing = `nothing remained to be done: ${config.environment} has caught up meanwhile`
 }
 

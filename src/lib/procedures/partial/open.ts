@@ -58,7 +58,10 @@ function sourceStep<S extends StageState>(options: StageOptions, work: StageWork
     byHand: () => sourceByHand(options, work),
     async run(state, io) {
       if (work.side?.kind === 'backup') await openBackup(work.side, options, work, io)
-      else if (work.side?.kind === 'dump') await openDump(work.side, work, io)
+      else if (work.side?.kind === 'dump') {
+        await openDump(work.side, work, io)
+        state.source.database = work.side.state.dump.source || null
+      }
       else await openDatabase(options, work, state, io)
     },
   }

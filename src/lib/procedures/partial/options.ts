@@ -34,6 +34,8 @@ export interface SourceFacts {
   label: string
   /** For people; never with a password. */
   location: string
+  /** Of a dump or a database: the name of the database that it is of; null where a dump does not say, undefined until it is read. */
+  database?: string | null
   /** Of its snapshot; of a database the moment when it was opened. Undefined of a dump, which does not say. */
   at?: string
   /** pg_current_snapshot() of the backup, with the server and the database that it is of. */

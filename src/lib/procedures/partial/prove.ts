@@ -3,6 +3,7 @@ import {messageOf} from '../../errors.ts'
 import {analyzeTables, proveLinks, refreshViews} from '../../postgres/partial/aftermath.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, TableName} from '../../postgres/partial/contract.ts'
+import {changedSinceMerge} from '../../postgres/partial/revert.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {writeProbe} from '../../postgres/write-probe.ts'
 import {rowsText, tableText, type Way} from '../../report/partial-lines.ts'
@@ -52,10 +53,21 @@ async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo)
   if (way === 'side') return []
   if (!work.knowsBoth) return [{code: 'partial.rows', severity: 'info', subject: '', message: 'the rows were put back by a process that ended at once; that they are as in the backup was proven in its transaction, and is not looked at again'}]
   io.progress('comparing again')
-  const {tables} = await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)
+  const {wish: {transaction, where}} = state
+  // What a transaction wrote is by now what the merge wrote.
+  const tables = transaction === undefined ? (await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)).tables : []
   const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
+  if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(work, state, io)
   if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
   return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
+}
+
+/** Rows that are put back may not bear any more what they were selected by: they are looked up by what was noted of each when it was written. */
+async function writtenAgain(work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {
+  const written = await work.inLive((client) => changedSinceMerge(client, needed(state.undoSchema, 'undo schema')), io.signal)
+  const changed = written.filter((one) => one.changed > 0)
+  if (changed.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(written.reduce((sum, {rows}) => sum + rows, 0))} that were put back are there as they were put back, each read anew`}]
+  return changed.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${one.changed} of the ${rowsText(one.rows)} that were put back are by now different: somebody wrote meanwhile`}))
 }
 
 function stillDiffering({role, missing, changed, extra}: Comparison['tables'][number], way: Way, columnsOnly: boolean): number {
@@ -78,7 +90,7 @@ function linkFindings(links: Awaited<ReturnType<typeof proveLinks>>): Finding[] 
 }
 
 function sequenceFinding({merged}: PartialState): Finding[] {
-  const moved = merged?.sequences ?? []
+  const moved = (merged?.sequences ?? []).filter(({denied}) => !denied)
   return moved.length === 0 ? [] : [{code: 'partial.sequences', severity: 'ok', subject: '', message: `moved past the rows: ${moved.map((one) => `${tableText(one)} to ${one.value}`).join(', ')}`}]
 }
 

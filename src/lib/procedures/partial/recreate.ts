@@ -8,7 +8,7 @@ import {identityOf, liveObjects} from '../../postgres/partial/live-objects.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
-import {qualified} from '../../postgres/quote.ts'
+import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {entryName} from '../../postgres/restore-lists.ts'
 import {restoreError} from '../../postgres/restore-errors.ts'
 import {scriptArguments, scriptStatements} from '../../postgres/restore.ts'
@@ -144,20 +144,22 @@ async function orphansIn(client: Client, keys: readonly ForeignKeyShape[], entry
 
 /** It would be refused as it was. Not validated it holds for every new row, and leaves those that are there alone. */
 async function addNotValid(work: StageWork, state: StageState, io: StepIo, entry: ArchiveEntry, orphans: number): Promise<void> {
-  const {leftOut, notValidated, made} = there(state.recreated, 'The tables have not been made.')
+  const {leftOut, notValidated, made, foreignKeys} = there(state.recreated, 'The tables have not been made.')
   const statement = entry.definition.trim().replace(/;$/, '')
   const rows = `${orphans.toLocaleString('en-US')} ${orphans === 1 ? 'row names a row' : 'rows name rows'} that ${orphans === 1 ? 'is' : 'are'} not there`
   try {
     await work.live(io.signal, (client) => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`))
     notValidated.push({name: entry.tag, orphans})
     made.push(entryName(entry))
-    io.notice(`${entryName(entry)} is NOT VALID: ${rows}. Once they are repaired: ALTER TABLE … VALIDATE CONSTRAINT …`)
+    io.notice(`${entryName(entry)} is NOT VALID: ${rows}. Once they are repaired: ${validation(foreignKeys.find((key) => isKey(key, entry)))}`)
   } catch (error) {
     io.signal.throwIfAborted()
     leftOut.push({what: entryName(entry), why: rows})
     io.notice(`Not made anew: ${entryName(entry)}: ${rows} (${messageOf(error)}).`)
   }
 }
+
+const validation = (key: ForeignKeyShape | undefined): string => (key === undefined ? 'validate it' : `ALTER TABLE ${qualified(key.table)} VALIDATE CONSTRAINT ${quoteIdent(key.name)};`)
 
 async function refresh({config: {database}}: StageOptions, work: StageWork, io: StepIo): Promise<void> {
   if (work.hasCatalogs) work.catalogs = {...work.catalogs, live: await work.live(io.signal, (client) => readCatalog(client, database))}

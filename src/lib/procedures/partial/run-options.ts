@@ -47,10 +47,21 @@ export interface PartialState extends StageState {
   features: FeatureOutcome[]
 }
 
+type Sourced = Pick<PartialState, 'source' | 'foreign' | 'live'>
+
+/** What the source is of, when that is another database than the live one, or a dump does not say. */
+export function otherDatabase({source: {kind, database}, foreign, live}: Sourced): string | undefined {
+  if (kind === 'backup') return foreign
+  if (database === null) return 'a database that it does not name'
+  return database === live ? undefined : database
+}
+
 /** `backup 20261122T020000Z-7f3a`; for people. */
-export function sourceTitle({source, foreign}: Pick<PartialState, 'source' | 'foreign'>): string {
-  if (source.kind === 'backup') return `backup ${source.label}${foreign === undefined ? '' : ` of ${foreign}`}`
-  return source.kind === 'dump' ? `the dump ${source.label}` : `the database ${source.label}`
+export function sourceTitle(state: Sourced): string {
+  const {source: {kind, label}} = state
+  if (kind === 'database') return `the database ${label}`
+  const other = otherDatabase(state)
+  return `${kind === 'backup' ? 'backup' : 'the dump'} ${label}${other === undefined ? '' : ` of ${other}`}`
 }
 
 /** Where a run keeps the rows as they were before. */

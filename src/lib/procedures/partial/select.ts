@@ -4,6 +4,7 @@ import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
 import {keyOf, sameTable, shapeOf} from '../../postgres/partial/names.ts'
 import {selectRows} from '../../postgres/partial/selection.ts'
 import {assertCondition} from '../../postgres/partial/condition.ts'
+import {assertTransaction} from '../../postgres/partial/transaction.ts'
 import {tableText} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {needed, type PartialOptions, type PartialState} from './run-options.ts'
@@ -23,7 +24,12 @@ export function selectStep(options: PartialOptions, work: PartialWork): Step<Par
     byHand: () => [],
     async run(state, io) {
       const {selection, lost, notes} = selectRows(wish, {...work.catalogs, tenantColumn: config.database.tenantColumn})
-      if (wish.where !== undefined && selection.tables[0]) await work.inLive((client) => assertCondition(client, selection.tables[0]?.table ?? {schema: '', name: ''}, wish.where ?? ''))
+      const [first] = selection.tables
+      const {where} = wish
+      const others = where === undefined || first === undefined ? [] : await work.inLive((client) => assertCondition(client, first.table, where))
+      if (others.length > 0) notes.push(`--where looks into ${others.map(tableText).join(', ')}, as ${others.length === 1 ? 'it is' : 'they are'} live: for the rows of the backup, too.`)
+      const {transaction} = wish
+      if (transaction !== undefined) await work.inLive((client) => assertTransaction(client, transaction))
       Object.assign(state, {selection, lost, notes: [...notes, ...sharedColumns(selection, work.catalogs), ...notLookedAt(options, work, {...state, selection})]})
       for (const note of state.notes) io.notice(note)
       if (state.way === 'missing' && wish.columns) throw usageError('partial.merge', 'Nothing is inserted with --columns.')

@@ -150,7 +150,7 @@ function sideOf(options: StageOptions, run: RunFolder, into: string): Side | und
 }
 
 function sourceFacts({from}: StageOptions): SourceFacts {
-  if (from.kind === 'database') return {kind: 'database', label: targetName(from.target), location: targetName(from.target)}
+  if (from.kind === 'database') return {kind: 'database', label: targetName(from.target), location: targetName(from.target), database: from.target.database}
   if (from.kind === 'dump') return {kind: 'dump', label: from.dump.name, location: from.dump.location}
   const {manifest: {label, snapshot, source}, location} = from.backup
   const {systemIdentifier, databaseOid} = source

@@ -26,21 +26,36 @@ export async function latestBackup(storages: readonly Storage[], options: FindOp
   }
   const newest = looked.map(({best}) => best?.label ?? '').toSorted().at(-1) ?? ''
   const passedOver = looked.flatMap((one) => one.passedOver).filter(({label}) => label > newest)
-  notices.push(...passedOver.map((entry) => `Passed over ${entry.label} at ${entry.location}: ${whyNot(entry)}.`))
+  const others = newestFirst(passedOver.filter((entry) => isOfAnother(entry, options)))
+  notices.push(...passedOver.filter((entry) => !others.includes(entry)).map((entry) => `Passed over ${entry.label} at ${entry.location}: ${whyNot(entry)}.`), ...aboutOthers(others))
   const chosen = looked.find(({best}) => best?.label === newest)
   if (chosen?.best === undefined) throw noBackup(storages, passedOver, options)
   const {storage, best} = chosen
   return {...found(storage, new Repository(storage, options.config.environment).folder(best.label), best.location, best.manifest, false), notices}
 }
 
-async function look(storage: Storage, {config, signal}: FindOptions): Promise<Looked> {
+async function look(storage: Storage, options: FindOptions): Promise<Looked> {
+  const {config, signal} = options
   const passedOver: BackupEntry[] = []
   for await (const entry of new Repository(storage, config.environment).backups({signal}, 2)) {
     const {manifest} = entry
-    if (manifest !== undefined && entry.level !== 'suspect' && manifest.purpose !== 'safety') return {storage, best: {...entry, manifest}, passedOver}
+    if (manifest !== undefined && entry.level !== 'suspect' && manifest.purpose !== 'safety' && !isOfAnother(entry, options)) return {storage, best: {...entry, manifest}, passedOver}
     passedOver.push(entry)
   }
   return {storage, best: undefined, passedOver}
+}
+
+/** Databases may share a repository and an environment. */
+const isOfAnother = ({manifest}: BackupEntry, {database}: FindOptions): boolean => database !== undefined && manifest !== undefined && manifest.source.database !== database
+
+const newestFirst = (entries: readonly BackupEntry[]): BackupEntry[] => entries.toSorted((a, b) => (a.label < b.label ? 1 : -1))
+
+/** There may be one of every night. */
+function aboutOthers([first, ...rest]: readonly BackupEntry[]): string[] {
+  if (first === undefined) return []
+  const all = [first, ...rest]
+  const names = [...new Set(all.map(({manifest}) => manifest?.source.database ?? ''))].join(', ')
+  return [rest.length === 0 ? `Passed over ${first.label} at ${first.location}: it is of the database ${names}.` : `Passed over ${all.length} newer backups, which are of other databases (${names}); the newest of them is ${first.label}.`]
 }
 
 /** In an emergency the storage that still answers must do. */
@@ -56,12 +71,23 @@ function whyNot({error, manifest, evidence}: BackupEntry): string {
   return failed === undefined ? 'it is suspect' : `it is suspect: a check of ${failed.at} failed`
 }
 
-function noBackup(storages: readonly Storage[], passedOver: readonly BackupEntry[], {config}: FindOptions): DrError {
+function noBackup(storages: readonly Storage[], passedOver: readonly BackupEntry[], options: FindOptions): DrError {
+  const {config, database} = options
   const where = storages.map(({location}) => location).join(' and ')
-  const [first] = passedOver
+  const own = passedOver.filter((entry) => !isOfAnother(entry, options))
+  const [other] = newestFirst(passedOver)
+  if (own.length === 0 && other !== undefined) return ofOthers(where, other, options)
+  const [first] = own
   if (first === undefined) return preflightError('restore.no-backup', `There is no backup of ${config.environment} in ${where}.`, {hints: ['Make one: dr backup', 'dr list shows the backups; --environment names another environment.']})
-  const takable = passedOver.find(({manifest}) => manifest !== undefined)
+  const takable = own.find(({manifest}) => manifest !== undefined)
   return preflightError('restore.no-good-backup', `There is no backup of ${config.environment} in ${where} that nothing speaks against; the newest is ${first.label}: ${whyNot(first)}.`, {
-    hints: [...(takable ? [`To take ${takable === first ? 'it' : takable.label} all the same, name it: dr restore ${takable.label}`] : []), ...(first.manifest === undefined ? [`${first.location}: ${RECOVER_HINT}`] : [])],
+    hints: [...(takable ? [`To take ${takable === first ? 'it' : takable.label} all the same, name it: ${database === undefined ? 'dr restore' : '--from'} ${takable.label}`] : []), ...(first.manifest === undefined ? [`${first.location}: ${RECOVER_HINT}`] : [])],
+  })
+}
+
+function ofOthers(where: string, newest: BackupEntry, {config, database = ''}: FindOptions): DrError {
+  const {label, manifest} = newest
+  return preflightError('restore.other-database', `There is no backup of the database ${database} (${config.environment}) in ${where}; the newest is ${label}, of the database ${manifest?.source.database ?? ''}.`, {
+    hints: [`If the data is the same under another name, name the backup: --from ${label}`, 'dr list shows the backups; --environment names another environment.'],
   })
 }

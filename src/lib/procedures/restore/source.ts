@@ -44,6 +44,8 @@ export interface WantedBackup {
 
 export interface FindOptions {
   config: Config
+  /** What `latest` has to be of, where a backup of another database would do harm; undefined: of any. */
+  database?: string | undefined
   cwd: string
   openLocal: () => Promise<Storage>
   /** The bucket below this prefix; undefined: the configured one. */

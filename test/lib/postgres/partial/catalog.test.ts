@@ -23,6 +23,7 @@ const SCHEMA = `
   CREATE TABLE events_2a PARTITION OF events_2 DEFAULT;
   CREATE TABLE of_event (event int, day int, FOREIGN KEY (event, day) REFERENCES events);
   CREATE TABLE secured (id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; ALTER TABLE secured FORCE ROW LEVEL SECURITY;
+  CREATE SEQUENCE numbers; CREATE TABLE apart (id int PRIMARY KEY DEFAULT nextval('numbers'), n int DEFAULT 3);
   CREATE VIEW seen AS SELECT id FROM plain; CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM plain; CREATE UNLOGGED TABLE unlogged (id int);
   CREATE TEMP TABLE passing (id int);`
 
@@ -53,7 +54,7 @@ describe('readCatalog', () => {
 
       it('holds tables and partitions, no views, no temporary and no excluded ones', () => {
         expect(catalog.tables.map(({schema, name}) => `${schema}.${name}`)).to.have.members([
-          'Odd Schema.Mixed "Case', 'public.a', 'public.b', 'public.events', 'public.events_1', 'public.events_2', 'public.events_2a', 'public.numbered', 'public.of_event', 'public.plain', 'public.rules', 'public.secured', 'public.unlogged',
+          'Odd Schema.Mixed "Case', 'public.a', 'public.apart', 'public.b', 'public.events', 'public.events_1', 'public.events_2', 'public.events_2a', 'public.numbered', 'public.of_event', 'public.plain', 'public.rules', 'public.secured', 'public.unlogged',
         ])
         expect(table('events')).to.deep.include({kind: 'partitioned'}).and.not.to.have.property('root')
         expect(table('events_2')).to.deep.include({kind: 'partitioned', root: {schema: 'public', name: 'events'}})
@@ -68,9 +69,10 @@ describe('readCatalog', () => {
         expect(path).to.equal('public, "Odd Schema"')
       })
 
-      it('tells identity columns and the sequences that columns own', () => {
+      it('tells identity columns and the sequences that columns own, or take their numbers from', () => {
         expect(table('numbered').columns.map(({identity}) => identity)).to.deep.equal(['always', 'default', undefined])
         expect(table('numbered').sequences).to.deep.equal(['id', 'other', 'third'].map((column) => ({column, schema: 'public', name: `numbered_${column}_seq`})))
+        expect(table('apart').sequences).to.deep.equal([{column: 'id', schema: 'public', name: 'numbers'}])
       })
 
       it('lists keys, the surest first, and none of a part of the rows or of expressions', () => {

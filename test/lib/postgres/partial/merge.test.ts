@@ -4,7 +4,7 @@ import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
 import {mergeSelection} from '../../../../src/lib/postgres/partial/merge.ts'
 import {undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
 import {countsOf, partialFixture, running, selecting} from '../../../support/partial-fixture.ts'
-import {catalogOf, digestOf, readState, relinkCalls, requestOf, stagedFrom, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
+import {catalogOf, digestOf, readState, relinkCalls, requestOf, resetPartial, stagedFrom, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
 describe('a merge', function () {
@@ -155,6 +155,28 @@ describe('a merge', function () {
       expect(await digestOf(fixture.client)).to.deep.equal(before)
       await fixture.client.query(`DELETE FROM leads WHERE id = 't1y'`)
       expect(countsOf(await mergeSelection(fixture.client, request, {...running, expected}), 'leads')).to.deep.equal([0, 1, 1])
+    })
+
+    it('no other rows than those that were shown, though they are as many, and none that was edited since', async () => {
+      const damaged = `UPDATE contacts SET name = 'x' WHERE id = 't1c1'; UPDATE leads SET status = 'x' WHERE id IN ('t1d1', 't1d2'); INSERT INTO contacts (id, "tenantId") VALUES ('t1x', 't1'); UPDATE leads SET "contactId" = 't1x' WHERE id = 't2d1'; DELETE FROM leads WHERE id = 't1d8'`
+      for (const [meanwhile, selection, mode, words] of [
+        [`UPDATE contacts SET name = 'Contact 1' WHERE id = 't1c1'; UPDATE contacts SET name = 'rightful' WHERE id = 't1c2'`, selecting(tableSelection('contacts')), 'changed', 'public.contacts that would be changed'],
+        [`UPDATE leads SET status = 'rightful' WHERE id = 't1d1'`, selecting(tableSelection('leads')), 'changed', 'public.leads that would be changed'],
+        [`DELETE FROM contacts WHERE id = 't1x'; INSERT INTO contacts (id, "tenantId") VALUES ('t1rightful', 't1')`, selecting(tableSelection('contacts')), 'exact', 'public.contacts that would be deleted'],
+        [`UPDATE leads SET "contactId" = 't1c1' WHERE id = 't2d1'; UPDATE leads SET "contactId" = 't1x' WHERE id = 't2d2'`, selecting(tableSelection('contacts')), 'exact', 'public.leads that would be deleted or changed by cascade'],
+        [`DELETE FROM leads WHERE id = 't1d7'`, selecting(tableSelection('leads')), 'missing', 'By now 2 rows of public.leads would be inserted'],
+      ] as const) {
+        await resetPartial(fixture.client)
+        await fixture.client.query(damaged)
+        const request = requestOf(fixture.live, selection, mode)
+        const expected = await compareSelection(fixture.client, request)
+        await fixture.client.query(meanwhile)
+        const before = await digestOf(fixture.client)
+        const error = await drErrorOf(mergeSelection(fixture.client, request, {...running, expected}))
+        expect(error, meanwhile).to.include({code: 'partial.moved-on', exitCode: 3})
+        expect(error.message).to.include(words)
+        expect(await digestOf(fixture.client)).to.deep.equal(before)
+      }
     })
 
     it('is taken back when something else was written than what was planned', async () => {

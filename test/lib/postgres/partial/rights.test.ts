@@ -70,6 +70,20 @@ describe('a merge by a role that is no superuser', function () {
     })
   }
 
+  it('moves a sequence that a default takes numbers from, and says so where it may not', async () => {
+    await admin.query(`CREATE SEQUENCE apart; ALTER TABLE notes ALTER n SET DEFAULT nextval('apart'); DELETE FROM notes WHERE "tenantId" = 't1'`)
+    try {
+      const request = requestOf(await catalogOf(admin), {tables: [tableSelection('notes')]}, 'missing')
+      const [denied] = (await as(OWNER, (client) => mergeSelection(client, request, options))).sequences
+      expect(denied).to.deep.equal({schema: 'public', name: 'apart', value: '1', denied: true})
+      await admin.query(`ALTER SEQUENCE apart OWNER TO ${OWNER.name}; DELETE FROM notes WHERE "tenantId" = 't1'`)
+      const [moved] = (await as(OWNER, (client) => mergeSelection(client, {...request, undoSchema: 'dr_undo_second'}, options))).sequences
+      expect(moved).to.deep.equal({schema: 'public', name: 'apart', value: '1'})
+    } finally {
+      await admin.query('ALTER TABLE notes ALTER n DROP DEFAULT; DROP SEQUENCE apart')
+    }
+  })
+
   it('refuses with the name of the table and the remedy where rows are hidden', async () => {
     await admin.query(`DELETE FROM leads WHERE id = 't1d1'`)
     const before = await digestOf(admin)

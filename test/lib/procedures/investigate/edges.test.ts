@@ -5,6 +5,7 @@ import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {runInvestigation, type InvestigateSetting} from '../../../support/investigate.ts'
+import {runPartial} from '../../../support/partial-restore.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 import {until} from '../../../support/until.ts'
 
@@ -63,27 +64,56 @@ describe('an investigation of', function () {
     expect(words(found)).to.include('Nothing stands out since')
   })
 
-  it('a database whose backup is of another one goes by the clock, and says so', async () => {
+  it('a database whose backup is of an earlier one of the name goes by the clock, and says so', async () => {
     await client.query(LEADS)
     await backup()
     await endQuietly(client)
+    await cluster.drop('edges')
+    url = await cluster.createDatabase('edges')
+    client = await connect(url)
+    await client.query(LEADS)
+    await client.query(`UPDATE leads SET "updatedAt" = clock_timestamp() AT TIME ZONE 'UTC' WHERE id <= 300`)
+    const xid = await wrote("UPDATE leads SET status = 'lost'")
+    const found = await look()
+    expect(found.backups).to.have.length(1).and.have.nested.property('[0].comparable', false)
+    expect(found.notes.join(' ')).to.include('The backup is of another server or database')
+    const [damage] = found.damages
+    expect(damage).to.deep.include({transaction: xid, certainty: 'possible', columns: ['status']})
+    expect(damage?.risk).to.include({edited: 300}).and.not.have.property('between')
+  })
+
+  it('a database proposes no backup of another one, and takes its rows for nothing that is gone', async () => {
+    await client.query(LEADS)
+    const label = await backup()
     const other = await cluster.createDatabase('edges2')
-    client = await connect(other)
     try {
-      await client.query(LEADS)
-      await client.query(`UPDATE leads SET "updatedAt" = clock_timestamp() AT TIME ZONE 'UTC' WHERE id <= 300`)
+      const foreign = await connect(other)
+      await foreign.query(`${LEADS}; INSERT INTO leads SELECT i, 't9', 's', '2026-01-01' FROM generate_series(5001, 9000) i; CREATE TABLE others AS SELECT i FROM generate_series(1, 500) i`)
+      await endQuietly(foreign)
+      const {error} = await runBackup({url: other, directory})
+      if (error) throw error
       const xid = await wrote("UPDATE leads SET status = 'lost'")
-      const found = await look({url: other})
-      expect(found.backups).to.have.length(1).and.have.nested.property('[0].comparable', false)
-      expect(found.notes.join(' ')).to.include('The backup is of another server or database')
-      const [damage] = found.damages
-      expect(damage).to.deep.include({transaction: xid, certainty: 'possible', columns: ['status']})
-      expect(damage?.risk).to.include({edited: 300}).and.not.have.property('between')
+      const found = await look()
+      expect(found.backups.map((one) => one.label)).to.deep.equal([label])
+      expect(found.damages.map(({kind, transaction, source}) => ({kind, transaction, source: source?.label}))).to.deep.equal([{kind: 'overwritten', transaction: xid, source: label}])
+      expect(found.notes.join(' ')).to.include('Backups of other databases, which lie beside, were left out: 1 of edges2.')
     } finally {
-      await endQuietly(client)
       await cluster.drop('edges2')
-      client = await connect(url)
     }
+  })
+
+  it('a database that dr has repaired names the repair in the timeline, and takes it for no accident', async () => {
+    await client.query(LEADS)
+    await backup()
+    await wrote("UPDATE leads SET status = 'lost'")
+    const {error, run} = await runPartial({url, directory, wish: {tables: ['leads'], columns: ['status']}, way: 'changed'})
+    if (error) throw error
+    const found = await look()
+    expect(found.damages).to.deep.equal([])
+    expect(found.tables[0]?.writers?.map(({rows, repair}) => [rows, repair])).to.deep.equal([[2000, run]])
+    expect(words(found)).to.include(`dr partial ${run} put back 2,000 rows of leads`)
+    const forged = await wrote("CREATE SCHEMA dr_undo_forged AUTHORIZATION pg_monitor; COMMENT ON SCHEMA dr_undo_forged IS 'dr partial forged, undo'; UPDATE leads SET status = 'forged'")
+    expect((await look()).damages.map(({transaction}) => transaction)).to.deep.equal([forged])
   })
 
   it('a partitioned table speaks of the whole, also when one partition is named', async () => {

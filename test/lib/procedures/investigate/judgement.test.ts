@@ -50,16 +50,16 @@ describe('the time of a transaction', () => {
   it('is that of its commit', () => { expect(whenOf({rows: 5, committedAt: t2, updatedFrom: t1, updatedTo: t1}, {notAfter: t4})).to.deep.equal({from: t2, to: t2, witness: 'commit'}) })
   it('is what it stamped its rows with', () => { expect(whenOf({rows: 5, updatedFrom: t2, updatedTo: t2}, {notBefore: t1, notAfter: t4})?.witness).to.equal('stamp') })
   it('is not a stamp from before a backup that does not hold it', () => { expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t1}, {notBefore: t2, notAfter: t4, before: t1})).to.deep.equal({from: t2, to: t4, witness: 'backups'}) })
-  it('lies between the times of other rows, and of backups', () => {
-    expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t2}, {notBefore: t1, notAfter: t4, before: t2, after: t3})).to.deep.equal({from: t2, to: t3, witness: 'rows'})
+  it('lies behind the times of other rows, and between backups; a later transaction may carry an old time', () => {
+    expect(whenOf({rows: 5, updatedFrom: t1, updatedTo: t2}, {notBefore: t1, notAfter: t4, before: t2})).to.deep.equal({from: t2, to: t4, witness: 'rows'})
     expect(whenOf({rows: 5}, {notBefore: t1, notAfter: t4})).to.deep.equal({from: t1, to: t4, witness: 'backups'})
     expect(whenOf({rows: 5}, {notAfter: t4})).to.equal(undefined)
   })
   it('spans both witnesses where they contradict each other', () => { expect(whenOf({rows: 5}, {notAfter: t2, before: t3})).to.include({from: t2, to: t3}) })
-  it('is bounded by what earlier and later transactions wrote, not by old times that a later one left alone', () => {
+  it('lies behind what earlier transactions wrote, wherever the times of later ones lie', () => {
     const writers = [{transaction: 1n, newest: t1}, {transaction: 3n, newest: t2}, {transaction: 7n, newest: t1}, {transaction: 8n, newest: t4}, {transaction: 9n, newest: undefined}]
-    expect(timesAround(5n, writers, {})).to.deep.equal({before: t2, after: t4})
-    expect(timesAround(5n, writers, {before: t3})).to.deep.equal({before: t3, after: t4})
+    expect(timesAround(5n, writers, {})).to.deep.equal({before: t2})
+    expect(timesAround(5n, writers, {before: t3})).to.deep.equal({before: t3})
   })
 })
 
@@ -74,6 +74,7 @@ describe('a suspect', () => {
     const {notIn, ...old} = table([{}]).writers?.[0] ?? {notIn: ''}
     expect([notIn, found([{...table([]), writers: [old as WritingTransaction]}])]).to.deep.equal(['b', []])
   })
+  it('is not what dr itself put back', () => { expect(found([table([{repair: 'r', rows: 4000}, {transaction: '199', rows: 1000}])])).to.deep.equal([['199', 'likely']]) })
   it('is only possible when it does not stand out', () => { expect(found([table([{rows: 3000}, {transaction: '201', rows: 1500}])])).to.deep.equal([['200', 'possible']]) })
   it('is not taken from a frozen number once the server has given all of them out', () => {
     expect(found([table([{frozen: true}])])).to.deep.equal([['200', 'likely']])

@@ -129,8 +129,13 @@ describe('a partial restore', function () {
       return number
     })
     await damage(`UPDATE leads SET status = 'won back', title = title || ' late' WHERE hashtextextended(id, 5) % 5 = 0; INSERT INTO leads SELECT * FROM jsonb_populate_record((SELECT l FROM leads l LIMIT 1), '{"id": "later", "amocrmId": null, "status": "new"}')`)
+    const others = await run({wish: {tables: ['calls'], columns: ['status'], transaction: xid}, way: 'changed'})
+    expect(others.error).to.include({code: 'partial.transaction', exitCode: 2, message: `No row of calls was last written by transaction ${xid}.`})
+    expect((await run({wish: {tables: ['leads'], transaction: (BigInt(xid) + 1_000_000n).toString()}, way: 'changed'})).error).to.include({code: 'partial.transaction', exitCode: 2})
+    expect(await schemas()).to.deep.equal([])
     const {state, error} = await run({wish: {tables: ['leads'], columns: ['status'], transaction: xid}, way: 'changed'})
     if (error) throw error
+    expect(state.findings.find(({code}) => code === 'partial.rows')).to.include({severity: 'ok', message: `${(state.merged?.tables[0]?.updated ?? 0).toLocaleString('en-US')} rows that were put back are there as they were put back, each read anew`})
     const {wrong, late} = await sample.live((client) => rowOf<{wrong: number; late: number}>(client, "SELECT (count(*) FILTER (WHERE status = 'lost at once' AND title NOT LIKE '% late'))::int AS wrong, (count(*) FILTER (WHERE status = 'won back'))::int AS late FROM public.leads"))
     expect({wrong, late: late > 0}).to.deep.equal({wrong: 0, late: true})
     // What had been written rightfully before stays too: only the one column went back.
@@ -155,6 +160,47 @@ describe('a partial restore', function () {
     expect(error).to.include({code: 'partial.parent-missing', exitCode: 3})
     expect(error?.hints?.join()).to.contain('--with-parents')
     expect(await schemas()).to.deep.equal([])
+  })
+
+  it('says which of the rows that a condition selected were written again before they were looked up', async () => {
+    await damage("UPDATE leads SET status = 'lost by accident' WHERE hashtextextended(id, 1) % 2 = 0")
+    const {state, error} = await run({wish: {tables: ['leads'], where: "status = 'lost by accident'"}, way: 'changed', onStep: async (id) => {
+      if (id === 'partial.prove') await damage("UPDATE leads SET status = 'again' WHERE id = (SELECT min(id) FROM leads WHERE hashtextextended(id, 1) % 2 = 0)")
+    }})
+    if (error) throw error
+    const updated = state.merged?.tables[0]?.updated ?? 0
+    expect(updated).to.be.above(1)
+    expect(state.findings.filter(({code}) => code === 'partial.rows')).to.deep.equal([{code: 'partial.rows', severity: 'warning', subject: 'leads', message: `1 of the ${updated} rows that were put back are by now different: somebody wrote meanwhile`}])
+  })
+
+  it('makes a lost table anew and changes rows of another one, as was shown of each', async () => {
+    const before = await sample.live(contentsOf)
+    await damage("UPDATE tariffs SET name = 'x'; DROP TABLE courses CASCADE")
+    const {state, error} = await run({wish: {tables: ['courses', 'tariffs']}, way: 'changed'})
+    if (error) throw error
+    expect(state.comparison?.tables.map(({name, missing, changed}) => [name, missing > 0, changed > 0])).to.deep.equal([['courses', true, false], ['tariffs', false, true]])
+    expect(differences(before, await sample.live(contentsOf))).to.deep.equal({})
+  })
+
+  it('names them of a table that was dropped, too, before it makes it anew', async () => {
+    await damage('DROP TABLE tariffs CASCADE; DELETE FROM courses')
+    const refused = await run({wish: {tables: ['tariffs']}, way: 'missing'})
+    expect(refused.error).to.include({code: 'partial.parent-missing', exitCode: 3})
+    expect(refused.error?.message).to.contain('courses')
+    expect(refused.error?.hints?.join()).to.contain('--with-parents')
+    expect(await sample.live((client) => rowOf<{there: boolean}>(client, "SELECT to_regclass('public.tariffs') IS NOT NULL AS there"))).to.deep.equal({there: false})
+    const {error, state} = await run({wish: {tables: ['tariffs'], withParents: true}, way: 'missing'})
+    if (error) throw error
+    expect(state.recreated).to.deep.include({notValidated: [], leftOut: []})
+  })
+
+  it('says that a condition looks into other tables as they are live', async () => {
+    await damage('DELETE FROM notifications')
+    for (const [where, notes] of [[`"userId" IN (SELECT id FROM users WHERE id <> '')`, ['--where looks into users, as it is live: for the rows of the backup, too.']], [`"userId" <> ''`, []]] as const) {
+      const {error, state} = await run({wish: {tables: ['notifications'], where}, way: 'side'})
+      if (error) throw error
+      expect(state.notes.filter((note) => note.startsWith('--where'))).to.deep.equal(notes)
+    }
   })
 
   for (const [what, wish, code] of [

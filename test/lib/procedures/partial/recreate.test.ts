@@ -117,7 +117,7 @@ describe('a table that was dropped', function () {
     await client.query('DROP TABLE leads CASCADE; INSERT INTO calls VALUES (1000, 777, 1), (1001, 778, 1), (1002, NULL, 1)')
     await bring(['leads'], async (outcome) => {
       expect(succeeded(outcome).recreated).to.deep.include({notValidated: [{name: 'calls calls_leadId_fkey', orphans: 2}], leftOut: []})
-      expect(outcome.seen.join('\n')).to.include('2 rows name rows that are not there')
+      expect(outcome.seen.join('\n')).to.include('2 rows name rows that are not there').and.include('ALTER TABLE "public"."calls" VALIDATE CONSTRAINT "calls_leadId_fkey";')
     })
     expect(await rowsOf(client, "SELECT convalidated FROM pg_constraint WHERE conname = 'calls_leadId_fkey'")).to.deep.equal([{convalidated: false}])
     await client.query('DELETE FROM calls WHERE id IN (1000, 1001); ALTER TABLE calls VALIDATE CONSTRAINT "calls_leadId_fkey"')

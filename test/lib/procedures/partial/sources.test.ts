@@ -5,7 +5,10 @@ import {join} from 'node:path'
 import {promisify} from 'node:util'
 import {gzipSync} from 'node:zlib'
 import {parseTarget} from '../../../../src/lib/postgres/target.ts'
+import {otherDatabase} from '../../../../src/lib/procedures/partial/run-options.ts'
+import type {Gatekeeper} from '../../../../src/lib/runbook/stage.ts'
 import {runPartial, type PartialSetting} from '../../../support/partial-restore.ts'
+import {openGates} from '../../../support/stage.ts'
 import {clientTools} from '../../../support/tools.ts'
 import {contentsOf, differences, sampleFixture, type Contents} from './sample.ts'
 
@@ -30,16 +33,22 @@ describe('a partial restore takes', function () {
     return path
   }
 
-  const SOURCES: readonly [string, () => Promise<Partial<PartialSetting>>][] = [
+  const SOURCES: readonly [string, () => Promise<Partial<PartialSetting>>, string?][] = [
     ['a backup of dr', () => Promise.resolve({})],
-    ['a dump of the old scripts, a custom archive that is gzipped and called .sql', async () => ({backup: await dumped('-Fc', 'crm-2026-11-01T02-00-00-000Z.sql', true)})],
-    ['plain SQL', async () => ({backup: await dumped('-Fp', 'plain.sql')})],
-    ['a database that answers', () => Promise.resolve({from: {kind: 'database', target: parseTarget(sample.cluster.url('dr_sources_pristine'))}})],
+    ['a dump of the old scripts, a custom archive that is gzipped and called .sql', async () => ({backup: await dumped('-Fc', 'crm-2026-11-01T02-00-00-000Z.sql', true)}), 'dr_sources_pristine'],
+    ['plain SQL', async () => ({backup: await dumped('-Fp', 'plain.sql')}), 'a database that it does not name'],
+    ['a database that answers', () => Promise.resolve({from: {kind: 'database', target: parseTarget(sample.cluster.url('dr_sources_pristine'))}}), 'dr_sources_pristine'],
   ]
-  for (const [what, setting] of SOURCES) {
-    it(`${what}: lost rows, changed rows and a dropped table come back, and nothing else changes`, async () => {
-      const {error, state} = await runPartial({url: sample.url, directory: sample.directory, wish: {tables: ['leads', 'contacts', 'notifications'], relink: true}, way: 'changed', ...await setting()})
+  for (const [what, setting, other] of SOURCES) {
+    it(`${what}: lost rows, changed rows and a dropped table come back, and nothing else changes; --yes is enough only for one of the live database`, async () => {
+      const asked: unknown[] = []
+      const gatekeeper: Gatekeeper = {...openGates, pass: (gate, gated) => {
+        asked.push(typeof gate.strict === 'function' && gate.strict(gated))
+        return Promise.resolve('yes')
+      }}
+      const {error, state} = await runPartial({gatekeeper, url: sample.url, directory: sample.directory, wish: {tables: ['leads', 'contacts', 'notifications'], relink: true}, way: 'changed', ...await setting()})
       if (error) throw error
+      expect([asked, otherDatabase(state)]).to.deep.equal([[other !== undefined], other])
       // Rows that hang on leads, and on these, went with them, and were not asked for.
       const left = differences(before, await sample.live(contentsOf))
       expect(Object.keys(left).toSorted()).to.deep.equal(['attachments', 'comments', 'lead_tags', 'tasks'])

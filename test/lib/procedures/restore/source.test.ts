@@ -44,14 +44,15 @@ describe('which backup a restore takes', () => {
     openS3?: FindOptions['openS3']
     openLocal?: FindOptions['openLocal']
     stdin?: Readable
+    database?: string
   }
 
   function find(wanted: WantedBackup, how: Finding & {all: true}): Promise<FoundBackup | FoundDump>
   function find(wanted: WantedBackup, how?: Finding): Promise<FoundBackup>
-  async function find(wanted: WantedBackup, {bucket = true, openS3, openLocal, stdin, all = false}: Finding & {all?: boolean} = {}) {
+  async function find(wanted: WantedBackup, {bucket = true, openS3, openLocal, stdin, database, all = false}: Finding & {all?: boolean} = {}) {
     const {config} = await loadConfig({env: bucket ? {AWS_S3_BUCKET: 'bkt'} : {}, cwd: folder.path, configDir: folder.path, dataDir: folder.path, flags: {environment: 'production'}})
     const s3 = (prefix = 'dr'): Promise<Storage> => Promise.resolve(Object.assign(new LocalStorage(join(roots().bucket, prefix)), {kind: 's3' as const}))
-    return (all ? findSource : findBackup)(wanted, {config, cwd: folder.path, openLocal: openLocal ?? (() => Promise.resolve(new LocalStorage(roots().local))), openS3: openS3 ?? s3, signal: new AbortController().signal, ...(stdin && {stdin})})
+    return (all ? findSource : findBackup)(wanted, {config, cwd: folder.path, openLocal: openLocal ?? (() => Promise.resolve(new LocalStorage(roots().local))), openS3: openS3 ?? s3, signal: new AbortController().signal, database, ...(stdin && {stdin})})
   }
 
   beforeEach(async () => {
@@ -73,6 +74,20 @@ describe('which backup a restore takes', () => {
     const {manifest: {label: chosen}, notices} = await find({})
     expect(chosen).to.equal(label(2))
     expect(notices.join('\n')).to.match(new RegExp(`${label(4)}.*check.*failed`)).and.match(new RegExp(`${label(3)}.*leads: no rows`))
+  })
+
+  it('is one of the database that it must be of, and says how many of others were passed over', async () => {
+    await put(roots().local, label(3), {source: {database: 'audit'}})
+    await put(join(roots().bucket, 'dr'), label(4), {source: {database: 'audit'}})
+    expect((await find({})).manifest.label).to.equal(label(4))
+    const {manifest: {label: chosen}, notices} = await find({backup: 'latest'}, {database: 'crm'})
+    expect(chosen).to.equal(label(2))
+    expect(notices).to.deep.equal([`Passed over 2 newer backups, which are of other databases (audit); the newest of them is ${label(4)}.`])
+    expect((await find({backup: label(3)}, {database: 'crm'})).manifest.label).to.equal(label(3))
+    const refused = await drErrorOf(find({backup: 'latest'}, {database: 'shop'}))
+    expect(refused).to.include({code: 'restore.other-database', exitCode: 3})
+    expect(refused.message).to.contain('no backup of the database shop').and.contain(label(4))
+    expect(refused.hints.join()).to.contain(`--from ${label(4)}`)
   })
 
   it('is a suspect one when it is named, with a word on it', async () => {

@@ -1,0 +1,36 @@
+import {preflightError, type DrError} from '../../errors.ts'
+import type {Client} from '../connection.ts'
+import type {Comparison} from './contract.ts'
+import type {Entry, Planned} from './plan.ts'
+import {sameTable, wordOf} from './relations.ts'
+import type {Tally} from './tally.ts'
+import {cascadesDigest, entryDigest, touchedDigest, type TouchedDigest} from './touched-digest.ts'
+
+const again = (message: string): DrError => preflightError('partial.moved-on', message, {hints: ['Run dr partial again, and look at the new comparison.']})
+const moved = (table: string, count: number, what: string, shown: number): DrError => again(`By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`)
+const others = (table: string, what: string): DrError => again(`The rows of ${table} that would be ${what} are by now not those, or not as, it was agreed to.`)
+
+/** Throws `partial.moved-on` (exit 3) unless what is changed and deleted are the very rows that were shown, as they were then, and no more is inserted. */
+export async function assertAgreed(client: Client, planned: Planned, counts: Tally, expected: Comparison): Promise<void> {
+  const digest = await touchedDigest(client, planned)
+  for (const entry of planned.entries) assertEntry(entry, counts, digest, expected.tables[entry.index])
+  for (const {table, deleted, updated} of counts.cascades) {
+    const shown = expected.cascades.find((one) => sameTable(one.table, table)) ?? {deleted: 0, updated: 0}
+    if (deleted > shown.deleted) throw moved(wordOf(table), deleted, 'deleted by cascade', shown.deleted)
+    if (updated > shown.updated) throw moved(wordOf(table), updated, 'changed by cascade', shown.updated)
+  }
+  const [cascaded] = counts.cascades
+  if (cascaded && expected.cascadesDigest !== undefined && expected.cascadesDigest !== cascadesDigest(digest, planned)) throw others(wordOf(cascaded.table), 'deleted or changed by cascade')
+}
+
+function assertEntry(entry: Entry, counts: Tally, digest: TouchedDigest, found: Comparison['tables'][number] | undefined): void {
+  const {plan, index, selected: {table, role}} = entry
+  if (found === undefined || !sameTable(found, table) || found.role !== role) throw new Error(`The comparison is of another selection: ${wordOf(table)} is not its ${index + 1}. table.`)
+  const [insertion, update, removal] = [counts.of(plan, ['insert'], index), counts.of(plan, ['update', 'link'], index), counts.of(plan, ['delete'], index)]
+  if (insertion > found.missing) throw moved(wordOf(table), insertion, 'inserted', found.missing)
+  if (update > found.changed) throw moved(wordOf(table), update, 'changed', found.changed)
+  if (removal > found.extra) throw moved(wordOf(table), removal, 'deleted', found.extra)
+  const now = entryDigest(digest, entry)
+  if (update > 0 && found.digest !== undefined && found.digest.changed !== now.changed) throw others(wordOf(table), 'changed')
+  if (removal > 0 && found.digest !== undefined && found.digest.extra !== now.extra) throw others(wordOf(table), 'deleted')
+}
