@@ -80,7 +80,7 @@ describe('a merge by a role that is no superuser', function () {
       const [moved] = (await as(OWNER, (client) => mergeSelection(client, {...request, undoSchema: 'dr_undo_second'}, options))).sequences
       expect(moved).to.deep.equal({schema: 'public', name: 'apart', value: '1'})
     } finally {
-      await admin.query('ALTER TABLE notes ALTER n DROP DEFAULT; DROP SEQUENCE apart')
+      await admin.query('ALTER TABLE notes ALTER n DROP DEFAULT; DROP SEQUENCE apart; DROP SCHEMA IF EXISTS dr_undo_test, dr_undo_second CASCADE')
     }
   })
 
