@@ -2,7 +2,7 @@ import {preflightError, type DrError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import type {Comparison} from './contract.ts'
 import type {Entry, Planned} from './plan.ts'
-import {sameTable, wordOf} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
 import type {Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest, type TouchedDigest} from './touched-digest.ts'
 
@@ -16,21 +16,21 @@ export async function assertAgreed(client: Client, planned: Planned, counts: Tal
   for (const entry of planned.entries) assertEntry(entry, counts, digest, expected.tables[entry.index])
   for (const {table, deleted, updated} of counts.cascades) {
     const shown = expected.cascades.find((one) => sameTable(one.table, table)) ?? {deleted: 0, updated: 0}
-    if (deleted > shown.deleted) throw moved(wordOf(table), deleted, 'deleted by cascade', shown.deleted)
-    if (updated > shown.updated) throw moved(wordOf(table), updated, 'changed by cascade', shown.updated)
+    if (deleted > shown.deleted) throw moved(shownName(table), deleted, 'deleted by cascade', shown.deleted)
+    if (updated > shown.updated) throw moved(shownName(table), updated, 'changed by cascade', shown.updated)
   }
   const [cascaded] = counts.cascades
-  if (cascaded && expected.cascadesDigest !== undefined && expected.cascadesDigest !== cascadesDigest(digest, planned)) throw others(wordOf(cascaded.table), 'deleted or changed by cascade')
+  if (cascaded && expected.cascadesDigest !== undefined && expected.cascadesDigest !== cascadesDigest(digest, planned)) throw others(shownName(cascaded.table), 'deleted or changed by cascade')
 }
 
 function assertEntry(entry: Entry, counts: Tally, digest: TouchedDigest, found: Comparison['tables'][number] | undefined): void {
   const {plan, index, selected: {table, role}} = entry
-  if (found === undefined || !sameTable(found, table) || found.role !== role) throw new Error(`The comparison is of another selection: ${wordOf(table)} is not its ${index + 1}. table.`)
+  if (found === undefined || !sameTable(found, table) || found.role !== role) throw new Error(`The comparison is of another selection: ${shownName(table)} is not its ${index + 1}. table.`)
   const [insertion, update, removal] = [counts.of(plan, ['insert'], index), counts.of(plan, ['update', 'link'], index), counts.of(plan, ['delete'], index)]
-  if (insertion > found.missing) throw moved(wordOf(table), insertion, 'inserted', found.missing)
-  if (update > found.changed) throw moved(wordOf(table), update, 'changed', found.changed)
-  if (removal > found.extra) throw moved(wordOf(table), removal, 'deleted', found.extra)
+  if (insertion > found.missing) throw moved(shownName(table), insertion, 'inserted', found.missing)
+  if (update > found.changed) throw moved(shownName(table), update, 'changed', found.changed)
+  if (removal > found.extra) throw moved(shownName(table), removal, 'deleted', found.extra)
   const now = entryDigest(digest, entry)
-  if (update > 0 && found.digest !== undefined && found.digest.changed !== now.changed) throw others(wordOf(table), 'changed')
-  if (removal > 0 && found.digest !== undefined && found.digest.extra !== now.extra) throw others(wordOf(table), 'deleted')
+  if (update > 0 && found.digest !== undefined && found.digest.changed !== now.changed) throw others(shownName(table), 'changed')
+  if (removal > 0 && found.digest !== undefined && found.digest.extra !== now.extra) throw others(shownName(table), 'deleted')
 }

@@ -4,7 +4,8 @@ import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {strangerSql} from './fill.ts'
 import {ACTING, after, among, before, STAYING, type Act, type Plan, type Planned} from './plan.ts'
-import {column, equal, same, sameTable, wordOf} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
+import {column, equal, same} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /** What an UPDATE of this act sets. */
@@ -56,7 +57,7 @@ export async function readWritten(client: Client, own: string): Promise<Written>
     SELECT n.nspname AS schema, c.relname AS name, sum(s.n_tup_ins) AS inserted, sum(s.n_tup_upd) AS updated, sum(s.n_tup_del) AS deleted
     FROM pg_catalog.pg_stat_xact_user_tables s JOIN pg_catalog.pg_class c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid), s.relid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname <> ${quoteLiteral(own)} AND NOT pg_catalog.pg_is_other_temp_schema(n.oid) AND n.oid <> pg_catalog.pg_my_temp_schema() GROUP BY 1, 2`)
-  return new Map(rows.map(({schema, name, ...counts}) => [wordOf({schema, name}), {inserted: Number(counts.inserted), updated: Number(counts.updated), deleted: Number(counts.deleted)}]))
+  return new Map(rows.map(({schema, name, ...counts}) => [shownName({schema, name}), {inserted: Number(counts.inserted), updated: Number(counts.updated), deleted: Number(counts.deleted)}]))
 }
 
 const proofError = (message: string): Error => verificationError('partial.proof', `The merge was taken back: ${message}.`, {hints: ['Nothing was changed. Are there rules, or triggers that cannot be switched off? Choose --merge side, and bring the rows over by hand.']})
@@ -67,10 +68,10 @@ export function assertWritten(planned: Planned, counts: Tally, start: Written, e
   for (const plan of planned.plans) {
     const {relation} = plan
     const taken = counts.of(plan, ['cascade-delete'])
-    const sum = families.get(wordOf(relation.family)) ?? {inserted: 0, updated: 0, deleted: 0, spare: 0}
+    const sum = families.get(shownName(relation.family)) ?? {inserted: 0, updated: 0, deleted: 0, spare: 0}
     // A row that goes by a cascade may have had a link set to NULL by another one just before.
     const nulling = planned.live.foreignKeys.filter(({table, onDelete}) => sameTable(table, relation.family) && (onDelete === 'set null' || onDelete === 'set default')).length
-    families.set(wordOf(relation.family), {
+    families.set(shownName(relation.family), {
       inserted: sum.inserted + counts.of(plan, ['insert']), updated: sum.updated + counts.updates(plan, ['update', 'link', 'cascade-null']), deleted: sum.deleted + counts.of(plan, ['delete']) + taken, spare: sum.spare + taken * nulling,
     })
   }
@@ -93,7 +94,7 @@ export async function assertTenant(client: Client, planned: Planned): Promise<vo
     const strangers = plan.relation.columns.some(({name}) => name === tenant.column) ? strangersIn(plan, tenant) : strangersBehind(planned, plan)
     if (strangers === undefined) continue
     const {count} = await rowOf<{count: string}>(client, strangers)
-    if (count !== '0') throw proofError(`${count} rows of ${wordOf(plan.relation.table)} are not of tenant ${tenant.id}`)
+    if (count !== '0') throw proofError(`${count} rows of ${shownName(plan.relation.table)} are not of tenant ${tenant.id}`)
   }
 }
 
@@ -125,6 +126,6 @@ export async function assertImages(client: Client, {plans}: Planned, counts: Tal
     }).join(' AND ')
     const isSame = relation.columns.map((one) => `(${inserted.some(({name}) => name === one.name) ? '' : "p.act = 'insert' OR "}${same(one, column('t', one.name), after(plan, one.name))})`).join(' AND ')
     const {count} = await rowOf<{count: string}>(client, `SELECT count(*) FROM ${plan.sql} p JOIN ${relation.from} AS t ON ${on} WHERE p.act ${among(STAYING)} AND ${isSame}`)
-    if (Number(count) !== expected) throw proofError(`${expected - Number(count)} rows of ${wordOf(relation.table)} are not as they were to be`)
+    if (Number(count) !== expected) throw proofError(`${expected - Number(count)} rows of ${shownName(relation.table)} are not as they were to be`)
   }
 }

@@ -1,5 +1,6 @@
 import type {Catalog, TableName} from './contract.ts'
-import {keysTo, sameTable} from './relations.ts'
+import {sameTable} from './names.ts'
+import {keysTo} from './relations.ts'
 
 /** Tables, besides these, whose rows a DELETE in these would take or change: through ON DELETE CASCADE, SET NULL and SET DEFAULT. */
 export function cascadedFrom(live: Catalog, tables: readonly TableName[]): TableName[] {

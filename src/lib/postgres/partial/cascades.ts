@@ -1,7 +1,8 @@
 import {rowOf, type Client} from '../connection.ts'
 import type {Comparison, ForeignKeyShape} from './contract.ts'
 import {after, afterColumn, among, before, DOOMED, heads, kept, plansOf, unplanned, type Plan, type Planned} from './plan.ts'
-import {column, fromOf, sameTable, type Column} from './relations.ts'
+import {sameTable} from './names.ts'
+import {column, fromOf, type Column} from './relations.ts'
 import {analyzed, type Tally} from './tally.ts'
 
 /** Of no entry of the selection. */

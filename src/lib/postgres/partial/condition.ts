@@ -3,6 +3,7 @@ import type {Client} from '../connection.ts'
 import {isConnectionLost} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import type {TableName} from './contract.ts'
+import {sameTable, shownName} from './names.ts'
 
 /** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. Resolves to the tables that it looks into beside the row, by the plan. */
 export async function assertCondition(client: Client, table: TableName, text: string): Promise<TableName[]> {
@@ -14,7 +15,7 @@ export async function assertCondition(client: Client, table: TableName, text: st
     return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan)
   } catch (error) {
     if (isConnectionLost(error)) throw error
-    throw usageError('partial.where', `--where is no condition on ${table.schema}.${table.name}: ${messageOf(error)}`, {cause: error, hints: ['Quote it for the shell as one argument; names with capitals need their own quotes: --where \'"tenantId" = …\'']})
+    throw usageError('partial.where', `--where is no condition on ${shownName(table)}: ${messageOf(error)}`, {cause: error, hints: ['Quote it for the shell as one argument; names with capitals need their own quotes: --where \'"tenantId" = …\'']})
   }
 }
 
@@ -30,5 +31,5 @@ const OWN = /^r(_\d+)?$/
 
 function othersIn({Schema: schema = '', 'Relation Name': name, Alias: alias = '', Plans: plans = []}: PlanNode): TableName[] {
   const all = [...(name === undefined || OWN.test(alias) ? [] : [{schema, name}]), ...plans.flatMap(othersIn)]
-  return all.filter((one, index) => all.findIndex((other) => other.schema === one.schema && other.name === one.name) === index)
+  return all.filter((one, index) => all.findIndex((other) => sameTable(other, one)) === index)
 }

@@ -5,7 +5,8 @@ import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {ACTING, among, heads, kept, type Entry, type Planned} from './plan.ts'
 import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate.ts'
-import {column, differs, equal, exact, inLiveType, sameTable, wordOf, type Column} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
+import {column, differs, equal, exact, inLiveType, type Column} from './relations.ts'
 import {linkedBy, strangersOf} from './strangers.ts'
 
 /** `everything`: also rows that this mode leaves alone, to be counted. */
@@ -49,7 +50,7 @@ async function fillKeyed(client: Client, planned: Planned, entry: Entry, options
 async function assertDistinct(client: Client, {staged, selected}: Entry, key: readonly string[]): Promise<void> {
   const list = key.map(quoteIdent).join(', ')
   const twice = await rowsOf(client, `SELECT FROM ${qualified(staged.stage)} GROUP BY ${list} HAVING count(*) > 1 LIMIT 1`)
-  if (twice.length > 0) throw preflightError('partial.key', `The key of ${wordOf(selected.table)} (${key.join(', ')}) does not tell the rows of the backup apart.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
+  if (twice.length > 0) throw preflightError('partial.key', `The key of ${shownName(selected.table)} (${key.join(', ')}) does not tell the rows of the backup apart.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
 }
 
 /** What the acts of an entry are called: those that its mode or its columns forbid are only counted. */
@@ -74,7 +75,7 @@ export const onKey = (entry: Entry, liveAlias = 'l'): string => {
 
 function columnOf({plan}: Entry, name: string): Column {
   const found = plan.relation.columns.find((one) => one.name === name)
-  if (found === undefined) throw new Error(`${wordOf(plan.relation.table)} has no column ${name}.`)
+  if (found === undefined) throw new Error(`${shownName(plan.relation.table)} has no column ${name}.`)
   return found
 }
 
@@ -192,5 +193,5 @@ function newer({request: {backupSnapshot}}: Planned, {selected: {where}}: Entry)
 export function typeError(error: unknown, {selected: {table}, shared}: Entry): unknown {
   const unlike = shared.filter(({live, staged}) => live.type !== staged.type)
   if (unlike.length === 0 || !/^(22|42846|42883)/.test(codeOf(error) ?? '')) return error
-  return preflightError('partial.types', `Values of ${wordOf(table)} in the backup do not fit the types that it has now (${unlike.map(({live, staged}) => `${live.name}: ${staged.type}, now ${live.type}`).join('; ')}): ${messageOf(error)}.`, {cause: error, hints: ['Choose --merge side, and bring the staged rows over by hand.', 'Or leave the column out: --columns names the ones to put back.']})
+  return preflightError('partial.types', `Values of ${shownName(table)} in the backup do not fit the types that it has now (${unlike.map(({live, staged}) => `${live.name}: ${staged.type}, now ${live.type}`).join('; ')}): ${messageOf(error)}.`, {cause: error, hints: ['Choose --merge side, and bring the staged rows over by hand.', 'Or leave the column out: --columns names the ones to put back.']})
 }

@@ -3,7 +3,7 @@ import {rowsOf, type Client} from '../connection.ts'
 import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent} from '../quote.ts'
 import type {TableName} from './contract.ts'
-import {wordOf} from './relations.ts'
+import {shownName} from './names.ts'
 
 /** What this role may do with a table and its partitions. */
 interface Rights extends TableName {
@@ -32,7 +32,7 @@ export async function assertRights(client: Client, tables: readonly TableName[])
 }
 
 function assertTable({owner, role, owns, lacking, filtered, forced, triggers, ...table}: Rights): void {
-  const name = wordOf(table)
+  const name = shownName(table)
   const asOwner = `Connect as ${owner}, or as the superuser: GRANT ${quoteIdent(owner)} TO ${quoteIdent(role)}`
   if (filtered) {
     const remedy = forced && owns ? `ALTER TABLE ${qualified(table)} NO FORCE ROW LEVEL SECURITY, until the repair is done` : asOwner

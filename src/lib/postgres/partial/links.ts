@@ -2,7 +2,8 @@ import type {Client} from '../connection.ts'
 import type {ForeignKeyShape} from './contract.ts'
 import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
 import {after, afterColumn, among, DOOMED, heads, kept, plansOf, unplanned, type Entry, type Planned} from './plan.ts'
-import {column, fromOf, inLiveType, keysFrom, same, sameTable, type Column} from './relations.ts'
+import {sameTable} from './names.ts'
+import {column, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
 /** Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is found. */
 export function parentJoins(planned: Planned, {columns, references, referencedColumns}: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {

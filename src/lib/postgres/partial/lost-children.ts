@@ -3,7 +3,8 @@ import type {ClosureFinding, ForeignKeyShape} from './contract.ts'
 import {conditionOf, liveRows, onKey, stagedRows} from './fill.ts'
 import {parentJoins} from './links.ts'
 import {after, type Entry, type Planned, unplanned} from './plan.ts'
-import {column, equal, inLiveType, keysTo, sameTable} from './relations.ts'
+import {sameTable} from './names.ts'
+import {column, equal, inLiveType, keysTo} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /** What hangs on the selection in staged tables: live rows that were detached from it, and rows that went with it. */

@@ -10,7 +10,7 @@ import type {Comparison, MergeRequest, MergeResult} from './contract.ts'
 import {conflictsOf, missingParents} from './findings.ts'
 import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
 import {planOf, touchedTables, type Planned} from './plan.ts'
-import {sameTable, wordOf} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
 import {moveSequences} from './sequences.ts'
 import type {SessionFacts} from './session.ts'
 import type {Tally} from './tally.ts'
@@ -86,12 +86,12 @@ async function assertMergeable(client: Client, planned: Planned, counts: Tally):
     const conflicts = await conflictsOf(client, planned, entry, counts)
     if (conflicts.length === 0) continue
     const shown = conflicts.slice(0, SHOWN).map(({key, index, holder}) => `${keyText(key)} (${index}: held by ${keyText(holder)})`)
-    throw preflightError('partial.conflict', `${conflicts.length} rows of ${wordOf(entry.selected.table)} cannot come back, because others hold their unique values: ${shown.join('; ')}${conflicts.length > SHOWN ? '; …' : ''}.`, {hints: ['Change or delete the rows that hold them, then run it again.', 'Or choose --merge side, and bring the rows over by hand.']})
+    throw preflightError('partial.conflict', `${conflicts.length} rows of ${shownName(entry.selected.table)} cannot come back, because others hold their unique values: ${shown.join('; ')}${conflicts.length > SHOWN ? '; …' : ''}.`, {hints: ['Change or delete the rows that hold them, then run it again.', 'Or choose --merge side, and bring the rows over by hand.']})
   }
   const [parents] = await missingParents(client, planned, counts)
-  if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${wordOf(parents.table)} refer to rows of ${wordOf(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
+  if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${shownName(parents.table)} refer to rows of ${shownName(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
   const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
-  if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${wordOf(refusal.table)} refer to rows of ${wordOf(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${wordOf(refusal.table)}, too.`]})
+  if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${shownName(refusal.table)} refer to rows of ${shownName(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${shownName(refusal.table)}, too.`]})
 }
 
 function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {

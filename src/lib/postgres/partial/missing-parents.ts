@@ -1,5 +1,6 @@
 import type {Catalog, Predicate, SelectedTable, TableName} from './contract.ts'
 import {keyOf, nameOf, sameTable, shapeOf} from './names.ts'
+import {keysFrom} from './relations.ts'
 import {anyOf} from './tenant-closure.ts'
 
 /**
@@ -15,7 +16,7 @@ export function parentsOf(rows: readonly SelectedTable[], catalog: Catalog): Sel
     if (own !== undefined) return own
     if (path.includes(keyOf(table))) return undefined
     const children = inSight.filter((child) => !sameTable(child, table))
-    return anyOf(children.flatMap((child) => keysOf(child, catalog).filter(({references}) => sameTable(references, table)).flatMap((key): Predicate[] => {
+    return anyOf(children.flatMap((child) => keysFrom(catalog, child).filter(({references}) => sameTable(references, table)).flatMap((key): Predicate[] => {
       const where = whereOf(child, [...path, keyOf(table)])
       return where === undefined ? [] : [{kind: 'refers', columns: key.referencedColumns, table: child, targets: key.columns, where}]
     })))
@@ -31,7 +32,7 @@ function reached(from: readonly TableName[], catalog: Catalog): TableName[] {
   const met = new Map<string, TableName>()
   const open = [...from]
   for (let table = open.shift(); table !== undefined; table = open.shift()) {
-    for (const {references} of keysOf(table, catalog)) {
+    for (const {references} of keysFrom(catalog, table)) {
       const whole = shapeOf(catalog, references)?.root ?? references
       if (met.has(keyOf(whole)) || shapeOf(catalog, whole) === undefined) continue
       met.set(keyOf(whole), nameOf(whole))
@@ -39,10 +40,4 @@ function reached(from: readonly TableName[], catalog: Catalog): TableName[] {
     }
   }
   return [...met.values()]
-}
-
-/** A partition has those of its whole, too: the catalog leaves out those that only repeat them. */
-export function keysOf(table: TableName, catalog: Catalog): Catalog['foreignKeys'] {
-  const root = shapeOf(catalog, table)?.root
-  return catalog.foreignKeys.filter((key) => sameTable(key.table, table) || (root !== undefined && sameTable(key.table, root)))
 }

@@ -3,7 +3,8 @@ import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
 import type {Catalog, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
-import {readColumns, relationOf, sameTable, wordOf, type Column, type Relation} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
+import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
 
 /** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
 export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
@@ -106,7 +107,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const observed = observable.map(({table}) => entry({table, where: {kind: 'all'}, role: 'links'}, -1))
   for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
-  if (doubled) throw new Error(`${wordOf(doubled.selected.table)} is selected twice.`)
+  if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
   return {live, request, mode, plans, entries, observed}
 }
 
@@ -116,7 +117,7 @@ function distinct(tables: readonly TableName[]): TableName[] {
 
 function stagedOf({staged}: MergeRequest, {table}: SelectedTable): StagedTable {
   const found = staged.find((one) => sameTable(one.table, table))
-  if (found === undefined) throw new Error(`${wordOf(table)} is selected, but not staged.`)
+  if (found === undefined) throw new Error(`${shownName(table)} is selected, but not staged.`)
   return found
 }
 
@@ -126,13 +127,13 @@ const hasKey = ({tables}: Catalog, table: TableName, key: readonly string[]): bo
 /** The backup's key must tell the live rows apart, too. */
 function keyOf(live: Catalog, {key, table}: StagedTable): readonly string[] | undefined {
   if (key === undefined || hasKey(live, table, key)) return key
-  throw preflightError('partial.key', `The rows of ${wordOf(table)} are told apart by ${key.join(', ')} in the backup; live no unique index of these columns does so.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
+  throw preflightError('partial.key', `The rows of ${shownName(table)} are told apart by ${key.join(', ')} in the backup; live no unique index of these columns does so.`, {hints: ['Choose --merge side, and compare the staged rows by hand.']})
 }
 
 function entryOf(selected: SelectedTable, staged: StagedTable, index: number, plans: readonly Plan[], columnsOf: (table: TableName) => Column[] | undefined): Entry {
   const plan = plans.find(({relation}) => sameTable(relation.table, selected.table))
   const columns = columnsOf(staged.stage)
-  if (plan === undefined || columns === undefined) throw preflightError('partial.stage-gone', `The staged rows of ${wordOf(selected.table)} are gone: there is no ${wordOf(staged.stage)}.`, {hints: ['Run dr partial again.']})
+  if (plan === undefined || columns === undefined) throw preflightError('partial.stage-gone', `The staged rows of ${shownName(selected.table)} are gone: there is no ${shownName(staged.stage)}.`, {hints: ['Run dr partial again.']})
   const shared = plan.relation.columns.flatMap((live) => {
     const found = staged.columns.includes(live.name) ? columns.find(({name}) => name === live.name) : undefined
     return found === undefined ? [] : [{live, staged: found}]

@@ -2,6 +2,7 @@ import {preflightError} from '../../errors.ts'
 import {rowsOf, type Client} from '../connection.ts'
 import {qualified, quoteIdent} from '../quote.ts'
 import type {Catalog, ForeignKeyShape, TableName, TableShape} from './contract.ts'
+import {keyOf, sameTable, shapeOf, shownName} from './names.ts'
 
 /** A column as the server has it now. */
 export interface Column {
@@ -31,12 +32,10 @@ export interface Relation {
   shape: TableShape
 }
 
-export const sameTable = (one: TableName, other: TableName): boolean => one.schema === other.schema && one.name === other.name
-export const wordOf = ({schema, name}: TableName): string => `${schema}.${name}`
-export const familyOf = (live: Catalog, table: TableName): TableName => live.tables.find((one) => sameTable(one, table))?.root ?? table
+export const familyOf = (live: Catalog, table: TableName): TableName => shapeOf(live, table)?.root ?? table
 
 /** For FROM, UPDATE and DELETE: without the children of classic inheritance, with partitions. */
-export const fromOf = (live: Catalog, table: TableName): string => `${live.tables.find((one) => sameTable(one, table))?.kind === 'partitioned' ? '' : 'ONLY '}${qualified(table)}`
+export const fromOf = (live: Catalog, table: TableName): string => `${shapeOf(live, table)?.kind === 'partitioned' ? '' : 'ONLY '}${qualified(table)}`
 
 /** Foreign keys that rows of this table have, also as a partition. */
 export const keysFrom = (live: Catalog, table: TableName): ForeignKeyShape[] =>
@@ -59,15 +58,15 @@ export async function readColumns(client: Client, tables: readonly TableName[]):
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     GROUP BY n.nspname, c.relname`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
   const known = new Map(rows.map(({schema, name, columns}) => [
-    wordOf({schema, name}), columns.map(({collation, fallback, ...column}): Column => ({...column, ...(collation !== null && {collation}), ...(fallback !== null && {fallback})})),
+    keyOf({schema, name}), columns.map(({collation, fallback, ...column}): Column => ({...column, ...(collation !== null && {collation}), ...(fallback !== null && {fallback})})),
   ]))
-  return (table) => known.get(wordOf(table))
+  return (table) => known.get(keyOf(table))
 }
 
 export function relationOf(live: Catalog, table: TableName, columns: readonly Column[] | undefined): Relation {
-  const shape = live.tables.find((one) => sameTable(one, table))
+  const shape = shapeOf(live, table)
   if (shape === undefined || columns === undefined) {
-    throw preflightError('partial.no-table', `There is no table ${wordOf(table)} in the live database.`, {hints: ['dr partial makes a table that is gone anew when it is named with --table.']})
+    throw preflightError('partial.no-table', `There is no table ${shownName(table)} in the live database.`, {hints: ['dr partial makes a table that is gone anew when it is named with --table.']})
   }
   return {
     table: {schema: table.schema, name: table.name}, family: shape.root ?? {schema: table.schema, name: table.name}, shape,

@@ -10,7 +10,8 @@ import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
 import {applyPlans, assertCounting} from './merge.ts'
 import {LARGE, planDdl, type Plan, type Planned} from './plan.ts'
-import {readColumns, relationOf, sameTable, wordOf} from './relations.ts'
+import {sameTable, shownName} from './names.ts'
+import {readColumns, relationOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
 import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
@@ -84,7 +85,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     const relation = relationOf(live, table, columnsOf(table))
     const was = undo.find((one) => sameTable(one, table))
     const gone = was?.columns.filter((name) => !relation.columns.some((one) => one.name === name)) ?? []
-    if (gone.length > 0) throw preflightError('partial.changed-since', `${wordOf(table)} lost columns since the merge: ${gone.join(', ')}.`, {hints: [`What they held is in ${undoSchema}.${was?.images ?? ''}.`]})
+    if (gone.length > 0) throw preflightError('partial.changed-since', `${shownName(table)} lost columns since the merge: ${gone.join(', ')}.`, {hints: [`What they held is in ${undoSchema}.${was?.images ?? ''}.`]})
     const inserted = relation.columns.filter(({name}) => was?.columns.includes(name) === true)
     const set = inserted.filter(({name, alwaysIdentity}) => was?.key?.includes(name) !== true && !alwaysIdentity).map(({name}) => name)
     return {relation, name: `t${index}`, sql: `pg_temp.${quoteIdent(`dr_revert_t${index}`)}`, key: was?.key ?? relation.shape.keys.find(({strict}) => strict)?.columns, inserted, set, large: Math.max(relation.shape.estimatedRows, was?.rows ?? 0) > LARGE}
@@ -102,7 +103,7 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
   const found: {table: string; rows: {key: Record<string, string>; count: number}[]}[] = []
   for (const one of reversed) {
     const rows = await changedRows(client, one, SHOWN)
-    if (rows.length > 0) found.push({table: wordOf(one.undo), rows})
+    if (rows.length > 0) found.push({table: shownName(one.undo), rows})
   }
   const total = found.reduce((sum, {rows}) => sum + (rows[0]?.count ?? 0), 0)
   if (total === 0) return
@@ -114,13 +115,13 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
 async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
   const {cascades} = counts
   const refusals = await findRefusals(client, planned, counts)
-  const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${wordOf(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${wordOf(table)}`)]
+  const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${shownName(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${shownName(table)}`)]
   if (words.length === 0) return
   const keys: string[] = []
   for (const {sql, key, relation} of planned.plans) {
     if (key === undefined) continue
     const rows = await rowsOf<{key: string}>(client, `SELECT concat_ws(', ', ${key.map((name) => `p."b${relation.columns.findIndex((one) => one.name === name) + 1}"::text`).join(', ')}) AS key FROM ${sql} p WHERE act IN ('cascade-delete', 'cascade-null') LIMIT ${SHOWN}`)
-    keys.push(...rows.map((one) => `${wordOf(relation.table)} ${key.join(', ')} ${one.key}`))
+    keys.push(...rows.map((one) => `${shownName(relation.table)} ${key.join(', ')} ${one.key}`))
   }
   throw preflightError('partial.changed-since', `Rows refer by now to rows that the merge brought back: ${words.join(', ')}${keys.length > 0 ? ` (${keys.slice(0, SHOWN).join('; ')})` : ''}.`, {hints: ['Move these rows elsewhere, or leave the merge as it is.']})
 }

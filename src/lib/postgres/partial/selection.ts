@@ -2,7 +2,8 @@ import {usageError} from '../../errors.ts'
 import type {Catalog, ForeignKeyShape, Predicate, SelectedTable, Selection, TableName} from './contract.ts'
 import {inInsertOrder} from './foreign-key-order.ts'
 import {keyOf, nameOf, namedTables, sameTable, shapeOf, shownName, type NamedTable} from './names.ts'
-import {keysOf, parentsOf} from './missing-parents.ts'
+import {keysFrom} from './relations.ts'
+import {parentsOf} from './missing-parents.ts'
 import {assertColumns} from './selected-columns.ts'
 import {every, linksTo, tenantClosure} from './tenant-closure.ts'
 
@@ -139,5 +140,5 @@ function joined({live, backup}: SelectionSources): Catalog {
 
 /** For the order alone: a selected partition depends on what its whole depends on. */
 function ofPartitions(key: ForeignKeyShape, rows: readonly SelectedTable[], catalog: Catalog): ForeignKeyShape[] {
-  return rows.flatMap(({table}) => (shapeOf(catalog, table)?.root !== undefined && keysOf(table, catalog).includes(key) && !sameTable(key.table, table) ? [{...key, table}] : []))
+  return rows.flatMap(({table}) => (shapeOf(catalog, table)?.root !== undefined && keysFrom(catalog, table).includes(key) && !sameTable(key.table, table) ? [{...key, table}] : []))
 }

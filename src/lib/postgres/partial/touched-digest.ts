@@ -1,6 +1,6 @@
 import {rowsOf, type Client} from '../connection.ts'
 import type {Act, Entry, Plan, Planned} from './plan.ts'
-import {wordOf} from './relations.ts'
+import {shownName} from './names.ts'
 
 /** Acts on live rows. What is only counted in one mode goes by the name of what another would do. */
 type LiveAct = Exclude<Act, 'insert'>
@@ -40,4 +40,4 @@ export const entryDigest = (digest: TouchedDigest, {plan, index}: Entry): {chang
 
 /** Of the rows that foreign keys take and change, table by table. */
 export const cascadesDigest = (digest: TouchedDigest, {plans}: Planned): string =>
-  plans.map((plan) => `${wordOf(plan.relation.table)} ${digest(plan, ['cascade-delete'])} ${digest(plan, ['cascade-null'])}`).filter((one) => !one.endsWith(` ${NONE} ${NONE}`)).toSorted().join('; ')
+  plans.map((plan) => `${shownName(plan.relation.table)} ${digest(plan, ['cascade-delete'])} ${digest(plan, ['cascade-null'])}`).filter((one) => !one.endsWith(` ${NONE} ${NONE}`)).toSorted().join('; ')

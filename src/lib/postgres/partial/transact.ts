@@ -5,7 +5,7 @@ import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {rightsError} from './guard.ts'
-import {wordOf} from './relations.ts'
+import {shownName} from './names.ts'
 import {readSession, transactionSettings, type SessionFacts} from './session.ts'
 
 export interface TransactOptions {
@@ -91,7 +91,7 @@ async function commit(client: Client, doing: string): Promise<void> {
 /** All of them within the limit: while one is waited for, those that are held already keep others waiting. */
 async function lockTables(client: Client, tables: readonly TableName[], budgetMs: number): Promise<void> {
   if (tables.length === 0) return
-  const names = tables.toSorted((a, b) => (wordOf(a) < wordOf(b) ? -1 : 1)).map(qualified)
+  const names = tables.toSorted((a, b) => (shownName(a) < shownName(b) ? -1 : 1)).map(qualified)
   await client.query(`SET LOCAL lock_timeout = ${budgetMs}`)
   await client.query(`SET LOCAL statement_timeout = ${budgetMs}`)
   try {
@@ -107,7 +107,7 @@ async function busyError(client: Client, error: unknown, {tables, doing}: {table
     SELECT DISTINCT a.pid, a.application_name AS application, n.nspname || '.' || c.relname AS name, to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE l.granted AND l.pid <> pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-      AND n.nspname || '.' || c.relname IN (${tables.map((table) => quoteLiteral(wordOf(table))).join(', ') || 'NULL'}) ORDER BY 4 LIMIT 3`).catch(() => [])
+      AND n.nspname || '.' || c.relname IN (${tables.map((table) => quoteLiteral(shownName(table))).join(', ') || 'NULL'}) ORDER BY 4 LIMIT 3`).catch(() => [])
   const who = holders.map((one) => `: ${one.name} by ${one.application === '' ? '' : `${one.application}, `}process ${one.pid} of the server, in a transaction since ${one.since}`).join('')
   return lockedError('partial.busy', `${doing}: others keep writing into the same tables${who}. Nothing was changed.`, {cause: error, hints: ['Run it again when they are done.']})
 }
