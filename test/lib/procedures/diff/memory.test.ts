@@ -11,7 +11,7 @@ import {sampleManifest} from '../../../support/manifest.ts'
 import {finishDr} from '../../../support/process.ts'
 
 const ROWS = 2_000_000
-const PEAK = fileURLToPath(new URL('../../../support/peak-memory.ts', import.meta.url))
+const PEAK = fileURLToPath(new URL('../../../support/peak-memory.js', import.meta.url))
 
 describe('dr diff --deep of two million rows', function () {
   this.timeout(600_000)
