@@ -68,7 +68,7 @@ export async function runForeign(setting: ForeignSetting): Promise<ForeignOutcom
       createRoles: setting.createRoles ?? false, skip: parseSkip(setting.skip ?? []),
     }
     work = new ForeignWork(options, run)
-    state = foreignState(options, new Date())
+    state = foreignState(options, anotherSecond())
     await perform(foreignProcedure(options, work), state, {...stage, renderer})
     return {state, seen}
   } catch (error) {
@@ -76,6 +76,14 @@ export async function runForeign(setting: ForeignSetting): Promise<ForeignOutcom
   } finally {
     await work?.close()
   }
+}
+
+let lastSecond = 0
+
+/** Names of restored databases hold the second; restores of a test may follow each other faster than that. */
+function anotherSecond(): Date {
+  lastSecond = Math.max(lastSecond + 1000, Date.now())
+  return new Date(lastSecond)
 }
 
 function watching(renderer: ReturnType<typeof testStage>['stage']['renderer'], {onProgress, onStep}: ForeignSetting): typeof renderer {

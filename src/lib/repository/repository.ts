@@ -105,6 +105,15 @@ export class Repository {
     return found
   }
 
+  /** Leases that stand in whole backups: of runs that end at this moment, or were killed between their manifest and their end. */
+  async leftLeases(options: Signal = {}): Promise<{label: string; lease: LeaseRecord}[]> {
+    const whole: string[] = []
+    for await (const {label, done} of this.#folders(options)) if (done) whole.push(label)
+    const found: {label: string; lease: LeaseRecord}[] = []
+    for await (const one of mapInOrder(whole, READS_AT_ONCE, (label) => this.#leftLease(label, options))) if (one) found.push(one)
+    return found
+  }
+
   /** The commit point: written last, once. */
   async writeManifest(manifest: Manifest, options?: PutOptions): Promise<PutResult> {
     return this.storage.put(`${this.folder(manifest.label)}${MANIFEST}`, serializeManifest(manifest), options)
@@ -177,6 +186,13 @@ export class Repository {
 
   async #text(key: string, options: Signal): Promise<string> {
     return text(await this.storage.read(key, options))
+  }
+
+  async #leftLease(label: string, options: Signal): Promise<{label: string; lease: LeaseRecord} | undefined> {
+    const key = `${this.folder(label)}${LEASE}`
+    if ((await this.storage.stat(key, options)) === undefined) return undefined
+    const lease = parseLease(await this.#text(key, options).catch(() => ''))
+    return lease && {label, lease}
   }
 
   async #unfinished(label: string, options: Signal): Promise<UnfinishedEntry> {

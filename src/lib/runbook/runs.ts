@@ -47,7 +47,7 @@ export async function knownRuns(folder: string, {all = false}: {all?: boolean} =
   for (let at = 0; at < names.length; at += READS_AT_ONCE) {
     found.push(...await Promise.all(names.slice(at, at + READS_AT_ONCE).map((name) => readRun(join(folder, name), all))))
   }
-  return found.filter((run) => run !== undefined)
+  return found.filter((run) => run !== undefined).toSorted((a, b) => (a.begunAt < b.begunAt ? 1 : a.begunAt > b.begunAt ? -1 : 0))
 }
 
 async function readRun(path: string, all: boolean): Promise<KnownRun | undefined> {
@@ -100,13 +100,17 @@ function placeOf(entries: readonly JournalEntry[], {steps}: RunAbout, {begun, do
   return {step, title: steps?.find(({id}) => id === step)?.title ?? step, doing: isUndo ? 'undo' : done.has(step) ? 'done' : 'run'}
 }
 
+/** Names of journals begin with it. Runs that were begun within one second are in no order by their names. */
+const secondOf = (name: string): string => name.slice(0, '20261122T020000Z'.length)
+
 /** Whether a run of the same procedure that was begun later is finished, and is like this by its last state and its target. */
-export async function finishedLater(folder: string, {run, procedure}: Pick<KnownRun, 'run' | 'procedure'>, like: (state: object, target: string | undefined) => boolean): Promise<boolean> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name > `${run}.jsonl` && /^\d{8}T\d{6}Z-(.+)-[\da-f]{4}\.jsonl$/.exec(name)?.[1] === procedure)
+export async function finishedLater(folder: string, {run, procedure, begunAt}: Pick<KnownRun, 'run' | 'procedure' | 'begunAt'>, like: (state: object, target: string | undefined) => boolean): Promise<boolean> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => secondOf(name) >= secondOf(run) && /^\d{8}T\d{6}Z-(.+)-[\da-f]{4}\.jsonl$/.exec(name)?.[1] === procedure)
   for (const name of names) {
     const text = await readFile(join(folder, name), 'utf8').catch(() => '')
     const [last, [first]] = [lastEvent(text), entriesOf(text.slice(0, text.indexOf('\n')))]
-    if (last?.event === 'finished' && like(last.state, first?.event === 'begun' ? first.target : undefined)) return true
+    if (first?.event !== 'begun' || first.at <= begunAt) continue
+    if (last?.event === 'finished' && like(last.state, first.target)) return true
   }
   return false
 }

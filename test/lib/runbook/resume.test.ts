@@ -32,8 +32,9 @@ describe('an earlier run', () => {
 
   /** A journal of this name; the process of the first event is gone. */
   async function named(name: string, ...events: JournalEvent[]): Promise<void> {
-    const procedure = /Z-(.+)-/.exec(name)?.[1] ?? ''
-    await writeFile(join(folder.path, `${name}.jsonl`), events.map((event) => `${JSON.stringify({at: now.toISOString(), procedure, ...event})}\n`).join(''))
+    const [, year, month, day, hour, minute, second, procedure = ''] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(.+)-/.exec(name) ?? []
+    const at = `${year}-${month}-${day}T${hour}:${minute}:${second}Z`
+    await writeFile(join(folder.path, `${name}.jsonl`), events.map((event) => `${JSON.stringify({at, procedure, ...event})}\n`).join(''))
   }
 
   describe('as it is read back', () => {
@@ -163,7 +164,7 @@ describe('an earlier run', () => {
     it('knows whether a later run of its procedure is finished', async () => {
       await named('20261121T000000Z-restore-0000', begun)
       await named('20261122T000000Z-backup-0000', begun, finished)
-      const later = (like: (state: object, target: string | undefined) => boolean = () => true) => finishedLater(folder.path, {run: '20261121T000000Z-restore-0000', procedure: 'restore'}, like)
+      const later = (like: (state: object, target: string | undefined) => boolean = () => true) => finishedLater(folder.path, {run: '20261121T000000Z-restore-0000', procedure: 'restore', begunAt: '2026-11-21T00:00:00Z'}, like)
       expect(await later()).to.equal(false)
       await named('20261120T000000Z-restore-0000', begun, finished)
       await named('20261123T000000Z-restore-0000', begun)
@@ -171,6 +172,12 @@ describe('an earlier run', () => {
       await named('20261124T000000Z-restore-0000', begun, finished)
       expect(await later()).to.equal(true)
       expect(await later(() => false)).to.equal(false)
+      // Two of one second are told apart by what their journals say, not by the end of their names.
+      const first = {...begun, at: '2026-11-26T00:00:00.100Z'}
+      await named('20261126T000000Z-restore-aaaa', first)
+      await named('20261126T000000Z-restore-0000', {...first, at: '2026-11-26T00:00:00.900Z'} as JournalEvent, finished)
+      expect(await finishedLater(folder.path, {run: '20261126T000000Z-restore-aaaa', procedure: 'restore', begunAt: first.at}, () => true)).to.equal(true)
+      expect(await finishedLater(folder.path, {run: '20261126T000000Z-restore-0000', procedure: 'restore', begunAt: '2026-11-26T00:00:00.900Z'}, () => true)).to.equal(false)
       await named('20261125T000000Z-restore-0000', {...begun, target: 'db:5432/crm'}, finished)
       expect(await later((_, target) => target === 'db:5432/crm')).to.equal(true)
     })

@@ -84,6 +84,9 @@ export class BackupWork {
           await removeAbandoned(repository, label, {signal})
           io.notice(`Removed the unfinished backup ${label} at ${repository.storage.location}: its run was killed.`)
         }
+        for (const {label, lease} of await repository.leftLeases({signal})) {
+          if (isAbandoned(lease, new Date())) await repository.storage.remove(`${repository.folder(label)}${LEASE}`, {signal})
+        }
       } catch (error) {
         signal.throwIfAborted()
         io.notice(`What killed backups left at ${repository.storage.location} could not be removed: ${messageOf(error)}`)

@@ -99,6 +99,24 @@ describe('dr backup to S3', function () {
     expect((await storage.abandonedUploads(0)).map(({key}) => key)).to.deep.equal(['development/20260101T000002Z-07e2/1.dat.zst'])
   })
 
+  it('takes the lease out of a whole backup whose run was killed at its very end', async () => {
+    const storage = s3.storage()
+    const {pid} = spawnSync('true')
+    const labels: string[] = []
+    for (let at = 0; at < 2; at++) {
+      const {error, state} = await runBackup({url, directory, storages: [storage]})
+      if (error) throw error
+      labels.push(state.label ?? '')
+    }
+    for (const [at, holder] of [{pid, ticks: '1'}, {}].entries()) {
+      await storage.put(`development/${labels[at] ?? ''}/lease.json`, JSON.stringify({run: 'r', ...ownIdentity(), ...holder, renewedAt: new Date().toISOString(), expiresAt: new Date(Date.now() + 600_000).toISOString()}))
+    }
+    expect((await new Repository(storage, 'development').leftLeases()).map(({label}) => label).toSorted()).to.deep.equal(labels.toSorted())
+    const {error} = await runBackup({url, directory, storages: [storage]})
+    expect(error).to.equal(undefined)
+    expect((await new Repository(storage, 'development').leftLeases()).map(({label}) => label)).to.deep.equal(labels.slice(1))
+  })
+
   it('goes on when what a killed run left may not be removed', async () => {
     const storage = s3.storage()
     const {pid} = spawnSync('true')
