@@ -191,5 +191,7 @@ export interface MergeResult {
 }
 
 export interface RevertResult {
+  /** Had been made anew by the run, and are gone again. */
+  dropped: TableName[]
   tables: (TableName & {restored: number; removed: number})[]
 }
