@@ -1,4 +1,4 @@
-import {preflightError} from '../../errors.ts'
+import {preflightError, verificationError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {codeOf, statementError} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
@@ -121,6 +121,8 @@ export async function unmake(client: Client, made: Made, putIn: PutIn): Promise<
   const stage = await stageOf(client, stageSchemaName(made.run))
   if (stage && !stage.kept) await dropStage(client, stage)
   await dropAll(client, objects)
+  const [left] = await described(client, objects)
+  if (left) throw verificationError('partial.proof', `The merge was not taken back: ${left.name}, which it had made anew, could not be dropped with the rest.`, {hints: ['Nothing was changed. Drop the tables by hand when they are no longer wanted.']})
 }
 
 /** The last made first; what goes with another of them is not dropped itself. One that others of them still need waits. */
@@ -154,7 +156,7 @@ const DROPS = `
     (SELECT format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', d.adrelid::regclass, a.attname)
       FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE m.catalog = 'pg_catalog.pg_attrdef'::regclass AND d.oid = m.oid),
     (SELECT format('DROP %s %s', CASE i.type WHEN 'statistics object' THEN 'statistics' ELSE i.type END, i.identity) FROM pg_identify_object(m.catalog, m.oid, 0) i)) AS sql
-  FROM m WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN m o ON d.refclassid = o.catalog AND d.refobjid = o.oid WHERE d.classid = m.catalog AND d.objid = m.oid AND d.deptype IN ('a', 'i', 'P', 'S', 'e'))
+  FROM m WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN m o ON d.refclassid = o.catalog AND d.refobjid = o.oid WHERE d.classid = m.catalog AND d.objid = m.oid AND (o.catalog, o.oid) <> (m.catalog, m.oid) AND d.deptype IN ('a', 'i', 'P', 'S', 'e'))
   ORDER BY m.oid DESC`
 
 /** How long others may keep us waiting, and we them. */
