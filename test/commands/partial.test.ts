@@ -182,7 +182,7 @@ describe('dr partial', function () {
     await live((client) => client.query("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE moods (id int PRIMARY KEY, mood mood); INSERT INTO moods SELECT i, 'bad' FROM generate_series(1, 100) i; CREATE INDEX moods_mood ON moods (mood); CREATE VIEW bad AS SELECT id FROM moods WHERE mood = 'bad'"))
     const {error} = await runBackup({url: dr.env.DATABASE_URL ?? '', directory: join(dr.home, 'data'), toolsMajor: 17})
     if (error) throw error
-    const things = () => live((client) => rowsOf<{name: string}>(client, "SELECT relname AS name FROM pg_class WHERE relname IN ('moods', 'moods_pkey', 'moods_mood', 'bad') UNION ALL SELECT typname FROM pg_type WHERE typname = 'mood' ORDER BY 1"))
+    const things = () => live((client) => rowsOf<{name: string}>(client, "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname IN ('moods', 'moods_pkey', 'moods_mood', 'bad') UNION ALL SELECT typname FROM pg_type WHERE typname = 'mood' ORDER BY 1"))
     const before = await things()
     await live((client) => client.query('DROP TABLE moods CASCADE; DROP TYPE mood'))
     const one = dr.start('partial', '--table', 'moods', '--merge', 'missing', '--yes')
