@@ -8,7 +8,7 @@ export interface Bar {
   what: string
   measured: number
   limit: number
-  unit: '×' | 'MB' | 'ms'
+  unit: '×' | '%' | 'MB' | 'ms'
   passed: boolean
 }
 
@@ -66,7 +66,7 @@ const swapBars = ({swaps}: Results): Bar[] => (swaps ? [
 const startupBars = ({startup}: Results): Bar[] =>
   startup ? [bar('dr --version − bare node', startup.versionMs.median - startup.bareMs.median, STARTUP_MS, 'ms')] : []
 
-const bar = (what: string, measured: number, limit: number, unit: Bar['unit']): Bar => ({what, measured, limit, unit, passed: measured <= limit})
+export const bar = (what: string, measured: number, limit: number, unit: Bar['unit']): Bar => ({what, measured, limit, unit, passed: measured <= limit})
 
 /** What may lie in staging at once: the members in flight, and some backlog. */
 export function stagingBound(members: readonly ManifestMember[], jobs: number): number {
@@ -75,7 +75,7 @@ export function stagingBound(members: readonly ManifestMember[], jobs: number): 
   return sum(sizes.slice(0, jobs)) + sum(sizes) / 10
 }
 
-const wall = ({wallMs}: Sample): number => wallMs
+export const wall = ({wallMs}: Sample): number => wallMs
 
 export function of(outcomes: readonly Outcome[], id: string): readonly Sample[] {
   const samples = outcomes.find((outcome) => outcome.id === id)?.samples ?? []
@@ -83,8 +83,8 @@ export function of(outcomes: readonly Outcome[], id: string): readonly Sample[] 
   return samples
 }
 
-const median = (outcomes: readonly Outcome[], id: string, figure: (sample: Sample) => number | undefined): number => spread(values(of(outcomes, id), figure)).median
-const worst = (samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number => spread(values(samples, figure)).max
+export const median = (outcomes: readonly Outcome[], id: string, figure: (sample: Sample) => number | undefined): number => spread(values(of(outcomes, id), figure)).median
+export const worst = (samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number => spread(values(samples, figure)).max
 
 function values(samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number[] {
   return samples.map((sample) => {

@@ -43,9 +43,9 @@ export function benchOptions(argv: readonly string[]): BenchOptions {
   }
 }
 
-function positive(name: string, text: string): number {
+export function positive(name: string, text: string, usage = USAGE): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}.\n${USAGE}`)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}.\n${usage}`)
   return value
 }
 

@@ -20,6 +20,8 @@ const COLUMNS: readonly Column[] = [
   ['server CPU s', ({serverMs}) => serverMs, 2, 1000],
   ['S3 server CPU s', ({s3Ms}) => s3Ms, 2, 1000],
   ['MB written', ({bytes}) => bytes, 1, 1e6],
+  ['sent by S3 MB', ({sentBytes}) => sentBytes, 2, 1e6],
+  ['fetched as dr says MB', ({fetchedBytes}) => fetchedBytes, 2, 1e6],
   ['ANALYZE s', ({analyzeMs}) => analyzeMs, 2, 1000],
   ['integrity s', ({integrityMs}) => integrityMs, 2, 1000],
   ['without these two', ({apartMs}) => apartMs, 2, 1000],
@@ -52,13 +54,13 @@ export function report(input: ReportInput): string {
 const command = ({rows, rounds, jobs, linkBytesPerSecond, parts}: ReportInput): string =>
   ['npm ci && npm run bench --', `--rows ${rows}`, `--rounds ${rounds}`, `--jobs ${jobs}`, `--link ${linkBytesPerSecond / 1e6}`, ...(parts.length === PARTS.length ? [] : parts.map((part) => `--only ${part}`))].join(' ')
 
-const barTable = (all: readonly Bar[]): string =>
+export const barTable = (all: readonly Bar[]): string =>
   table(['', 'measured', 'at most', ''], all.map(({what, measured, limit, unit, passed}) => [what, figureOf(measured, unit), figureOf(limit, unit), passed ? 'pass' : '**fail**']))
 
-const figureOf = (value: number, unit: Bar['unit']): string => (unit === '×' ? `${value.toFixed(2)} ×` : `${value.toFixed(unit === 'MB' ? 1 : 0)} ${unit}`)
+const figureOf = (value: number, unit: Bar['unit']): string => (unit === '×' || unit === '%' ? `${value.toFixed(2)} ${unit}` : `${value.toFixed(unit === 'MB' ? 1 : 0)} ${unit}`)
 
 /** Columns that no variant has a figure for are left out. */
-function outcomeTable(outcomes: readonly Outcome[]): string {
+export function outcomeTable(outcomes: readonly Outcome[]): string {
   const columns = COLUMNS.filter(([, figure]) => outcomes.some(({samples}) => samples.some((sample) => figure(sample) !== undefined)))
   const rows = outcomes.map(({id, title, samples}) => [`(${id}) ${title}`, spreadText(spread(samples.map(({wallMs}) => wallMs)), 2, 1000), ...columns.map((column) => cell(samples, column))])
   return table(['', 'wall s', ...columns.map(([title]) => title)], rows)
@@ -74,5 +76,5 @@ function spreadText({median, min, max}: ReturnType<typeof spread>, digits: numbe
   return `${middle} (${least}–${most})`
 }
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
