@@ -15,6 +15,7 @@ import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import type {Storage} from '../../src/lib/repository/storage/storage.ts'
 import {createJournal, type JournalEntry} from '../../src/lib/runbook/journal.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
+import type {Phase} from '../../src/lib/runbook/procedure.ts'
 import type {Gatekeeper} from '../../src/lib/runbook/stage.ts'
 import type {Way} from '../../src/lib/report/partial-lines.ts'
 import {allTools} from './restore.ts'
@@ -38,12 +39,18 @@ export interface PartialSetting {
   gatekeeper?: Gatekeeper
   signal?: AbortSignal
   onStep?: (id: string) => void | Promise<void>
+  /** The process is gone after this step: nothing is undone, and its journal does not know that the step was done. */
+  killedAfter?: string
+  /** A run that ended so, to be gone on with. */
+  resumed?: Pick<PartialOutcome, 'run' | 'runId'>
 }
 
 export interface PartialOutcome {
   state: PartialState
   /** The name of the run, as its journal would have it. */
   run: string
+  /** Of its folder. */
+  runId: string
   /** What the view was told. */
   seen: string[]
   /** The journal. */
@@ -61,13 +68,13 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
   const config = (setting.config ?? ((same) => same))({...loaded.config, ...(setting.s3 && {s3: {...loaded.config.s3, bucket: setting.s3.bucket}})})
   const storages: Storage[] = []
   const from = setting.from ?? (await wanted(setting, config, storages))
-  const folder = await createRun(directory)
+  const folder = await createRun(directory, setting.resumed?.runId)
   const options: PartialOptions = {
     config, target: parseTarget(setting.url), from, wish: {tables: [], relink: false, withParents: false, ...setting.wish}, sample: setting.sample ?? 3, tools: await allTools(), runDirectory: folder.directory, runId: folder.id, jobs: 2,
     stagingDirectory: join(directory, 'staging', folder.id), ...(setting.way !== undefined && {way: setting.way}),
   }
   const work = new PartialWork(options, folder)
-  const run = nextRun()
+  const run = setting.resumed?.run ?? nextRun()
   const {stage, seen, entries} = testStage({...(setting.signal && {signal: setting.signal}), ...(setting.gatekeeper && {gatekeeper: setting.gatekeeper})})
   const state = partialState(options)
   const journal = {...stage.journal, run, write: async (entry: JournalEntry) => {
@@ -75,14 +82,22 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
     if (entry.event === 'started') await setting.onStep?.(entry.step)
   }}
   try {
-    await perform(partialProcedure(options, work), state, {...stage, journal})
-    return {state, run, seen, entries}
+    const {phases, ...procedure} = partialProcedure(options, work)
+    // As the command does with a run of which nothing had been put back.
+    const earlier = setting.resumed && {begun: ['partial.recreate'], done: new Map<string, number>(), confirmed: new Set<string>(), anew: 'killed'}
+    await perform({...procedure, phases: upTo(phases, setting.killedAfter)}, state, {...stage, journal}, earlier)
+    return {state, run, runId: folder.id, seen, entries}
   } catch (error) {
-    return {state, run, seen, entries, error: error as Error}
+    return {state, run, runId: folder.id, seen, entries, error: error as Error}
   } finally {
     await work.close()
     for (const storage of storages) await storage.close()
   }
+}
+
+function upTo(phases: readonly Phase<PartialState>[], last: string | undefined): Phase<PartialState>[] {
+  const end = phases.findIndex(({steps}) => steps.some(({id}) => id === last))
+  return end === -1 ? [...phases] : phases.slice(0, end + 1).map((phase, at) => (at < end ? phase : {...phase, steps: phase.steps.slice(0, phase.steps.findIndex(({id}) => id === last) + 1)}))
 }
 
 async function wanted({backup, directory, s3, signal = new AbortController().signal}: PartialSetting, config: Config, storages: Storage[]): Promise<PartialFrom> {

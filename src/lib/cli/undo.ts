@@ -15,6 +15,8 @@ export interface RevertedResult {
   /** The run whose rows were taken back. */
   undone: string
   tables: {schema: string; name: string; restored: number; removed: number}[]
+  /** Tables that the run had made anew, and that are gone again. */
+  dropped: {schema: string; name: string}[]
   run: string
   journal: string
 }
@@ -52,7 +54,7 @@ async function lastMerge(context: Context, merges: readonly UndoSchema[]): Promi
 
 export async function revertReport({state, run, journal}: RunResult<RevertState>, talk: (line: string) => void): Promise<RevertedResult> {
   const [{revertedLines}, {runNamed}] = await Promise.all([import('../report/partial-lines.ts'), import('../procedures/partial/run-options.ts')])
-  const {live, merge, reverted = {tables: []}} = state
+  const {live, merge, reverted = {tables: [], dropped: []}} = state
   for (const line of [...revertedLines(reverted), `The rows of ${live} that ${runNamed(merge.schema)} had touched are as they were before.`]) talk(line)
-  return {database: live, undone: runNamed(merge.schema), tables: reverted.tables, run, journal}
+  return {database: live, undone: runNamed(merge.schema), tables: reverted.tables, dropped: reverted.dropped, run, journal}
 }

@@ -103,10 +103,11 @@ export function mergedLines({tables}: Pick<MergeResult, 'tables'>): string[] {
   return columns([['TABLE', 'INSERTED', 'UPDATED', 'DELETED'], ...touched.map((one) => [tableText(one), figure(one.inserted), figure(one.updated), figure(one.deleted)])])
 }
 
-export function revertedLines({tables}: Pick<RevertResult, 'tables'>): string[] {
+export function revertedLines({tables, dropped}: Pick<RevertResult, 'tables' | 'dropped'>): string[] {
   const touched = tables.filter(({restored, removed}) => restored + removed > 0)
-  if (touched.length === 0) return ['No row was touched.']
-  return columns([['TABLE', 'BACK AS BEFORE', 'REMOVED'], ...touched.map((one) => [tableText(one), figure(one.restored), figure(one.removed)])])
+  const gone = dropped.map((table) => `DROP  ${table.schema}.${table.name}, which had been made anew`)
+  if (touched.length === 0) return gone.length > 0 ? gone : ['No row was touched.']
+  return [...gone, ...columns([['TABLE', 'BACK AS BEFORE', 'REMOVED'], ...touched.map((one) => [tableText(one), figure(one.restored), figure(one.removed)])])]
 }
 
 /** The first column to the left, figures to the right, all of it within the width. */

@@ -208,5 +208,7 @@ export interface MergeResult {
 export interface RevertResult {
   /** In which it was done, with its epoch. */
   transaction: string
+  /** Had been made anew by the run, and are gone again. */
+  dropped: TableName[]
   tables: (TableName & {restored: number; removed: number})[]
 }

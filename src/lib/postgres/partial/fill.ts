@@ -8,6 +8,7 @@ import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate
 import {sameTable, shownName} from './names.ts'
 import {column, differs, equal, exact, inLiveType, type Column} from './relations.ts'
 import {linkedBy, strangersOf} from './strangers.ts'
+import {writtenSince} from './written-since.ts'
 
 /** `everything`: also rows that this mode leaves alone, to be counted. */
 export interface FillOptions {
@@ -176,17 +177,11 @@ export async function countPairs(client: Client, planned: Planned, entry: Entry)
   return Number(count)
 }
 
-/**
- * Whether the live row was written after the backup by another transaction than those of the selection. Its xmin has 32 bits: it
- * is taken for that of the last 2^32 transactions.
- */
+/** Whether the live row was written after the backup by another transaction than those of the selection. */
 function newer({request: {backupSnapshot}}: Planned, {selected: {where}}: Entry): string {
   if (backupSnapshot === undefined) return 'NULL'
-  const next = 'pg_snapshot_xmax(pg_current_snapshot())::text::numeric'
-  const xmin = 'l."dr:xmin"::text::numeric'
-  const whole = `greatest(${next} - mod(${next} - ${xmin} + 4294967296, 4294967296), 0)::text::xid8`
   const others = transactionsOf(where).map((one) => ` AND l."dr:xmin" <> '${one}'::xid`).join('')
-  return `(l."dr:xmin" IS NOT NULL AND ${xmin} > 2 AND NOT pg_visible_in_snapshot(${whole}, ${quoteLiteral(backupSnapshot)}::pg_snapshot)${others})`
+  return `(l."dr:xmin" IS NOT NULL AND ${writtenSince('l."dr:xmin"', backupSnapshot)}${others})`
 }
 
 /** Values that the live type does not take, in words. */

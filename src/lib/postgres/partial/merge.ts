@@ -10,6 +10,7 @@ import type {Comparison, KeyChange, MergeRequest, MergeResult} from './contract.
 import {conflictsOf, missingParents} from './findings.ts'
 import {findKeyChanges} from './key-changes.ts'
 import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
+import {createMade, dropMadeNote, madeAlone} from './made.ts'
 import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, shownName} from './names.ts'
 import {moveSequences} from './sequences.ts'
@@ -48,13 +49,17 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   const {undoSchema} = request
   assertCounting(session)
   const start = await readWritten(client, undoSchema)
+  // What was made anew before belongs to what the merge does: its note moves into the undo schema.
+  const made = await madeAlone(client, undoSchema)
+  if (made) await dropMadeNote(client, undoSchema)
   await createUndoSchema(client, undoSchema)
+  if (made) await createMade(client, undoSchema, made)
   const planned = await planOf(client, request, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)
   const counts = await fillPlans(client, planned, {everything: false})
   await assertMergeable(client, planned, counts)
   const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
-  if (counts.isNothing) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
+  if (counts.isNothing && made === undefined) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
   if (expected) await assertAgreed(client, planned, counts, expected)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await finishUndoTables(client, undoSchema, planned, counts)

@@ -10,21 +10,24 @@ import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
 import {applyPlans, assertCounting} from './merge.ts'
 import {findKeyChanges} from './key-changes.ts'
-import {LARGE, planDdl, type Plan, type Planned} from './plan.ts'
-import {sameTable, shownName} from './names.ts'
+import {ACTING, among, LARGE, planDdl, type Plan, type Planned} from './plan.ts'
+import {madeIn, type Made} from './made.ts'
+import {nameOf, sameTable, shownName} from './names.ts'
 import {readColumns, relationOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
 import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
-import {dropUndo, readUndo, type UndoTable} from './undo-schema.ts'
+import {dropUndo, readUndo, transactionOf, type UndoTable} from './undo-schema.ts'
+import {assertAsMade, childrenOf, unmake, type PutIn} from './unmake.ts'
 
 /** Of rows in the words of an error. */
 const SHOWN = 10
+const EXCLUDED = ['dr_stage_*', 'dr_undo_*']
 
 /**
- * Takes a merge back, exactly, in one transaction, and drops its undo schema. Throws `partial.changed-since` (exit 3), naming
- * them, when rows that the merge wrote were changed since, or when others refer to them now; `partial.undo-unknown` (exit 3) for
+ * Takes a merge back, exactly, in one transaction, and drops its undo schema; tables that the run has made anew go again. Throws `partial.changed-since` (exit 3), naming
+ * them, when rows that the merge wrote, or what was made anew, were changed since, or when others refer to them now; `partial.undo-unknown` (exit 3) for
  * a schema that no merge made. Nothing is changed then.
  */
 export async function revertMerge(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
@@ -33,23 +36,27 @@ export async function revertMerge(client: Client, undoSchema: string, options: T
 
 async function revertInTransaction(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
   const undo = await readUndo(client, undoSchema)
-  const live = await readCatalog(client, {excludeSchemas: ['dr_stage_*', 'dr_undo_*']})
+  const live = await readCatalog(client, {excludeSchemas: EXCLUDED})
   const touched = undo.map(({schema, name}) => ({schema, name}))
-  const tables = [...touched, ...cascadedFrom(live, touched)].filter((table, index, all) => all.findIndex((one) => sameTable(one, table)) === index)
+  const tables = distinct([...touched, ...cascadedFrom(live, touched)])
   await assertRights(client, tables)
-  return transact(client, {tables, doing: 'Reverting the merge', run: async (session) => {
+  const made = await madeIn(client, undoSchema)
+  const locked = made ? distinct([...tables, ...await lockedFor(client, made)]) : tables
+  return transact(client, {tables: locked, doing: 'Reverting the merge', run: async (session) => {
     assertCounting(session)
     const start = await readWritten(client, undoSchema)
-    const result = await reverted(client, undoSchema, {undo, live, tables}, start)
+    const {left, dropped} = made ? await withoutMade(client, undoSchema, {undo, live, tables}, made) : {left: {undo, live, tables}, dropped: {dropped: [], tables: []}}
+    const result = await reverted(client, undoSchema, left, start)
     await dropOrMark(client, undoSchema)
-    return {result, keep: true}
+    const {transaction} = await rowOf<{transaction: string}>(client, 'SELECT pg_catalog.pg_current_xact_id()::text AS transaction')
+    return {result: {transaction, dropped: dropped.dropped, tables: [...dropped.tables, ...result.tables]}, keep: true}
   }}, options)
 }
 
 /** What the merge of this schema wrote: how many rows of each table, and how many of them are not as it left them. Reads only. */
 export async function changedSinceMerge(client: Client, undoSchema: string): Promise<(TableName & {rows: number; changed: number})[]> {
   const undo = await readUndo(client, undoSchema)
-  const live = await readCatalog(client, {excludeSchemas: ['dr_stage_*', 'dr_undo_*']})
+  const live = await readCatalog(client, {excludeSchemas: EXCLUDED})
   const session = await readSession(client)
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   for (const setting of transactionSettings(session)) await client.query(setting)
@@ -60,13 +67,45 @@ export async function changedSinceMerge(client: Client, undoSchema: string): Pro
   return found
 }
 
+const distinct = (all: readonly TableName[]): TableName[] => all.filter((table, index) => all.findIndex((one) => sameTable(one, table)) === index)
+
+/** Nobody may write into these while it is looked at who uses what was made anew. */
+async function lockedFor(client: Client, made: Made): Promise<TableName[]> {
+  await assertAsMade(client, made)
+  return [...made.tables, ...await childrenOf(client, made)].map(nameOf)
+}
+
+/** Drops what the run has made anew, when it is as the merge left it; the rest is then taken back as that of another merge. */
+async function withoutMade(client: Client, undoSchema: string, undoing: Undoing, made: Made): Promise<{left: Undoing; dropped: Omit<RevertResult, 'transaction'>}> {
+  const {reversed} = await reversePlans(client, undoSchema, undoing)
+  await assertUnchanged(client, reversed, undoSchema)
+  const isMade = (table: TableName) => made.tables.some((one) => sameTable(one, table))
+  await unmake(client, made, await putInto(client, undoSchema, reversed.filter(({undo}) => isMade(undo))))
+  const stays = (table: TableName) => !isMade(table)
+  const left = {undo: undoing.undo.filter(stays), tables: undoing.tables.filter(stays), live: await readCatalog(client, {excludeSchemas: EXCLUDED})}
+  return {left, dropped: {dropped: made.tables.map(nameOf), tables: undoing.undo.filter(isMade).map(({rows, ...table}) => ({...nameOf(table), restored: 0, removed: rows}))}}
+}
+
+/** What the merge has inserted into tables that were made anew. Rows that others had put there by then would go with the tables. */
+async function putInto(client: Client, undoSchema: string, reversed: readonly Reversed[]): Promise<PutIn> {
+  let rows = 0
+  for (const {undo, from} of reversed) {
+    const {inserted, others} = await rowOf<{inserted: number; others: number}>(client, `SELECT (count(*) FILTER (WHERE act = 'insert'))::float8 AS inserted, (count(*) FILTER (WHERE act ${among(ACTING)} AND act <> 'insert'))::float8 AS others FROM ${from}`)
+    if (others > 0) throw preflightError('partial.changed-since', `${others} ${others === 1 ? 'row' : 'rows'} of ${shownName(undo)} had been put there by others before the merge: the table cannot go again.`, {hints: [`What these rows were is in ${from}.`]})
+    rows += inserted
+  }
+  const transaction = await transactionOf(client, undoSchema)
+  return {rows, ...(transaction !== undefined && {transaction})}
+}
+
 interface Undoing {
   undo: readonly UndoTable[]
   live: Catalog
   tables: readonly TableName[]
 }
 
-async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<RevertResult> {
+async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<Pick<RevertResult, 'tables'>> {
+  if (tables.length === 0) return {tables: []}
   const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
   await assertUnchanged(client, reversed, undoSchema)
   await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
@@ -76,8 +115,7 @@ async function reverted(client: Client, undoSchema: string, {undo, live, tables}
   await assertNobodyRefers(client, planned, counts)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
-  const {transaction} = await rowOf<{transaction: string}>(client, 'SELECT pg_catalog.pg_current_xact_id()::text AS transaction')
-  return {transaction, tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
+  return {tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
 }
 
 async function reversePlans(client: Client, undoSchema: string, {undo, live, tables}: Undoing): Promise<{planned: Planned; reversed: Reversed[]}> {

@@ -2,6 +2,8 @@ import {preflightError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {MergeMode, TableName} from './contract.ts'
+import {madeIn} from './made.ts'
+import {nameOf} from './names.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
 import {publicationsOfAll} from './publications.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
@@ -21,6 +23,8 @@ export interface UndoSchema {
   tables: TableName[]
   /** Touched rows. */
   rows: number
+  /** Tables that the run has made anew; taking it back drops them. */
+  made: TableName[]
   /** Reverted; the schema stayed because others made objects in it. */
   undone: boolean
 }
@@ -98,13 +102,14 @@ export async function undoSchemas(client: Client): Promise<UndoSchema[]> {
   const marked = await rowsOf<{schema: string; comment: string}>(client, `
     SELECT n.nspname AS schema, d.description AS comment FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.classoid = 'pg_catalog.pg_namespace'::regclass
     WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND ${TRUSTED_OWNER} AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest' AND NOT row_security_active(c.oid))
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '^(manifest|t[0-9]+)$' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '^(manifest|made|t[0-9]+)$' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
   const found: UndoSchema[] = []
   for (const {schema, comment: text} of marked) {
     const [, run, word] = MARK.exec(text) ?? []
     if (run === undefined || run !== runOf(schema)) continue
     const rows = await manifestOf(client, schema)
-    found.push({schema, run, at: rows[0]?.at ?? '', mode: rows[0]?.mode ?? 'missing', tables: rows.map((one) => ({schema: one.schema, name: one.name})), rows: rows.reduce((sum, one) => sum + one.rows, 0), undone: word === 'undone'})
+    const made = await madeIn(client, schema)
+    found.push({schema, run, at: rows[0]?.at ?? made?.at ?? '', mode: rows[0]?.mode ?? 'missing', tables: rows.map((one) => ({schema: one.schema, name: one.name})), rows: rows.reduce((sum, one) => sum + one.rows, 0), made: made?.tables.map(nameOf) ?? [], undone: word === 'undone'})
   }
   return found.toSorted((a, b) => (a.at < b.at ? 1 : -1))
 }
@@ -123,10 +128,16 @@ export async function readUndo(client: Client, schema: string): Promise<UndoTabl
   return manifestOf(client, schema)
 }
 
+/** The transaction that wrote the undo tables, as `xmin` shows it; undefined when it touched no row. */
+export async function transactionOf(client: Client, schema: string): Promise<string | undefined> {
+  const [row] = await rowsOf<{transaction: string}>(client, `SELECT xmin::text AS transaction FROM ${quoteIdent(schema)}.manifest LIMIT 1`)
+  return row?.transaction
+}
+
 /** Drops our tables and the schema. Where somebody made objects in it, it stays with its mark changed. */
 export async function dropUndo(client: Client, schema: string): Promise<void> {
   const owned = await rowOf<{names: string[]; others: number}>(client, `
-    SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname = 'manifest' OR c.relname ~ '^t[0-9]+$'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT (c.relname = 'manifest' OR c.relname ~ '^t[0-9]+$'))::int AS others
+    SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname ~ '^(manifest|made|t[0-9]+)$'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT c.relname ~ '^(manifest|made|t[0-9]+)$')::int AS others
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, [schema])
   if (!(await undoSchemas(client)).some((one) => one.schema === schema)) throw preflightError('partial.undo-unknown', `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
   if (owned.others > 0) {

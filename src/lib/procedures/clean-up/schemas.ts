@@ -1,5 +1,7 @@
 import {messageOf} from '../../errors.ts'
 import {withClient, type Client} from '../../postgres/connection.ts'
+import {runIsAtWork, runKey} from '../../postgres/create-database.ts'
+import {dropMadeNote, madeAlone, madeSchemas} from '../../postgres/partial/made.ts'
 import {abandonedStages, dropStage, stageSchemas} from '../../postgres/partial/stage-schema.ts'
 import {dropUndo, undoSchemas} from '../../postgres/partial/undo-schema.ts'
 import type {Target} from '../../postgres/target.ts'
@@ -7,7 +9,7 @@ import type {Target} from '../../postgres/target.ts'
 /** A schema of the live database that a partial restore has left. */
 export interface LeftSchema {
   schema: string
-  /** `stage`: rows of a backup, for hand work or of a killed run. `undo`: rows as they were before; dr undo needs it. */
+  /** `stage`: rows of a backup, for hand work or of a killed run. `undo`: rows as they were before, or what was made anew; dr undo needs it. */
   kind: 'stage' | 'undo'
   run: string
   /** ISO, UTC. */
@@ -34,7 +36,9 @@ export function leftSchemas(target: Target, {olderThanMs, now}: SchemaLimits): P
       return {...one, ageSeconds: Math.floor(ageMs / 1000), ...(why !== undefined && {stays: why})}
     }
     const stages = (await stageSchemas(client)).map(({schema, run, kept}) => judged({schema, kind: 'stage', run, at: beganAt(run)}, kept || abandoned.has(schema) ? undefined : 'its run is at work'))
-    return [...stages, ...(await undoSchemas(client)).map(({schema, run, at}) => judged({schema, kind: 'undo', run, at}))]
+    const made: LeftSchema[] = []
+    for (const {schema, made: {run, at}} of await madeSchemas(client)) made.push(judged({schema, kind: 'undo', run, at}, await runIsAtWork(client, runKey(run)) ? 'its run is at work' : undefined))
+    return [...stages, ...made, ...(await undoSchemas(client)).map(({schema, run, at}) => judged({schema, kind: 'undo', run, at}))]
   })
 }
 
@@ -58,6 +62,10 @@ export function dropSchemas(target: Target, going: readonly LeftSchema[], signal
 }
 
 async function drop(client: Client, {kind, schema, run}: LeftSchema): Promise<void> {
+  if (kind === 'undo' && await madeAlone(client, schema)) {
+    await dropMadeNote(client, schema)
+    return
+  }
   if (kind === 'undo') return dropUndo(client, schema)
   if (!(await dropStage(client, {schema, run}))) throw new Error('it does not bear the mark of its run any more')
 }

@@ -8,7 +8,7 @@ import {targetUrl} from '../../postgres/target.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
-import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
+import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
 import {refuseImpossible} from './refusals.ts'
 import type {PartialWork} from './run-work.ts'
 
@@ -73,7 +73,8 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()
   state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
-  if (state.lost.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, state.lost), signal))
+  const lostOnes = lostTables(state)
+  if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way
@@ -89,8 +90,8 @@ function assertThere({comparison, wish}: PartialState): void {
 }
 
 /** Nothing that any way could do, or would refuse to do. */
-export function untouched({comparison, lost, wish}: PartialState): boolean {
-  return lost.length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) + one.conflicts.length === 0)
+export function untouched({comparison, wish, ...state}: PartialState): boolean {
+  return lostTables(state).length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) + one.conflicts.length === 0)
 }
 
 function differing({role, missing, changed, extra}: Comparison['tables'][number], columnsOnly: boolean): number {

@@ -8,7 +8,7 @@ import {leftOut, mergeStep} from './merge.ts'
 import {openSteps} from './open.ts'
 import {featuresStep, probeStep, proveStep} from './prove.ts'
 import {recreateAfterStep, recreateBeforeStep} from './recreate.ts'
-import {needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
+import {lostTables, needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
 import {catalogsStep, dropScratchStep, scratchStep, sweepStep} from './scratch.ts'
 import {alsoStaged, selectStep} from './select.ts'
@@ -22,7 +22,7 @@ import {stageState} from './work.ts'
 export function partialProcedure(options: PartialOptions, work: PartialWork): Procedure<PartialState> {
   const {target, config} = options
   const wanted = (state: PartialState) => ({selection: needed(state.selection, 'selection'), also: alsoStaged(options, work, state), liveKeys: state.wish.tenant !== undefined && (state.way ?? 'exact') === 'exact'})
-  const lost = (state: PartialState) => (leftOut(state) === undefined ? state.lost : [])
+  const lost = (state: PartialState) => (leftOut(state) === undefined ? lostTables(state) : [])
   return {
     id: 'partial',
     title: `Bring rows of ${sourceTitle(partialState(options))} back into ${target.database} (${config.environment})`,

@@ -5,9 +5,12 @@ import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
 import {identityOf, liveObjects} from '../../postgres/partial/live-objects.ts'
+import {making} from '../../postgres/partial/made.ts'
+import {nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
+import {unmakeAlone} from '../../postgres/partial/unmake.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {entryName} from '../../postgres/restore-lists.ts'
 import {restoreError} from '../../postgres/restore-errors.ts'
@@ -17,8 +20,9 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runTool} from '../../system/tool.ts'
 import {shellQuote} from '../../system/shell.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
-import type {StageOptions, StageState} from './options.ts'
+import type {Recreated, StageOptions, StageState} from './options.ts'
 import {schemaArchive, type SchemaArchive} from './recreate-archive.ts'
+import {undoSchemaOf} from './run-options.ts'
 import {there, type StageWork} from './work.ts'
 
 /** Nobody waits for us longer than this behind a table that someone else has locked. */
@@ -28,18 +32,21 @@ type LostOf<S> = (state: S) => readonly TableName[]
 
 /**
  * Makes tables anew that are in the backup and not live: with their sequences, defaults, keys, privileges, row security and
- * policies, in one transaction. Undone by dropping them while they are empty.
+ * policies, in one transaction that also notes them in the run's own schema: whoever goes on with the run knows them by that.
+ * Undone by dropping what was made, while no row is in it and nobody has hung anything on it.
  */
 export function recreateBeforeStep<S extends StageState>(options: StageOptions, work: StageWork, lostOf: LostOf<S>): Step<S> {
   return {
     id: 'partial.recreate',
     title: 'Make the lost tables anew',
     effect: 'write',
-    skip: (state) => (lostOf(state).length === 0 ? 'no table is lost' : undefined),
+    skip: (state) => (toMake(state, lostOf).length > 0 ? undefined : state.recreated === undefined ? 'no table is lost' : 'an earlier process of this run has made them'),
     byHand: (state) => byHand(options, lostOf(state), 'before.list', 'TABLE, SEQUENCE, DEFAULT, CONSTRAINT of the primary key, ROW SECURITY, POLICY, ACL of these tables'),
-    run: (state, io) => stopwatch(state.timings).time('recreate', () => makeFirst(options, work, state, io, lostOf(state))),
+    run: (state, io) => stopwatch(state.timings).time('recreate', () => makeFirst(options, work, state, io, toMake(state, lostOf))),
     async undo(state, io) {
-      await work.live(new AbortController().signal, (client) => dropRecreated(client, state, io))
+      const {dropped, rows, tables} = await work.live(new AbortController().signal, (client) => unmakeAlone(client, undoSchemaOf(io.run)))
+      if (rows.length > 0) io.notice(`Not dropped, because rows are in it: ${tables.map(shownName).join(', ')} (${rows.slice(0, 3).join('; ')}).`)
+      if (dropped) delete state.recreated
     },
   }
 }
@@ -56,6 +63,8 @@ export function recreateAfterStep<S extends StageState>(options: StageOptions, w
   }
 }
 
+const toMake = <S extends StageState>(state: S, lostOf: LostOf<S>): TableName[] => lostOf(state).filter((table) => state.recreated?.tables.some((one) => sameTable(one, table)) !== true)
+
 function byHand({target}: StageOptions, lost: readonly TableName[], list: string, what: string) {
   return [
     {argv: ['sh', '-c', `pg_restore --list BACKUP > ${list}`], note: `of ${lost.map(qualified).join(', ') || 'the lost tables'}, keep the lines of ${what}`},
@@ -69,28 +78,38 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
   work.schema = source
   const live = await work.live(io.signal, liveObjects)
   const {before, after, leftOut} = recreatePlan(source.archive, lost, live)
-  state.recreated = {tables: [], made: before.map(entryName), leftOut, after: after.map((entry) => ({id: entry.dumpId, name: entryName(entry)})), foreignKeys: keysOf(work, after), notValidated: []}
   for (const {what, why} of leftOut) io.notice(`Not made anew: ${what}: ${why}.`)
-  await restoreInto(options, work, io, source, 'recreate', before)
-  state.recreated.tables = await work.live(io.signal, (client) => numbersOf(client, lost))
+  const earlier = state.recreated
+  state.recreated = {
+    tables: [], made: [...earlier?.made ?? [], ...before.map(entryName)], leftOut: [...earlier?.leftOut ?? [], ...leftOut], notValidated: [],
+    after: [...earlier?.after ?? [], ...after.map((entry) => ({id: entry.dumpId, name: entryName(entry)}))].filter(({id}, at, all) => all.findIndex((one) => one.id === id) === at), foreignKeys: [...earlier?.foreignKeys ?? [], ...keysOf(work, after)],
+  }
+  await restoreInto(options, work, state.recreated, io, {source, name: 'recreate', entries: before, tables: [...earlier?.tables ?? [], ...lost]})
   await work.live(io.signal, (client) => retypeStaged(client, work.stagedAsText))
   await refresh(options, work, io)
 }
 
 /** What was dropped with a partitioned table comes back with it. */
 function withPartitions({catalogs: {live, backup}}: StageWork, named: readonly TableName[]): TableName[] {
-  const same = (one: TableName, other: TableName | undefined) => one.schema === other?.schema && one.name === other.name
-  const isLive = (table: TableName) => live.tables.some((one) => same(one, table))
-  const all = backup.tables.filter((table) => named.some((one) => same(one, table) || same(one, table.root)) && !isLive(table))
-  return all.map(({schema, name}) => ({schema, name}))
+  const isNamed = (table: TableName) => named.some((one) => sameTable(one, table))
+  return backup.tables.filter((table) => (isNamed(table) || (table.root && isNamed(table.root))) && shapeOf(live, table) === undefined).map(nameOf)
 }
 
 const numbersOf = (client: Client, tables: readonly TableName[]): Promise<(TableName & {oid: number})[]> => rowsOf(client, `
   SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::float8 AS oid FROM unnest($1::text[], $2::text[]) t (schema, name)
   JOIN pg_namespace n ON n.nspname = t.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
 
+interface Wanted {
+  source: SchemaArchive
+  /** Of the list. */
+  name: string
+  entries: readonly ArchiveEntry[]
+  /** All that the run has made. */
+  tables: readonly TableName[]
+}
+
 /** All of it or nothing, as the owners that the archive names. Our own connection does it: pg_restore ends a transaction at a setting that servers before 17 do not know. */
-async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, {place, tools}: SchemaArchive, name: string, entries: readonly ArchiveEntry[]): Promise<void> {
+async function restoreInto({target}: StageOptions, work: StageWork, recreated: Recreated, io: StepIo, {source: {place, tools}, name, entries, tables}: Wanted): Promise<void> {
   if (entries.length === 0) return
   const {code, stdout, stderr} = await runTool(scriptArguments(tools, {...place, list: await work.session.list(name, entries)}), {signal: io.signal})
   if (code !== 0) throw restoreError([], code, stderr.slice(-3))
@@ -99,9 +118,7 @@ async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, 
     io.signal.addEventListener('abort', end, {once: true})
     const {major} = await rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major")
     try {
-      await client.query('BEGIN')
-      await client.query(scriptStatements(stdout, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS}))
-      await client.query('COMMIT')
+      await noted(client, work, recreated, io, tables, () => client.query(scriptStatements(stdout, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS})))
     } catch (error) {
       io.signal.throwIfAborted()
       throw statementError(error, 'Making the lost tables anew')
@@ -109,6 +126,14 @@ async function restoreInto({target}: StageOptions, work: StageWork, io: StepIo, 
       io.signal.removeEventListener('abort', end)
     }
   })
+}
+
+/** In one transaction with the note of what was made. */
+async function noted(client: Client, work: StageWork, recreated: Recreated, io: StepIo, tables: readonly TableName[], make: () => Promise<unknown>): Promise<void> {
+  await making(client, {schema: undoSchemaOf(io.run), run: work.run, make, note: async () => {
+    recreated.tables = await numbersOf(client, tables)
+    return {tables: recreated.tables, note: recreated}
+  }})
 }
 
 async function makeRest(options: StageOptions, work: StageWork, state: StageState, io: StepIo): Promise<void> {
@@ -125,8 +150,9 @@ async function makeRest(options: StageOptions, work: StageWork, state: StageStat
     const orphans = entry.kind === 'FK CONSTRAINT' ? await work.live(io.signal, (client) => orphansIn(client, recreated.foreignKeys, entry)) : 0
     if (orphans > 0) orphaned.set(entry, orphans)
   }
-  await restoreInto(options, work, io, source, 'recreate-rest', entries.filter((entry) => !orphaned.has(entry)))
-  recreated.made.push(...entries.filter((entry) => !orphaned.has(entry)).map(entryName))
+  const sound = entries.filter((entry) => !orphaned.has(entry))
+  recreated.made.push(...sound.map(entryName))
+  await restoreInto(options, work, recreated, io, {source, name: 'recreate-rest', entries: sound, tables: recreated.tables})
   for (const [entry, orphans] of orphaned) await addNotValid(work, state, io, entry, orphans)
   await refresh(options, work, io)
 }
@@ -144,11 +170,12 @@ async function orphansIn(client: Client, keys: readonly ForeignKeyShape[], entry
 
 /** It would be refused as it was. Not validated it holds for every new row, and leaves those that are there alone. */
 async function addNotValid(work: StageWork, state: StageState, io: StepIo, entry: ArchiveEntry, orphans: number): Promise<void> {
-  const {leftOut, notValidated, made, foreignKeys} = there(state.recreated, 'The tables have not been made.')
+  const recreated = there(state.recreated, 'The tables have not been made.')
+  const {leftOut, notValidated, made, foreignKeys} = recreated
   const statement = entry.definition.trim().replace(/;$/, '')
   const rows = `${orphans.toLocaleString('en-US')} ${orphans === 1 ? 'row names a row' : 'rows name rows'} that ${orphans === 1 ? 'is' : 'are'} not there`
   try {
-    await work.live(io.signal, (client) => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`))
+    await work.live(io.signal, (client) => noted(client, work, recreated, io, recreated.tables, () => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`)))
     notValidated.push({name: entry.tag, orphans})
     made.push(entryName(entry))
     io.notice(`${entryName(entry)} is NOT VALID: ${rows}. Once they are repaired: ${validation(foreignKeys.find((key) => isKey(key, entry)))}`)
@@ -163,24 +190,4 @@ const validation = (key: ForeignKeyShape | undefined): string => (key === undefi
 
 async function refresh({config: {database}}: StageOptions, work: StageWork, io: StepIo): Promise<void> {
   if (work.hasCatalogs) work.catalogs = {...work.catalogs, live: await work.live(io.signal, (client) => readCatalog(client, database))}
-}
-
-/** Drops the tables that this run has made, with what leans on them, and only while they hold no row. */
-export async function dropRecreated(client: Client, state: Pick<StageState, 'recreated'>, io: Pick<StepIo, 'notice'>): Promise<void> {
-  const {tables = []} = state.recreated ?? {}
-  const there = await numbersOf(client, tables)
-  const ours = tables.filter(({oid}) => there.some((one) => one.oid === oid))
-  await client.query('BEGIN')
-  try {
-    if (ours.length > 0) await client.query(`LOCK TABLE ${ours.map(qualified).join(', ')} IN ACCESS EXCLUSIVE MODE`)
-    const full: string[] = []
-    for (const table of ours) if ((await rowsOf(client, `SELECT FROM ONLY ${qualified(table)} LIMIT 1`)).length > 0) full.push(`${table.schema}.${table.name}`)
-    if (full.length > 0) io.notice(`Not dropped, because rows are in it: ${full.join(', ')}.`)
-    else if (ours.length > 0) await client.query(`DROP TABLE ${ours.map(qualified).join(', ')} CASCADE`)
-    await client.query('COMMIT')
-    if (full.length === 0) delete state.recreated
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => {})
-    throw statementError(error, 'Dropping the tables that were made anew')
-  }
 }

@@ -2,11 +2,14 @@ import {usageError} from '../../errors.ts'
 import {sharedColumns} from '../../postgres/partial/shared-columns.ts'
 import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
 import {keyOf, sameTable, shapeOf} from '../../postgres/partial/names.ts'
+import {madeAlone, type Made} from '../../postgres/partial/made.ts'
 import {selectRows} from '../../postgres/partial/selection.ts'
+import {assertStillThere} from '../../postgres/partial/unmake.ts'
 import {assertCondition} from '../../postgres/partial/condition.ts'
 import {assertTransaction} from '../../postgres/partial/transaction.ts'
 import {tableText} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
+import type {Recreated} from './options.ts'
 import {needed, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
 
@@ -23,7 +26,9 @@ export function selectStep(options: PartialOptions, work: PartialWork): Step<Par
     effect: 'read',
     byHand: () => [],
     async run(state, io) {
+      const made = await madeBefore(work, state)
       const {selection, lost, notes} = selectRows(wish, {...work.catalogs, tenantColumn: config.database.tenantColumn})
+      if (made) notes.push(`An earlier process of this run has made ${made.tables.map(tableText).join(', ')} anew, without rows; dr resume ${io.run} --undo takes that away again.`)
       const [first] = selection.tables
       const {where} = wish
       const others = where === undefined || first === undefined ? [] : await work.inLive((client) => assertCondition(client, first.table, where))
@@ -35,6 +40,17 @@ export function selectStep(options: PartialOptions, work: PartialWork): Step<Par
       if (state.way === 'missing' && wish.columns) throw usageError('partial.merge', 'Nothing is inserted with --columns.')
     },
   }
+}
+
+/** What an earlier process of this run has made anew, whatever the journal knows of it. */
+async function madeBefore(work: PartialWork, state: PartialState): Promise<Made | undefined> {
+  const made = await work.inLive(async (client) => {
+    const found = await madeAlone(client, needed(state.undoSchema, 'undo schema'))
+    if (found) await assertStillThere(client, found)
+    return found
+  })
+  if (made) state.recreated = made.note as Recreated
+  return made
 }
 
 /** Tables that name the selected ones: whether rows went with them, or lost their link, is seen when they are staged, too. */

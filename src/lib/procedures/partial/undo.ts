@@ -72,6 +72,7 @@ function revertGate({target}: RevertOptions): Gate<RevertState> {
     details: ({target: found, environment, merge, live}) => [
       ...(found === undefined ? [`Database    ${live} (${environment})`] : targetLines(found, environment, ': go on working').filter((line) => !line.startsWith('Newest row'))),
       `Taken back  ${runNamed(merge.schema)}, --merge ${merge.mode}, ${timeText(merge.at)}: ${rowsText(merge.rows)} in ${merge.tables.length === 1 ? tableText(merge.tables[0] ?? {schema: '', name: ''}) : `${merge.tables.length} tables`}`,
+      ...merge.made.map((table) => `DROP        ${table.schema}.${table.name}, which this run has made anew`),
       'When somebody has changed one of these rows since, nothing is done, and the row is named.',
     ],
     declined: () => ['Nothing was changed.'],

@@ -8,6 +8,8 @@ export interface SampleSize {
   rows: number
   tenants: number
   major?: ServerMajor
+  /** Also part of it: statements of the owner. */
+  more?: string
 }
 
 const PASSWORDS = {owner: 'o', app: 'a', reader: 'r'}
@@ -27,7 +29,7 @@ export interface Sample {
   pristine: <T>(work: (client: Client) => Promise<T>) => Promise<T>
 }
 
-export function sampleFixture(name: string, {rows, tenants, major = 17}: SampleSize): Sample {
+export function sampleFixture(name: string, {rows, tenants, major = 17, more = ''}: SampleSize): Sample {
   let cluster: TestCluster
   let [directory, label] = ['', '']
   const [live, kept] = [`${name}_live`, `${name}_pristine`]
@@ -38,6 +40,7 @@ export function sampleFixture(name: string, {rows, tenants, major = 17}: SampleS
     cluster = await testCluster({major})
     await cluster.drop(live, kept)
     await createSampleDatabase(cluster, {name: live, passwords: PASSWORDS, rows, tenants, encryptionKey: 'k'.repeat(32), seed: 3})
+    await withClient(cluster.url(live, owner), {}, (client) => client.query(more))
     directory = await temporaryFolder(name)
     const {error, state} = await runBackup({url: cluster.url(live, owner), directory, toolsMajor: 17})
     if (error) throw error
