@@ -15,6 +15,8 @@ export interface Bar {
 export interface Results {
   backups?: readonly Outcome[]
   restores?: readonly Outcome[]
+  /** Those from S3 alone. */
+  s3Restores?: readonly Outcome[]
   swaps?: readonly Outcome[]
   startup?: Startup
   /** Of the backup, for the bound of staging. */
@@ -28,7 +30,7 @@ const STARTUP_MS = 120
 const MOST_OUTAGE_MS = 500
 
 /** Every bar that the results tell of. Ratios are of medians; memory and staging of the worst run. */
-export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...swapBars(results), ...startupBars(results)]
+export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...s3RestoreBars(results), ...swapBars(results), ...startupBars(results)]
 
 function backupBars({backups, members, jobs}: Results): Bar[] {
   if (!backups) return []
@@ -44,13 +46,17 @@ function backupBars({backups, members, jobs}: Results): Bar[] {
 
 function restoreBars({restores}: Results): Bar[] {
   if (!restores) return []
-  const ratio = (a: string, b: string): number => median(restores, a, ({apartMs}) => apartMs) / median(restores, b, wall)
   return [
-    bar('dr restore, local ÷ pg_restore -j with the same settings (r); integrity and ANALYZE apart', ratio('s', 'r'), 1.1, '×'),
-    bar('dr restore --s3 ÷ download, then pg_restore -j (t); integrity and ANALYZE apart', ratio('u', 't'), 0.85, '×'),
+    bar('dr restore, local ÷ pg_restore -j with the same settings (r); integrity and ANALYZE apart', apartRatio(restores, 's', 'r'), 1.1, '×'),
+    ...s3RestoreBars({s3Restores: restores}),
     bar('memory of dr restore, worst run', worst([...of(restores, 's'), ...of(restores, 'u')], ({peakRssBytes}) => peakRssBytes) / MB, MOST_RSS_MB, 'MB'),
   ]
 }
+
+const s3RestoreBars = ({s3Restores}: Pick<Results, 's3Restores'>): Bar[] =>
+  s3Restores ? [bar('dr restore --s3 ÷ download, then pg_restore -j (t); integrity and ANALYZE apart', apartRatio(s3Restores, 'u', 't'), 0.85, '×')] : []
+
+const apartRatio = (restores: readonly Outcome[], a: string, b: string): number => median(restores, a, ({apartMs}) => apartMs) / median(restores, b, wall)
 
 const swapBars = ({swaps}: Results): Bar[] => (swaps ? [
   bar('outage of dr restore --swap as clients see it, worst run', worst(of(swaps, 'v'), ({outageMs}) => outageMs), MOST_OUTAGE_MS, 'ms'),

@@ -34,7 +34,7 @@ const COLUMNS: readonly Column[] = [
 
 /** The report as Markdown. */
 export function report(input: ReportInput): string {
-  const {backups, restores, swaps, startup, facts, date, rounds, linkBytesPerSecond, jobs} = input
+  const {backups, restores, s3Restores, swaps, startup, facts, date, rounds, linkBytesPerSecond, jobs} = input
   const blocks = [
     '# Benchmark',
     `${date}. Every variant once in each of ${rounds} rounds; seconds of the whole process, median (least–most). ${jobs} jobs throughout. Client CPU is that of all processes of the command, server CPU that of PostgreSQL meanwhile.`,
@@ -42,6 +42,7 @@ export function report(input: ReportInput): string {
     '## What was promised', barTable(bars(input)),
     ...(backups ? ['## Backups', outcomeTable(backups)] : []),
     ...(restores ? ['## Restores', `Of the archive that \`dr backup\` wrote, into a new database. From S3 over a link of ${linkBytesPerSecond / 1e6} MB/s.`, outcomeTable(restores)] : []),
+    ...(s3Restores ? ['## Restores from S3', `Of the archive that \`dr backup\` wrote, into a new database, over a link of ${linkBytesPerSecond / 1e6} MB/s.`, outcomeTable(s3Restores)] : []),
     ...(swaps ? ['## Swaps', 'Clients read, write and reconnect all the while; the outage is from the last answer of the old database to the first of the new one, of the client that it took longest.', outcomeTable(swaps)] : []),
     ...(startup ? ['## Start', table(['', 'ms, median (least–most)'], [['node -e 0', spreadText(startup.bareMs, 0, 1)], ['dr --version', spreadText(startup.versionMs, 0, 1)]])] : []),
     '## To repeat it', `\`\`\`sh\n${command(input)}\n\`\`\``,

@@ -103,7 +103,7 @@ export function mergedLines({tables}: Pick<MergeResult, 'tables'>): string[] {
   return columns([['TABLE', 'INSERTED', 'UPDATED', 'DELETED'], ...touched.map((one) => [tableText(one), figure(one.inserted), figure(one.updated), figure(one.deleted)])])
 }
 
-export function revertedLines({tables}: RevertResult): string[] {
+export function revertedLines({tables}: Pick<RevertResult, 'tables'>): string[] {
   const touched = tables.filter(({restored, removed}) => restored + removed > 0)
   if (touched.length === 0) return ['No row was touched.']
   return columns([['TABLE', 'BACK AS BEFORE', 'REMOVED'], ...touched.map((one) => [tableText(one), figure(one.restored), figure(one.removed)])])

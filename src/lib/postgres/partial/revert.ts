@@ -1,5 +1,5 @@
 import {preflightError} from '../../errors.ts'
-import {rowsOf, type Client} from '../connection.ts'
+import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {codeOf, statementError} from '../errors.ts'
 import {qualified, quoteIdent} from '../quote.ts'
 import {readWritten, type Written} from './apply.ts'
@@ -9,6 +9,7 @@ import {readCatalog} from './catalog.ts'
 import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
 import {applyPlans, assertCounting} from './merge.ts'
+import {findKeyChanges} from './key-changes.ts'
 import {LARGE, planDdl, type Plan, type Planned} from './plan.ts'
 import {sameTable, shownName} from './names.ts'
 import {readColumns, relationOf} from './relations.ts'
@@ -67,7 +68,7 @@ interface Undoing {
 
 async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<RevertResult> {
   const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
-  await assertUnchanged(client, reversed)
+  await assertUnchanged(client, reversed, undoSchema)
   await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
   for (const one of reversed) await fillReverse(client, one)
   await fillCascades(client, planned)
@@ -75,7 +76,8 @@ async function reverted(client: Client, undoSchema: string, {undo, live, tables}
   await assertNobodyRefers(client, planned, counts)
   await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
   await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
-  return {tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
+  const {transaction} = await rowOf<{transaction: string}>(client, 'SELECT pg_catalog.pg_current_xact_id()::text AS transaction')
+  return {transaction, tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
 }
 
 async function reversePlans(client: Client, undoSchema: string, {undo, live, tables}: Undoing): Promise<{planned: Planned; reversed: Reversed[]}> {
@@ -95,11 +97,11 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     const kept = columnsOf({schema: undoSchema, name: one.images})
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
-  const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0}
+  const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
   return {planned: {live, request, mode: 'exact', plans, entries: [], observed: []}, reversed}
 }
 
-async function assertUnchanged(client: Client, reversed: readonly Reversed[]): Promise<void> {
+async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {
   const found: {table: string; rows: {key: Record<string, string>; count: number}[]}[] = []
   for (const one of reversed) {
     const rows = await changedRows(client, one, SHOWN)
@@ -108,13 +110,13 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
   const total = found.reduce((sum, {rows}) => sum + (rows[0]?.count ?? 0), 0)
   if (total === 0) return
   const shown = found.flatMap(({table, rows}) => rows.map(({key}) => `${table} ${Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')}`)).slice(0, SHOWN)
-  throw preflightError('partial.changed-since', `${total} ${total === 1 ? 'row was' : 'rows were'} changed since the merge: ${shown.join('; ')}${total > shown.length ? '; …' : ''}.`, {hints: ['What each row was before is in the undo schema: put back by hand what is to go back.']})
+  throw preflightError('partial.changed-since', `${total} ${total === 1 ? 'row was' : 'rows were'} changed since the merge: ${shown.join('; ')}${total > shown.length ? '; …' : ''}.`, {hints: [`What each row was before is in the schema ${undoSchema}: put back by hand what is to go back.`]})
 }
 
 /** Rows that came since and hang on what would go again. */
 async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
   const {cascades} = counts
-  const refusals = await findRefusals(client, planned, counts)
+  const refusals = [...await findRefusals(client, planned, counts), ...await findKeyChanges(client, planned, counts)]
   const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${shownName(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${shownName(table)}`)]
   if (words.length === 0) return
   const keys: string[] = []
