@@ -82,7 +82,7 @@ async function drS3(lab: Lab): Promise<Sample> {
 }
 
 /** The size of a backup that is as good as a backup can be. */
-function complete({status, failures, findings, archiveBytes}: BackupResult): number {
+export function complete({status, failures, findings, archiveBytes}: BackupResult): number {
   if (status !== 'good' || failures.length > 0 || archiveBytes === undefined) throw new Error(`The backup is not good: ${JSON.stringify({status, failures, findings})}`)
   return archiveBytes
 }

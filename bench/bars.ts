@@ -8,13 +8,15 @@ export interface Bar {
   what: string
   measured: number
   limit: number
-  unit: '×' | 'MB' | 'ms'
+  unit: '×' | '%' | 'MB' | 'ms'
   passed: boolean
 }
 
 export interface Results {
   backups?: readonly Outcome[]
   restores?: readonly Outcome[]
+  /** Those from S3 alone. */
+  s3Restores?: readonly Outcome[]
   swaps?: readonly Outcome[]
   startup?: Startup
   /** Of the backup, for the bound of staging. */
@@ -28,7 +30,7 @@ const STARTUP_MS = 120
 const MOST_OUTAGE_MS = 500
 
 /** Every bar that the results tell of. Ratios are of medians; memory and staging of the worst run. */
-export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...swapBars(results), ...startupBars(results)]
+export const bars = (results: Results): Bar[] => [...backupBars(results), ...restoreBars(results), ...s3RestoreBars(results), ...swapBars(results), ...startupBars(results)]
 
 function backupBars({backups, members, jobs}: Results): Bar[] {
   if (!backups) return []
@@ -44,13 +46,17 @@ function backupBars({backups, members, jobs}: Results): Bar[] {
 
 function restoreBars({restores}: Results): Bar[] {
   if (!restores) return []
-  const ratio = (a: string, b: string): number => median(restores, a, ({apartMs}) => apartMs) / median(restores, b, wall)
   return [
-    bar('dr restore, local ÷ pg_restore -j with the same settings (r); integrity and ANALYZE apart', ratio('s', 'r'), 1.1, '×'),
-    bar('dr restore --s3 ÷ download, then pg_restore -j (t); integrity and ANALYZE apart', ratio('u', 't'), 0.85, '×'),
+    bar('dr restore, local ÷ pg_restore -j with the same settings (r); integrity and ANALYZE apart', apartRatio(restores, 's', 'r'), 1.1, '×'),
+    ...s3RestoreBars({s3Restores: restores}),
     bar('memory of dr restore, worst run', worst([...of(restores, 's'), ...of(restores, 'u')], ({peakRssBytes}) => peakRssBytes) / MB, MOST_RSS_MB, 'MB'),
   ]
 }
+
+const s3RestoreBars = ({s3Restores}: Pick<Results, 's3Restores'>): Bar[] =>
+  s3Restores ? [bar('dr restore --s3 ÷ download, then pg_restore -j (t); integrity and ANALYZE apart', apartRatio(s3Restores, 'u', 't'), 0.85, '×')] : []
+
+const apartRatio = (restores: readonly Outcome[], a: string, b: string): number => median(restores, a, ({apartMs}) => apartMs) / median(restores, b, wall)
 
 const swapBars = ({swaps}: Results): Bar[] => (swaps ? [
   bar('outage of dr restore --swap as clients see it, worst run', worst(of(swaps, 'v'), ({outageMs}) => outageMs), MOST_OUTAGE_MS, 'ms'),
@@ -60,7 +66,7 @@ const swapBars = ({swaps}: Results): Bar[] => (swaps ? [
 const startupBars = ({startup}: Results): Bar[] =>
   startup ? [bar('dr --version − bare node', startup.versionMs.median - startup.bareMs.median, STARTUP_MS, 'ms')] : []
 
-const bar = (what: string, measured: number, limit: number, unit: Bar['unit']): Bar => ({what, measured, limit, unit, passed: measured <= limit})
+export const bar = (what: string, measured: number, limit: number, unit: Bar['unit']): Bar => ({what, measured, limit, unit, passed: measured <= limit})
 
 /** What may lie in staging at once: the members in flight, and some backlog. */
 export function stagingBound(members: readonly ManifestMember[], jobs: number): number {
@@ -69,7 +75,7 @@ export function stagingBound(members: readonly ManifestMember[], jobs: number): 
   return sum(sizes.slice(0, jobs)) + sum(sizes) / 10
 }
 
-const wall = ({wallMs}: Sample): number => wallMs
+export const wall = ({wallMs}: Sample): number => wallMs
 
 export function of(outcomes: readonly Outcome[], id: string): readonly Sample[] {
   const samples = outcomes.find((outcome) => outcome.id === id)?.samples ?? []
@@ -77,8 +83,8 @@ export function of(outcomes: readonly Outcome[], id: string): readonly Sample[] 
   return samples
 }
 
-const median = (outcomes: readonly Outcome[], id: string, figure: (sample: Sample) => number | undefined): number => spread(values(of(outcomes, id), figure)).median
-const worst = (samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number => spread(values(samples, figure)).max
+export const median = (outcomes: readonly Outcome[], id: string, figure: (sample: Sample) => number | undefined): number => spread(values(of(outcomes, id), figure)).median
+export const worst = (samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number => spread(values(samples, figure)).max
 
 function values(samples: readonly Sample[], figure: (sample: Sample) => number | undefined): number[] {
   return samples.map((sample) => {

@@ -7,13 +7,14 @@ import {quoteIdent} from '../src/lib/postgres/quote.ts'
 import {requireServerBinaries} from '../src/lib/sandbox/cluster/binaries.ts'
 import {startCluster, type Cluster} from '../src/lib/sandbox/cluster/cluster.ts'
 import {createSampleDatabase, ROLES} from '../src/lib/sandbox/database/create.ts'
+import {DEFAULT_SIZE} from '../src/lib/sandbox/database/load.ts'
 import {runService} from '../src/lib/system/service.ts'
 import {clientTools} from '../test/support/tools.ts'
 import {projectRoot} from './dr-script.ts'
 import {measure, type Command, type Measured} from './measure.ts'
 
 const MAJOR = 18
-const DATABASE = 'dashboarduz'
+export const DATABASE = 'dashboarduz'
 const GIB = 1024 ** 3
 
 /** As the sandbox has them, with the memory of a small server of its own. Autovacuum would work at its own times. */
@@ -23,6 +24,8 @@ export const SERVER_SETTINGS = {
 
 export interface LabOptions {
   rows: number
+  /** As many as the sandbox has unless said otherwise. */
+  tenants?: number
   jobs: number
   directory: string | undefined
   say: (line: string) => void
@@ -79,6 +82,14 @@ export class Lab {
     await withClient(this.url('postgres'), {}, (client) => client.query(`CREATE DATABASE ${quoteIdent(name)} TEMPLATE template0`))
   }
 
+  /** One more sample database, vacuumed; says how many rows it has. */
+  async createSample(name: string, {rows, tenants = DEFAULT_SIZE.tenants, signal}: Pick<LabOptions, 'rows' | 'tenants' | 'signal'>): Promise<number> {
+    const [owner, encryptionKey] = [this.#password, randomBytes(24).toString('hex')]
+    const sample = await createSampleDatabase(this.cluster, {rows, tenants, signal, name, passwords: {owner, app: owner, reader: owner}, encryptionKey})
+    await withClient(this.adminUrl(name), {}, (client) => client.query('VACUUM ANALYZE'))
+    return [...sample.rows.values()].reduce((sum, count) => sum + count, 0)
+  }
+
   async drop(name: string): Promise<void> {
     await withClient(this.adminUrl(), {}, (client) => client.query(`DROP DATABASE IF EXISTS ${quoteIdent(name)} WITH (FORCE)`))
   }
@@ -97,7 +108,7 @@ export class Lab {
   }
 }
 
-export async function openLab({rows, jobs, directory, say, signal}: LabOptions): Promise<Lab> {
+export async function openLab({rows, tenants, jobs, directory, say, signal}: LabOptions): Promise<Lab> {
   const tools = await clientTools(MAJOR)
   const folder = await mkdtemp(join(directory ?? tmpdir(), 'dr-bench-'))
   await chmod(folder, 0o711)
@@ -110,8 +121,7 @@ export async function openLab({rows, jobs, directory, say, signal}: LabOptions):
   const lab = new Lab({folder, cluster, tools, jobs, password})
   try {
     say(`Loading ${rows} rows.`)
-    await createSampleDatabase(cluster, {rows, signal, name: DATABASE, passwords: {owner: password, app: password, reader: password}, encryptionKey: randomBytes(24).toString('hex')})
-    await withClient(lab.adminUrl(DATABASE), {}, (client) => client.query('VACUUM ANALYZE'))
+    await lab.createSample(DATABASE, {rows, signal, ...(tenants !== undefined && {tenants})})
     return lab
   } catch (error) {
     await lab.close()

@@ -2,7 +2,9 @@ import {availableParallelism} from 'node:os'
 import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 
-export type Part = 'backup' | 'restore' | 'swap' | 'startup'
+/** `restore-s3`: of the restores those from S3 alone, to see them over another link. */
+export type Part = 'backup' | 'restore' | 'restore-s3' | 'swap' | 'startup'
+/** What is measured when nothing is said. */
 export const PARTS: readonly Part[] = ['backup', 'restore', 'swap', 'startup']
 
 export interface BenchOptions {
@@ -19,7 +21,7 @@ export interface BenchOptions {
   directory: string | undefined
 }
 
-export const USAGE = `npm run bench -- [--rows N] [--rounds N] [--jobs N] [--link MB_PER_SECOND] [--only backup|restore|swap|startup]… [--directory DIR] [--output FILE]`
+export const USAGE = `npm run bench -- [--rows N] [--rounds N] [--jobs N] [--link MB_PER_SECOND] [--only backup|restore|restore-s3|swap|startup]… [--directory DIR] [--output FILE]`
 
 const LATEST = fileURLToPath(new URL('results/latest.md', import.meta.url))
 
@@ -41,14 +43,15 @@ export function benchOptions(argv: readonly string[]): BenchOptions {
   }
 }
 
-function positive(name: string, text: string): number {
+export function positive(name: string, text: string, usage = USAGE): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}.\n${USAGE}`)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}.\n${usage}`)
   return value
 }
 
 function partOf(text: string): Part {
-  const part = PARTS.find((one) => one === text)
-  if (!part) throw new Error(`--only takes ${PARTS.join(', ')}, not ${text}.\n${USAGE}`)
+  const known: readonly Part[] = [...PARTS, 'restore-s3']
+  const part = known.find((one) => one === text)
+  if (!part) throw new Error(`--only takes ${known.join(', ')}, not ${text}.\n${USAGE}`)
   return part
 }

@@ -20,6 +20,8 @@ const COLUMNS: readonly Column[] = [
   ['server CPU s', ({serverMs}) => serverMs, 2, 1000],
   ['S3 server CPU s', ({s3Ms}) => s3Ms, 2, 1000],
   ['MB written', ({bytes}) => bytes, 1, 1e6],
+  ['sent by S3 MB', ({sentBytes}) => sentBytes, 2, 1e6],
+  ['fetched as dr says MB', ({fetchedBytes}) => fetchedBytes, 2, 1e6],
   ['ANALYZE s', ({analyzeMs}) => analyzeMs, 2, 1000],
   ['integrity s', ({integrityMs}) => integrityMs, 2, 1000],
   ['without these two', ({apartMs}) => apartMs, 2, 1000],
@@ -32,7 +34,7 @@ const COLUMNS: readonly Column[] = [
 
 /** The report as Markdown. */
 export function report(input: ReportInput): string {
-  const {backups, restores, swaps, startup, facts, date, rounds, linkBytesPerSecond, jobs} = input
+  const {backups, restores, s3Restores, swaps, startup, facts, date, rounds, linkBytesPerSecond, jobs} = input
   const blocks = [
     '# Benchmark',
     `${date}. Every variant once in each of ${rounds} rounds; seconds of the whole process, median (least–most). ${jobs} jobs throughout. Client CPU is that of all processes of the command, server CPU that of PostgreSQL meanwhile.`,
@@ -40,6 +42,7 @@ export function report(input: ReportInput): string {
     '## What was promised', barTable(bars(input)),
     ...(backups ? ['## Backups', outcomeTable(backups)] : []),
     ...(restores ? ['## Restores', `Of the archive that \`dr backup\` wrote, into a new database. From S3 over a link of ${linkBytesPerSecond / 1e6} MB/s.`, outcomeTable(restores)] : []),
+    ...(s3Restores ? ['## Restores from S3', `Of the archive that \`dr backup\` wrote, into a new database, over a link of ${linkBytesPerSecond / 1e6} MB/s.`, outcomeTable(s3Restores)] : []),
     ...(swaps ? ['## Swaps', 'Clients read, write and reconnect all the while; the outage is from the last answer of the old database to the first of the new one, of the client that it took longest.', outcomeTable(swaps)] : []),
     ...(startup ? ['## Start', table(['', 'ms, median (least–most)'], [['node -e 0', spreadText(startup.bareMs, 0, 1)], ['dr --version', spreadText(startup.versionMs, 0, 1)]])] : []),
     '## To repeat it', `\`\`\`sh\n${command(input)}\n\`\`\``,
@@ -51,13 +54,13 @@ export function report(input: ReportInput): string {
 const command = ({rows, rounds, jobs, linkBytesPerSecond, parts}: ReportInput): string =>
   ['npm ci && npm run bench --', `--rows ${rows}`, `--rounds ${rounds}`, `--jobs ${jobs}`, `--link ${linkBytesPerSecond / 1e6}`, ...(parts.length === PARTS.length ? [] : parts.map((part) => `--only ${part}`))].join(' ')
 
-const barTable = (all: readonly Bar[]): string =>
+export const barTable = (all: readonly Bar[]): string =>
   table(['', 'measured', 'at most', ''], all.map(({what, measured, limit, unit, passed}) => [what, figureOf(measured, unit), figureOf(limit, unit), passed ? 'pass' : '**fail**']))
 
-const figureOf = (value: number, unit: Bar['unit']): string => (unit === '×' ? `${value.toFixed(2)} ×` : `${value.toFixed(unit === 'MB' ? 1 : 0)} ${unit}`)
+const figureOf = (value: number, unit: Bar['unit']): string => (unit === '×' || unit === '%' ? `${value.toFixed(2)} ${unit}` : `${value.toFixed(unit === 'MB' ? 1 : 0)} ${unit}`)
 
 /** Columns that no variant has a figure for are left out. */
-function outcomeTable(outcomes: readonly Outcome[]): string {
+export function outcomeTable(outcomes: readonly Outcome[]): string {
   const columns = COLUMNS.filter(([, figure]) => outcomes.some(({samples}) => samples.some((sample) => figure(sample) !== undefined)))
   const rows = outcomes.map(({id, title, samples}) => [`(${id}) ${title}`, spreadText(spread(samples.map(({wallMs}) => wallMs)), 2, 1000), ...columns.map((column) => cell(samples, column))])
   return table(['', 'wall s', ...columns.map(([title]) => title)], rows)
@@ -73,5 +76,5 @@ function spreadText({median, min, max}: ReturnType<typeof spread>, digits: numbe
   return `${middle} (${least}–${most})`
 }
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')

@@ -44,6 +44,7 @@ async function measureInLab(options: BenchOptions, results: Results): Promise<Fa
     results.members = archive.manifest.members
     if (options.parts.includes('backup')) results.backups = await inRounds('Backups', await backupVariants(lab), options)
     if (options.parts.includes('restore')) results.restores = await inRounds('Restores', await restoreVariants(lab, archive, options.linkBytesPerSecond), options)
+    if (options.parts.includes('restore-s3')) results.s3Restores = await inRounds('Restores from S3', (await restoreVariants(lab, archive, options.linkBytesPerSecond)).filter(({id}) => id === 't' || id === 'u'), options)
     if (options.parts.includes('swap')) results.swaps = await inRounds('Swaps', await swapVariants(lab, archive), options)
     return [...facts, ['archive', `${(archive.manifest.sizes.archiveBytes / 1e6).toFixed(1)} MB, ${archive.manifest.compression}`]]
   } finally {

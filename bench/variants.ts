@@ -18,6 +18,10 @@ export interface Sample {
   /** The longest time that a client had no right answer. */
   gapMs?: number
   s3Ms?: number
+  /** By the S3 server, in all replies. */
+  sentBytes?: number
+  /** The same as `dr` says: of the archive's members. */
+  fetchedBytes?: number
 }
 
 export interface Variant {

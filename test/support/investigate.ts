@@ -32,7 +32,7 @@ export interface InvestigateOutcome {
 export async function runInvestigation(setting: InvestigateSetting): Promise<InvestigateOutcome> {
   const {url, directory, settings = {}, gatekeeper = openGates, ...more} = setting
   const {config} = await loadConfig({env: {}, cwd: directory, configDir: directory, dataDir: directory, flags: settings})
-  const options: InvestigateOptions = {config, target: parseTarget(url), storages: [localRepository(directory)], runId: 'test', tables: [], preserve: false, backups: 30, jobs: 2, ...more}
+  const options: InvestigateOptions = {config, target: parseTarget(url), storages: [localRepository(directory)], runId: 'test', journals: `${directory}/journal`, tables: [], preserve: false, backups: 30, jobs: 2, ...more}
   const state = investigateState(options)
   const notices = await performed(investigateProcedure(options), state, directory, gatekeeper)
   if (state.investigation === undefined) throw new Error('nothing was found out')

@@ -13,7 +13,7 @@ import {findSource} from '../../src/lib/procedures/restore/source.ts'
 import {createRun} from '../../src/lib/procedures/runs.ts'
 import {LocalStorage} from '../../src/lib/repository/storage/local.ts'
 import type {Storage} from '../../src/lib/repository/storage/storage.ts'
-import type {JournalEntry} from '../../src/lib/runbook/journal.ts'
+import {createJournal, type JournalEntry} from '../../src/lib/runbook/journal.ts'
 import {perform} from '../../src/lib/runbook/perform.ts'
 import type {Phase} from '../../src/lib/runbook/procedure.ts'
 import type {Gatekeeper} from '../../src/lib/runbook/stage.ts'
@@ -112,17 +112,20 @@ async function wanted({backup, directory, s3, signal = new AbortController().sig
   return 'place' in found ? {kind: 'dump', dump: found} : {kind: 'backup', backup: found}
 }
 
-/** Takes the last partial restore back, as `dr undo` does. */
+/** Takes the last partial restore back, as `dr undo` does, with a journal beside those of investigations. */
 export async function runRevert({url, directory}: Pick<PartialSetting, 'url' | 'directory'>): Promise<{state: RevertState; error?: Error & {code?: string; exitCode?: number}}> {
   const {config} = await loadConfig({env: {}, cwd: directory, configDir: directory, dataDir: directory})
   const options = {config, target: parseTarget(url)}
   const [merge] = (await withClient(url, {}, (client) => undoSchemas(client))).filter(({undone}) => !undone)
   if (merge === undefined) throw new Error('There is nothing to take back.')
   const state = revertState(options, merge)
+  const journal = await createJournal(join(directory, 'journal'), 'undo', new Date())
   try {
-    await perform(revertProcedure(options, merge), state, testStage().stage)
+    await perform(revertProcedure(options, merge), state, testStage({journal}).stage)
     return {state}
   } catch (error) {
     return {state, error: error as Error}
+  } finally {
+    await journal.close()
   }
 }

@@ -137,4 +137,4 @@ export const relinkCalls = (where: Predicate = {kind: 'all'}): Selection['tables
   ({table: table('calls'), where: {kind: 'refers', columns: ['leadId'], table: table('leads'), targets: ['id'], where}, role: 'links', columns: ['leadId'], group: 1})
 
 export const requestOf = (live: Catalog, selection: Selection, mode: MergeRequest['mode'], more: Partial<MergeRequest> = {}): MergeRequest =>
-  ({live, backup: live, staged: stagedFrom(), selection, mode, undoSchema: 'dr_undo_test', lockTimeoutMs: 2000, sample: 3, ...more})
+  ({live, backup: live, staged: stagedFrom(), selection, mode, undoSchema: 'dr_undo_test', lockTimeoutMs: 2000, sample: 3, timestampColumns: ['updatedAt', 'createdAt'], ...more})

@@ -99,10 +99,3 @@ function firstIndex(argv: readonly string[], pattern: RegExp): number {
   const index = argv.findIndex((word) => pattern.test(word))
   return index === -1 ? argv.length : index
 }
-
-/** For the terminal. */
-export function* failureLines(failure: Failure): Generator<string> {
-  yield `Error: ${failure.message}`
-  for (const hint of failure.hints) yield `  Hint: ${hint}`
-  if (failure.journal !== undefined) yield `  Journal: ${failure.journal}`
-}

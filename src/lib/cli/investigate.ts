@@ -42,7 +42,7 @@ export async function composeInvestigation(context: Context, wish: InvestigateWi
   const storages = await openToRead(context, chosenStorages({}, config))
   const {tables, tenant, actor, preserve, backups = BACKUPS} = wish
   return {
-    procedure: investigateProcedure({config, target, storages, runId: run.id, tables, tenant, since, actor, preserve, backups, jobs: Math.min(MOST_CONNECTIONS, config.restore.jobs ?? availableParallelism())}),
+    procedure: investigateProcedure({config, target, storages, runId: run.id, journals: context.journalDirectory, tables, tenant, since, actor, preserve, backups, jobs: Math.min(MOST_CONNECTIONS, config.restore.jobs ?? availableParallelism())}),
     state,
     close: async () => {
       for (const storage of storages) await storage.close()

@@ -18,6 +18,8 @@ export interface ConnectOptions {
   queryTimeoutMs?: number
   /** As libpq's `options`: `-c name=value`. */
   startupOptions?: string
+  /** Where the operator has named the target, for the hints; else `DATABASE_URL`. */
+  namedBy?: string
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -33,7 +35,7 @@ export async function connect(target: Target | string, options: ConnectOptions =
     if (resolved.ssl.mode === 'prefer' && !isLocal(resolved)) return await preferSsl(resolved, options)
     return await open(resolved, options, sslOptions(resolved))
   } catch (error) {
-    throw connectError(error, resolved, database)
+    throw connectError(error, resolved, database, options.namedBy)
   }
 }
 

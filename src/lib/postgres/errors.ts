@@ -4,27 +4,27 @@ import type {Target} from './target.ts'
 /** The SQLSTATE of a server's error, or the `code` of a socket's. */
 export const codeOf = (error: unknown): string | undefined => (error as {code?: string} | undefined)?.code
 
-/** Turns what the driver throws while connecting into words. */
-export function connectError(error: unknown, target: Target, database: string): DrError {
+/** Turns what the driver throws while connecting into words. `namedBy`: where the operator has named the target. */
+export function connectError(error: unknown, target: Target, database: string, namedBy = 'DATABASE_URL'): DrError {
   const where = `${target.host}:${target.port}`
   const code = codeOf(error)
   const known: Record<string, [string, string, string]> = {
-    ECONNREFUSED: ['postgres.unreachable', `PostgreSQL at ${where} does not accept connections.`, 'Check host and port of DATABASE_URL, and that the server runs.'],
-    ENOTFOUND: ['postgres.unreachable', `The host ${target.host} is not known.`, 'Check the host in DATABASE_URL, VPN and DNS.'],
+    ECONNREFUSED: ['postgres.unreachable', `PostgreSQL at ${where} does not accept connections.`, `Check host and port of ${namedBy}, and that the server runs.`],
+    ENOTFOUND: ['postgres.unreachable', `The host ${target.host} is not known.`, `Check the host in ${namedBy}, VPN and DNS.`],
     EAI_AGAIN: ['postgres.unreachable', `The name of host ${target.host} cannot be looked up.`, 'Check DNS and VPN.'],
     ETIMEDOUT: ['postgres.unreachable', `PostgreSQL at ${where} does not answer.`, 'Check the security group, VPN and port.'],
     EHOSTUNREACH: ['postgres.unreachable', `There is no route to ${where}.`, 'Check VPN and security group.'],
-    ENOENT: ['postgres.unreachable', `There is no PostgreSQL socket at ${target.host}.`, 'Check the host in DATABASE_URL.'],
-    '28P01': ['postgres.denied', `PostgreSQL at ${where} refused the password of user ${target.user}.`, 'Check user and password in DATABASE_URL; special characters in a password are percent-encoded.'],
-    '28000': ['postgres.denied', `PostgreSQL at ${where} does not let user ${target.user} in: ${messageOf(error)}.`, 'Check pg_hba.conf, and sslmode in DATABASE_URL.'],
-    '3D000': ['postgres.no-database', `There is no database ${database} at ${where}.`, 'Check the database name in DATABASE_URL.'],
+    ENOENT: ['postgres.unreachable', `There is no PostgreSQL socket at ${target.host}.`, `Check the host in ${namedBy}.`],
+    '28P01': ['postgres.denied', `PostgreSQL at ${where} refused the password of user ${target.user}.`, `Check user and password in ${namedBy}; special characters in a password are percent-encoded.`],
+    '28000': ['postgres.denied', `PostgreSQL at ${where} does not let user ${target.user} in: ${messageOf(error)}.`, `Check pg_hba.conf, and sslmode in ${namedBy}.`],
+    '3D000': ['postgres.no-database', `There is no database ${database} at ${where}.`, `Check the database name in ${namedBy}.`],
     '53300': ['postgres.too-many-connections', `PostgreSQL at ${where} has no connection left.`, 'Try again, or lower --jobs.'],
     '57P03': ['postgres.starting', `PostgreSQL at ${where} is starting up or shutting down.`, 'Try again in a moment.'],
     '42501': ['postgres.denied', `User ${target.user} may not connect to database ${database}.`, `GRANT CONNECT ON DATABASE … TO ${target.user}`],
   }
   const found = code === undefined ? undefined : known[code]
   if (found) return unreachableError(found[0], found[1], {cause: error, hints: [found[2]]})
-  return unreachableError('postgres.unreachable', `PostgreSQL at ${where} cannot be reached: ${messageOf(error)}.`, {cause: error, hints: [/certificate|SSL|TLS/i.test(messageOf(error)) ? 'Check sslmode and sslrootcert in DATABASE_URL.' : 'Check DATABASE_URL.']})
+  return unreachableError('postgres.unreachable', `PostgreSQL at ${where} cannot be reached: ${messageOf(error)}.`, {cause: error, hints: [/certificate|SSL|TLS/i.test(messageOf(error)) ? `Check sslmode and sslrootcert in ${namedBy}.` : `Check ${namedBy}.`]})
 }
 
 /** Whether the connection itself is gone, by what the driver throws or the server says last. */

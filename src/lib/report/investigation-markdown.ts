@@ -51,7 +51,7 @@ function writerLines({tables}: Investigation): string[] {
   if (writers.length === 0) return []
   return [
     '## Transactions that wrote most rows', '', '| table | transaction | rows | committed | rows last changed |', '|---|---:|---:|---|---|',
-    ...writers.map(({table, writer}) => `| ${text(tableWords(table))} | ${writer.transaction}${writer.repair === undefined ? '' : ` (dr partial ${writer.repair})`}${writer.frozen ? ' (frozen)' : ''} | ${cell(writer.rows)} | ${writer.committedAt === undefined ? '-' : timeWords(writer.committedAt)} | ${writer.updatedFrom === undefined || writer.updatedTo === undefined ? '-' : `${timeWords(writer.updatedFrom)} to ${timeWords(writer.updatedTo)}`} |`), '',
+    ...writers.map(({table, writer}) => `| ${text(tableWords(table))} | ${writer.transaction}${writer.repair === undefined ? '' : ` (dr partial ${writer.repair})`}${writer.takenBack === undefined ? '' : ` (dr undo of ${writer.takenBack})`}${writer.frozen ? ' (frozen)' : ''} | ${cell(writer.rows)} | ${writer.committedAt === undefined ? '-' : timeWords(writer.committedAt)} | ${writer.updatedFrom === undefined || writer.updatedTo === undefined ? '-' : `${timeWords(writer.updatedFrom)} to ${timeWords(writer.updatedTo)}`} |`), '',
   ]
 }
 

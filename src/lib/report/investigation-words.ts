@@ -1,4 +1,4 @@
-import type {AuditFinding, Damage, Investigation, NamedTable, RowsAtRisk, When} from './investigation.ts'
+import type {AuditFinding, Damage, Investigation, NamedTable, RowsAtRisk, When, WritingTransaction} from './investigation.ts'
 
 const figure = (value: number): string => value.toLocaleString('en-US')
 const rows = (value: number): string => `${figure(value)} ${value === 1 ? 'row' : 'rows'}`
@@ -79,16 +79,21 @@ const MOST_BACKUPS = 8
 const MOST_WRITERS = 6
 const MOST_AUDITED = 6
 
+/** It was dr that wrote. */
+export const isOwn = ({repair, takenBack}: WritingTransaction): boolean => (repair ?? takenBack) !== undefined
+
+const ownWords = ({repair, takenBack}: WritingTransaction): string => (repair === undefined ? `dr undo took back what dr partial ${takenBack ?? ''} had put back:` : `dr partial ${repair} put back`)
+
 /** All that has a time, oldest first. */
 export function timelineOf(found: Investigation): TimelineEntry[] {
   const taken = new Set(found.damages.map(({transaction}) => transaction))
   const all = found.tables.flatMap((table) => (table.writers ?? []).map((writer) => ({table, writer})))
-  const writers = all.filter(({writer}) => !taken.has(writer.transaction) && writer.repair === undefined && writer.committedAt !== undefined).toSorted((a, b) => b.writer.rows - a.writer.rows)
+  const writers = all.filter(({writer}) => !taken.has(writer.transaction) && !isOwn(writer) && writer.committedAt !== undefined).toSorted((a, b) => b.writer.rows - a.writer.rows)
   const entries: TimelineEntry[] = [
     ...shownBackups(found).map(({label, at, good}): TimelineEntry => ({at, kind: 'backup', text: `backup ${label}${good ? '' : ', not to be relied on'}`})),
     ...found.damages.map((damage): TimelineEntry => ({at: damage.when.from, kind: 'damage', text: `${damage.when.from === damage.when.to ? '' : 'after this: '}${damageTitle(damage)}`})),
     ...writers.slice(0, MOST_WRITERS).map(({table, writer}): TimelineEntry => ({at: writer.committedAt ?? '', kind: 'writer', text: `transaction ${writer.transaction} wrote ${rows(writer.rows)} of ${tableWords(table)}`})),
-    ...all.flatMap(({table, writer: {repair, committedAt, rows: count}}): TimelineEntry[] => (repair === undefined ? [] : [{at: committedAt ?? begunAt(repair) ?? found.at, kind: 'writer', text: `dr partial ${repair} put back ${rows(count)} of ${tableWords(table)}`}])),
+    ...all.filter(({writer}) => isOwn(writer)).map(({table, writer}): TimelineEntry => ({at: writer.committedAt ?? begunAt(writer.repair ?? '') ?? found.at, kind: 'writer', text: `${ownWords(writer)} ${rows(writer.rows)} of ${tableWords(table)}`})),
     ...found.audit.hours.filter(({deletion}) => deletion).slice(0, MOST_AUDITED).map((hour): TimelineEntry => ({at: hour.first, kind: 'audit', text: `${figure(hour.entries)} × ${hour.action}${hour.resource === null ? '' : ` ${hour.resource}`} by ${hour.actor ?? 'nobody'}`})),
     {at: found.at, kind: 'now', text: 'this look'},
   ]

@@ -31,6 +31,8 @@ export interface WritingTransaction {
   committedAt?: string
   /** It is no accident, but this run of `dr partial`, which put rows back. */
   repair?: string
+  /** Nor that: it took back what this run of `dr partial` had put back. */
+  takenBack?: string
   /** The newest backup that does not hold it yet; absent where that cannot be told. */
   notIn?: string
 }

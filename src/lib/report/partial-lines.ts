@@ -103,7 +103,7 @@ export function mergedLines({tables}: Pick<MergeResult, 'tables'>): string[] {
   return columns([['TABLE', 'INSERTED', 'UPDATED', 'DELETED'], ...touched.map((one) => [tableText(one), figure(one.inserted), figure(one.updated), figure(one.deleted)])])
 }
 
-export function revertedLines({tables, dropped}: RevertResult): string[] {
+export function revertedLines({tables, dropped}: Pick<RevertResult, 'tables' | 'dropped'>): string[] {
   const touched = tables.filter(({restored, removed}) => restored + removed > 0)
   const gone = dropped.map((table) => `DROP  ${table.schema}.${table.name}, which had been made anew`)
   if (touched.length === 0) return gone.length > 0 ? gone : ['No row was touched.']

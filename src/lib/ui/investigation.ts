@@ -1,5 +1,5 @@
 import type {Damage, Investigation} from '../report/investigation.ts'
-import {auditWords, columnWords, damageTitle, nothingFound, riskWords, tableWords, timelineOf, timeWords, whenWords, type TimelineEntry} from '../report/investigation-words.ts'
+import {auditWords, columnWords, damageTitle, isOwn, nothingFound, riskWords, tableWords, timelineOf, timeWords, whenWords, type TimelineEntry} from '../report/investigation-words.ts'
 import {number} from './format.ts'
 import {tableLines} from './table.ts'
 import {oneLine} from './text.ts'
@@ -102,7 +102,7 @@ function* tenantLines({tenants, backups}: Investigation, width: number | undefin
 function* writerLines({tables}: Investigation, width: number | undefined, theme: Theme): Generator<string> {
   const writers = tables.flatMap((table) => (table.writers ?? []).map((writer) => ({table, writer}))).filter(({writer}) => writer.rows > 1).toSorted((a, b) => b.writer.rows - a.writer.rows)
   yield* tableLines(writers.slice(0, MOST_WRITERS), [
-    {header: 'TRANSACTION', value: ({writer}) => `${writer.transaction}${writer.repair === undefined ? '' : ' (dr)'}${writer.frozen ? ' frozen' : ''}`, align: 'right'},
+    {header: 'TRANSACTION', value: ({writer}) => `${writer.transaction}${isOwn(writer) ? ' (dr)' : ''}${writer.frozen ? ' frozen' : ''}`, align: 'right'},
     {header: 'LAST WROTE', value: ({writer}) => `${number(writer.rows)}${writer.share === null ? '' : `, ${share(writer.share)}`}`, align: 'right'},
     {header: 'OF', value: ({table}) => tableWords(table), min: 10},
     {header: 'AT (UTC)', value: ({writer: {committedAt, updatedTo}}) => (committedAt === undefined ? (updatedTo === undefined ? '' : `after ${time(updatedTo)}`) : time(committedAt)), priority: 2},

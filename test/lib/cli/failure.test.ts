@@ -1,5 +1,6 @@
 import {expect} from 'chai'
-import {attachRun, failureLines, failureOf} from '../../../src/lib/cli/failure.ts'
+import {attachRun, failureOf} from '../../../src/lib/cli/failure.ts'
+import {failureLines} from '../../../src/lib/cli/failure-lines.ts'
 import {DrError, ExitCode, InterruptedError} from '../../../src/lib/errors.ts'
 import {forgetSecrets, registerSecret} from '../../../src/lib/system/redact.ts'
 
@@ -33,6 +34,16 @@ describe('failureOf', () => {
     expect(failure.hints.join('\n')).to.include('bug').and.include('DEBUG=dr*')
     expect([...failureLines(failure)].at(-1)).to.equal('  Journal: /j/r.jsonl')
     expect(await of('a string')).to.include({code: 'unexpected', message: 'Unexpected: a string'})
+  })
+
+  it('is broken between words on a terminal, and nothing of it is cut off', async () => {
+    const hint = 'What each row was before is in the schema dr_undo_20261127t020000z_partial_0001: put back by hand what is to go back.'
+    const failure = {...(await of(new DrError('partial.changed-since', `12 rows were changed since the merge: ${'public.leads id 7f9c, '.repeat(6)}…`, {hints: [hint, 'dr list']}))), journal: `/data/journal/${'x'.repeat(70)}.jsonl`}
+    const lines = [...failureLines(failure, 60)]
+    expect(lines.slice(0, -1).filter((line) => line.length > 60)).to.deep.equal([])
+    expect(lines.length).to.be.above(6)
+    expect(lines.map((line) => line.trim()).join(' ')).to.equal(`Error: ${failure.message} Hint: ${hint} Hint: dr list Journal: ${failure.journal}`)
+    expect([...failureLines(failure)]).to.have.lengthOf(4)
   })
 
   it('holds no secret in message or hints', async () => {

@@ -20,8 +20,8 @@ export interface WholeTable {
   created: readonly string[]
 }
 
-/** A configured column whose name says that it is set once. */
-const CREATION = /creat|insert/i
+/** Of a configured column: its name says that it is set once. */
+export const isOfCreation = (column: string): boolean => /creat|insert/i.test(column)
 
 /** Every table that a backup would hold, partitions joined to what they are partitions of. Takes no locks. */
 export async function wholeTables(client: Client, scope: TableScope, timestampColumns: readonly string[]): Promise<WholeTable[]> {
@@ -33,7 +33,7 @@ export async function wholeTables(client: Client, scope: TableScope, timestampCo
     const own = times.get(oid) ?? []
     return {
       oid, schema, name, kind, columns, parts, bytes: parts.reduce((sum, {bytes}) => sum + bytes, 0), readable: table.readable,
-      updated: own.filter((column) => !CREATION.test(column)), created: own.filter((column) => CREATION.test(column)),
+      updated: own.filter((column) => !isOfCreation(column)), created: own.filter(isOfCreation),
     }
   })
 }

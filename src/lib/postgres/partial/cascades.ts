@@ -1,13 +1,12 @@
 import {rowOf, type Client} from '../connection.ts'
 import type {Comparison, ForeignKeyShape} from './contract.ts'
-import {after, afterColumn, among, before, DOOMED, heads, kept, plansOf, unplanned, type Plan, type Planned} from './plan.ts'
+import {after, afterColumn, among, before, DOOMED, heads, kept, plansOf, REWRITTEN, unplanned, type Plan, type Planned} from './plan.ts'
 import {sameTable} from './names.ts'
 import {column, fromOf, type Column} from './relations.ts'
 import {analyzed, type Tally} from './tally.ts'
 
 /** Of no entry of the selection. */
 const NOBODYS = -1
-const REWRITTEN = ['update', 'link', 'cascade-null']
 
 /** Adds to the plans what the deletes in them take and change elsewhere, until nothing is added. */
 export async function fillCascades(client: Client, planned: Planned): Promise<void> {

@@ -1,6 +1,6 @@
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {LISTED, schemaPattern, type TableScope} from '../tables.ts'
-import type {Catalog, DeleteRule, ForeignKeyShape, TableShape} from './contract.ts'
+import type {Catalog, ForeignKeyShape, KeyRule, TableShape} from './contract.ts'
 
 type TableRow = Omit<TableShape, 'kind' | 'root'> & {relkind: string; rootSchema: string | null; rootName: string | null}
 
@@ -13,6 +13,7 @@ interface ForeignKeyRow {
   referencedTable: string
   referencedColumns: string[]
   rule: string
+  updateRule: string
   setColumns: string[] | null
   deferrable: boolean
   validated: boolean
@@ -58,13 +59,13 @@ const TABLES = `
 /** What a partition has from its root, on either end, has a parent. */
 const foreignKeysSql = (major: number) => `
   SELECT f.conname AS name, n.nspname AS schema, c.relname AS table, ${columnNames('f.conrelid', 'f.conkey')} AS columns,
-    tn.nspname AS "referencedSchema", t.relname AS "referencedTable", ${columnNames('f.confrelid', 'f.confkey')} AS "referencedColumns", f.confdeltype AS rule,
+    tn.nspname AS "referencedSchema", t.relname AS "referencedTable", ${columnNames('f.confrelid', 'f.confkey')} AS "referencedColumns", f.confdeltype AS rule, f.confupdtype AS "updateRule",
     ${major >= 15 ? `CASE WHEN f.confdelsetcols IS NOT NULL THEN ${columnNames('f.conrelid', 'f.confdelsetcols')} END` : 'NULL::text[]'} AS "setColumns",
     f.condeferrable AS deferrable, f.convalidated AS validated
   FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
   WHERE f.contype = 'f' AND f.conparentid = 0 AND ${LISTED} ORDER BY n.nspname, c.relname, f.conname`
 
-const RULES: Readonly<Record<string, DeleteRule>> = {a: 'no action', r: 'restrict', c: 'cascade', n: 'set null', d: 'set default'}
+const RULES: Readonly<Record<string, KeyRule>> = {a: 'no action', r: 'restrict', c: 'cascade', n: 'set null', d: 'set default'}
 
 /**
  * The tables of the database that this session is in and the foreign keys between them, as one statement each sees them: run
@@ -91,9 +92,9 @@ function tableOf({relkind, rootSchema, rootName, ...rest}: TableRow): TableShape
   return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(rootSchema !== null && rootName !== null && {root: {schema: rootSchema, name: rootName}})}
 }
 
-function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, setColumns, deferrable, validated}: ForeignKeyRow): ForeignKeyShape {
+function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, updateRule, setColumns, deferrable, validated}: ForeignKeyRow): ForeignKeyShape {
   return {
     name, table: {schema, name: table}, columns, references: {schema: referencedSchema, name: referencedTable}, referencedColumns,
-    onDelete: RULES[rule] ?? 'no action', ...(setColumns !== null && {setColumns}), deferrable, validated,
+    onDelete: RULES[rule] ?? 'no action', onUpdate: RULES[updateRule] ?? 'no action', ...(setColumns !== null && {setColumns}), deferrable, validated,
   }
 }

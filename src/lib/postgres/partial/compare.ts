@@ -6,6 +6,7 @@ import {editedSince} from './edited-since.ts'
 import {countPairs, fillRows, type FillOptions} from './fill.ts'
 import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
+import {findKeyChanges} from './key-changes.ts'
 import {fillLinks} from './links.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
@@ -50,9 +51,10 @@ async function comparison(client: Client, planned: Planned, counts: Tally): Prom
   const digest = await touchedDigest(client, planned)
   for (const entry of planned.entries) tables.push({...await compared(client, planned, entry, counts), digest: entryDigest(digest, entry)})
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
+  const keyChanges = await findKeyChanges(client, planned, counts)
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
-    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}),
+    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}),
   }
 }
 
@@ -60,7 +62,7 @@ async function compared(client: Client, planned: Planned, entry: Entry, counts: 
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
   const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
-  const edited = await editedSince(client, entry)
+  const edited = await editedSince(client, entry, planned.request.timestampColumns)
   return {
     schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),

@@ -1,8 +1,9 @@
 import {messageOf, usageError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
-import {isConnectionLost} from '../errors.ts'
+import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import type {TableName} from './contract.ts'
+import {rightsError} from './guard.ts'
 import {sameTable, shownName} from './names.ts'
 
 /** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. Resolves to the tables that it looks into beside the row, by the plan. */
@@ -15,6 +16,7 @@ export async function assertCondition(client: Client, table: TableName, text: st
     return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan)
   } catch (error) {
     if (isConnectionLost(error)) throw error
+    if (codeOf(error) === '42501') throw statementError(rightsError(error), `Reading ${shownName(table)}`)
     throw usageError('partial.where', `--where is no condition on ${shownName(table)}: ${messageOf(error)}`, {cause: error, hints: ['Quote it for the shell as one argument; names with capitals need their own quotes: --where \'"tenantId" = …\'']})
   }
 }

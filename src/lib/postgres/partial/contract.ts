@@ -25,8 +25,8 @@ export interface KeyShape {
   strict: boolean
 }
 
-/** What a foreign key does to its rows when the row that they name goes. */
-export type DeleteRule = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default'
+/** What a foreign key does to its rows when the row that they name goes, or gets another key. */
+export type KeyRule = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default'
 
 export interface ForeignKeyShape {
   name: string
@@ -36,7 +36,8 @@ export interface ForeignKeyShape {
   /** That is named by it. */
   references: TableName
   referencedColumns: string[]
-  onDelete: DeleteRule
+  onDelete: KeyRule
+  onUpdate: KeyRule
   /** Of ON DELETE SET NULL (a, b); absent: all. */
   setColumns?: string[]
   deferrable: boolean
@@ -133,6 +134,8 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** How many changed rows to show per table. */
   sample: number
+  /** Columns that say when a row was written (`investigate.timestampColumns`), for `editedSince`. */
+  timestampColumns: readonly string[]
 }
 
 /** One table, compared within the selection. */
@@ -145,7 +148,7 @@ export interface TableComparison extends TableName {
   identical: number
   /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
   changedSince?: number
-  /** Of `changed`: with another time of change (`updatedAt`) than in the backup; undefined where there is no such column. */
+  /** Of `changed`: with another time of change (`timestampColumns`) than in the backup; undefined where there is no such column. */
   editedSince?: number
   /** Of `changed`, column by column; values as text, long ones cut. */
   sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
@@ -166,6 +169,16 @@ export interface ClosureFinding {
   rows: number
 }
 
+/** Rows of `table`, by ON UPDATE CASCADE, SET NULL or SET DEFAULT of a foreign key: `columns` of `references` are what they name. */
+export interface KeyChange {
+  foreignKey: string
+  rule: KeyRule
+  table: TableName
+  references: TableName
+  columns: string[]
+  rows: number
+}
+
 export interface Comparison {
   /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
@@ -176,6 +189,8 @@ export interface Comparison {
   cascadesDigest?: string
   /** Foreign keys that do not let `exact` delete rows, because these name them and stay. */
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
+  /** Rows that the server would change behind the merge, because they name others by a value that it changes. */
+  keyChanges?: KeyChange[]
 }
 
 export interface MergeResult {
@@ -191,6 +206,8 @@ export interface MergeResult {
 }
 
 export interface RevertResult {
+  /** In which it was done, with its epoch. */
+  transaction: string
   /** Had been made anew by the run, and are gone again. */
   dropped: TableName[]
   tables: (TableName & {restored: number; removed: number})[]

@@ -1,19 +1,21 @@
 import type {Client} from '../connection.ts'
 import type {ForeignKeyShape} from './contract.ts'
 import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
-import {after, afterColumn, among, DOOMED, heads, kept, plansOf, unplanned, type Entry, type Planned} from './plan.ts'
+import {after, afterColumn, among, DOOMED, heads, kept, mayChange, plansOf, REWRITTEN, unplanned, type Entry, type Plan, type Planned} from './plan.ts'
 import {sameTable} from './names.ts'
 import {column, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
 /** Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is found. */
-export function parentJoins(planned: Planned, {columns, references, referencedColumns}: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {
+export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {
+  const {columns, references, referencedColumns} = key
   const plans = plansOf(planned, references)
   const on = (value: (name: string) => string) => referencedColumns.map((name, index) => `${value(name)} = ${valueOf(columns[index] ?? '')}`).join(' AND ')
+  const loses = (plan: Plan, index: number) => referencedColumns.map((name, place) => `${after(plan, name, `d${index}`)} IS DISTINCT FROM ${valueOf(columns[place] ?? '')}`).join(' OR ')
   const joins = [
     `LEFT JOIN ${fromOf(planned.live, references)} AS h ON ${on((name) => column('h', name))}`,
     ...plans.flatMap((plan, index) => [
-      `LEFT JOIN ${plan.sql} AS q${index} ON q${index}.act = 'insert' AND ${on((name) => after(plan, name, `q${index}`))}`,
-      `LEFT JOIN ${plan.sql} AS d${index} ON d${index}.rel = h.tableoid AND d${index}.tid = h.ctid AND d${index}.act ${among(DOOMED)}`,
+      `LEFT JOIN ${plan.sql} AS q${index} ON q${index}.act ${mayChange(plan, key) ? among([...REWRITTEN, 'insert']) : "= 'insert'"} AND ${on((name) => after(plan, name, `q${index}`))}`,
+      `LEFT JOIN ${plan.sql} AS d${index} ON d${index}.rel = h.tableoid AND d${index}.tid = h.ctid AND (d${index}.act ${among(DOOMED)}${mayChange(plan, key) ? ` OR d${index}.act ${among(REWRITTEN)} AND (${loses(plan, index)})` : ''})`,
     ]),
   ]
   const lives = ['h.ctid IS NOT NULL', ...plans.map((_, index) => `d${index}.act IS NULL`)].join(' AND ')

@@ -4,7 +4,7 @@ import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {described, objectsMade, objectsThere, type MadeObject} from './made-objects.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
-import {TRUSTED_OWNER} from './trusted-owner.ts'
+import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
 /**
  * What a run has made anew, noted in the schema of its undo tables by the very transactions that made it: whatever a journal

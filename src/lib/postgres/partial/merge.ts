@@ -1,4 +1,4 @@
-import {messageOf, preflightError} from '../../errors.ts'
+import {messageOf, preflightError, type DrError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {codeOf, statementError} from '../errors.ts'
 import {quoteIdent} from '../quote.ts'
@@ -6,8 +6,9 @@ import {assertAgreed} from './agreed.ts'
 import {assertImages, assertTenant, assertWritten, mergeSql, readWritten, type Written} from './apply.ts'
 import {findRefusals} from './cascades.ts'
 import {fillPlans} from './compare.ts'
-import type {Comparison, MergeRequest, MergeResult} from './contract.ts'
+import type {Comparison, KeyChange, MergeRequest, MergeResult} from './contract.ts'
 import {conflictsOf, missingParents} from './findings.ts'
+import {findKeyChanges} from './key-changes.ts'
 import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
 import {createMade, dropMadeNote, madeAlone} from './made.ts'
 import {planOf, touchedTables, type Planned} from './plan.ts'
@@ -96,7 +97,17 @@ async function assertMergeable(client: Client, planned: Planned, counts: Tally):
   const [parents] = await missingParents(client, planned, counts)
   if (parents) throw preflightError('partial.parent-missing', `${parents.rows} rows of ${shownName(parents.table)} refer to rows of ${shownName(parents.references)} that are gone (${parents.foreignKey}).`, {hints: ['--with-parents brings those back, too.']})
   const [refusal] = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
+  const [change] = await findKeyChanges(client, planned, counts)
+  if (change) throw keyChangeError(change)
   if (refusal) throw preflightError('partial.restricted', `${refusal.rows} rows of ${shownName(refusal.table)} refer to rows of ${shownName(refusal.references)} that would be deleted (${refusal.foreignKey}).`, {hints: ['--merge changed deletes nothing.', `Or select ${shownName(refusal.table)}, too.`]})
+}
+
+/** What the merge would do behind its own back; said before it is asked for, and when it is done. */
+export function keyChangeError({foreignKey, rule, table, references, columns, rows}: KeyChange): DrError {
+  const [child, parent, names] = [shownName(table), shownName(references), columns.join(', ')]
+  return preflightError('partial.key-change', `${rows} rows of ${child} name rows of ${parent} by ${names}, which would change: the server would change them, too (${foreignKey}, ON UPDATE ${rule.toUpperCase()}).`, {hints: [
+    `Select them, too, so that they are put back with it: --table ${child}`, `Or leave ${names} as it is: --columns names what is to be put back.`, '--merge side changes nothing.',
+  ]})
 }
 
 function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {
@@ -112,6 +123,7 @@ export function constraintError(error: unknown): unknown {
   switch (codeOf(error)) {
     case '23505': case '23P01': return preflightError('partial.conflict', `A row of ${where} cannot come back because of ${constraint ?? 'a unique key'}: ${detail ?? messageOf(error)}`, {cause: error, hints: ['Change or delete the row that holds the value, then run it again.', ...hints]})
     case '23503': case '23001': return preflightError('partial.parent-missing', `A row of ${where} would break ${constraint ?? 'a foreign key'}: ${detail ?? messageOf(error)}`, {cause: error, hints})
+    case '55000': return /replica identity/.test(messageOf(error)) ? preflightError('partial.replica-identity', `The server does not let rows of a published table be changed that it could not name to the subscribers: ${messageOf(error)}.`, {cause: error, hints: ['ALTER TABLE … REPLICA IDENTITY FULL, until the repair is done.', '--merge missing only inserts.']}) : error
     case '23502': case '23514': case '22001': case '22003': case '428C9': return preflightError('partial.types', `A row of the backup does not fit ${where} as it is now: ${messageOf(error)}.`, {cause: error, hints})
     default: return error
   }

@@ -1,7 +1,7 @@
 import {preflightError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
-import type {Catalog, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
+import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {sameTable, shownName} from './names.ts'
 import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
@@ -13,6 +13,9 @@ export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'ca
 export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
 /** Rows that are there afterwards, in the form of their after image. */
 export const STAYING: readonly Act[] = ['insert', 'update', 'link', 'cascade-null']
+
+/** Rows that are there before and after. */
+export const REWRITTEN: readonly Act[] = ['update', 'link', 'cascade-null']
 
 export const among = (acts: readonly string[]): string => `IN (${acts.map((act) => `'${act}'`).join(', ')})`
 
@@ -77,6 +80,10 @@ export const plansOf = ({plans, live}: Planned, table: TableName): Plan[] => {
   const family = live.tables.find((one) => sameTable(one, table))?.root ?? table
   return plans.filter(({relation}) => sameTable(relation.family, family))
 }
+
+/** Whether rewritten rows may get another value of what this key names them by: what rows are paired by is the same on both sides. Of generated columns nothing is known. */
+export const mayChange = ({key, relation}: Plan, {referencedColumns}: ForeignKeyShape): boolean =>
+  referencedColumns.some((name) => key?.includes(name) !== true) && referencedColumns.every((name) => relation.columns.some((one) => one.name === name))
 
 /** No acting plan has this row, which is where `alias` says. */
 export const unplanned = (planned: Planned, table: TableName, alias: string, {tid = 'ctid', rel = 'tableoid'} = {}): string =>
@@ -148,7 +155,7 @@ export const LARGE = 1000
  * What makes the table of a plan. Of a large one there are indexes: the planner knows little of rows that were just deleted or
  * detached, and may look up each of them.
  */
-export function planDdl({sql, relation, key, large}: Plan, kind: 'TEMPORARY TABLE' | 'TABLE'): string {
+export function planDdl({sql, relation, key, large}: Plan, kind: 'TEMPORARY TABLE' | 'UNLOGGED TABLE' | 'TABLE'): string {
   const columns = ['b', 'a'].flatMap((side) => relation.columns.map(({type, builtin}, index) => `"${side}${index + 1}" ${builtin ? type : 'text'}`))
   const told = relation.columns.flatMap(({name}, index) => (key?.includes(name) === true ? [`"a${index + 1}"`] : []))
   return [

@@ -1,8 +1,9 @@
 import {messageOf, preflightError, usageError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
-import {isConnectionLost} from '../errors.ts'
+import {codeOf, isConnectionLost} from '../errors.ts'
 import {quoteIdent, quoteLiteral} from '../quote.ts'
 import type {Predicate, TableName} from './contract.ts'
+import {rightsError} from './guard.ts'
 
 export interface PredicateSide {
   side: 'live' | 'stage'
@@ -70,6 +71,7 @@ export async function assertCondition(client: Client, from: string, condition: s
     await client.query({text: `SELECT FROM ${from} AS r WHERE ${condition} LIMIT 0`, queryMode: 'extended'} as {text: string})
   } catch (error) {
     if (isConnectionLost(error)) throw error
+    if (codeOf(error) === '42501') throw rightsError(error)
     throw usageError('partial.where', `The condition cannot be used: ${messageOf(error)}.`, {cause: error, hints: ['--where takes SQL of the columns of the table, as after WHERE.']})
   }
 }

@@ -9,6 +9,7 @@ import {readCatalog} from './catalog.ts'
 import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
 import {applyPlans, assertCounting} from './merge.ts'
+import {findKeyChanges} from './key-changes.ts'
 import {ACTING, among, LARGE, planDdl, type Plan, type Planned} from './plan.ts'
 import {madeIn, type Made} from './made.ts'
 import {nameOf, sameTable, shownName} from './names.ts'
@@ -47,7 +48,8 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
     const {left, dropped} = made ? await withoutMade(client, undoSchema, {undo, live, tables}, made) : {left: {undo, live, tables}, dropped: {dropped: [], tables: []}}
     const result = await reverted(client, undoSchema, left, start)
     await dropOrMark(client, undoSchema)
-    return {result: {dropped: dropped.dropped, tables: [...dropped.tables, ...result.tables]}, keep: true}
+    const {transaction} = await rowOf<{transaction: string}>(client, 'SELECT pg_catalog.pg_current_xact_id()::text AS transaction')
+    return {result: {transaction, dropped: dropped.dropped, tables: [...dropped.tables, ...result.tables]}, keep: true}
   }}, options)
 }
 
@@ -74,9 +76,9 @@ async function lockedFor(client: Client, made: Made): Promise<TableName[]> {
 }
 
 /** Drops what the run has made anew, when it is as the merge left it; the rest is then taken back as that of another merge. */
-async function withoutMade(client: Client, undoSchema: string, undoing: Undoing, made: Made): Promise<{left: Undoing; dropped: RevertResult}> {
+async function withoutMade(client: Client, undoSchema: string, undoing: Undoing, made: Made): Promise<{left: Undoing; dropped: Omit<RevertResult, 'transaction'>}> {
   const {reversed} = await reversePlans(client, undoSchema, undoing)
-  await assertUnchanged(client, reversed)
+  await assertUnchanged(client, reversed, undoSchema)
   const isMade = (table: TableName) => made.tables.some((one) => sameTable(one, table))
   await unmake(client, made, await putInto(client, undoSchema, reversed.filter(({undo}) => isMade(undo))))
   const stays = (table: TableName) => !isMade(table)
@@ -105,7 +107,7 @@ interface Undoing {
 async function reverted(client: Client, undoSchema: string, {undo, live, tables}: Undoing, start: Written): Promise<Pick<RevertResult, 'tables'>> {
   if (tables.length === 0) return {tables: []}
   const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
-  await assertUnchanged(client, reversed)
+  await assertUnchanged(client, reversed, undoSchema)
   await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
   for (const one of reversed) await fillReverse(client, one)
   await fillCascades(client, planned)
@@ -133,11 +135,11 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     const kept = columnsOf({schema: undoSchema, name: one.images})
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
-  const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0}
+  const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
   return {planned: {live, request, mode: 'exact', plans, entries: [], observed: []}, reversed}
 }
 
-async function assertUnchanged(client: Client, reversed: readonly Reversed[]): Promise<void> {
+async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {
   const found: {table: string; rows: {key: Record<string, string>; count: number}[]}[] = []
   for (const one of reversed) {
     const rows = await changedRows(client, one, SHOWN)
@@ -146,13 +148,13 @@ async function assertUnchanged(client: Client, reversed: readonly Reversed[]): P
   const total = found.reduce((sum, {rows}) => sum + (rows[0]?.count ?? 0), 0)
   if (total === 0) return
   const shown = found.flatMap(({table, rows}) => rows.map(({key}) => `${table} ${Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')}`)).slice(0, SHOWN)
-  throw preflightError('partial.changed-since', `${total} ${total === 1 ? 'row was' : 'rows were'} changed since the merge: ${shown.join('; ')}${total > shown.length ? '; …' : ''}.`, {hints: ['What each row was before is in the undo schema: put back by hand what is to go back.']})
+  throw preflightError('partial.changed-since', `${total} ${total === 1 ? 'row was' : 'rows were'} changed since the merge: ${shown.join('; ')}${total > shown.length ? '; …' : ''}.`, {hints: [`What each row was before is in the schema ${undoSchema}: put back by hand what is to go back.`]})
 }
 
 /** Rows that came since and hang on what would go again. */
 async function assertNobodyRefers(client: Client, planned: Planned, counts: Tally): Promise<void> {
   const {cascades} = counts
-  const refusals = await findRefusals(client, planned, counts)
+  const refusals = [...await findRefusals(client, planned, counts), ...await findKeyChanges(client, planned, counts)]
   const words = [...cascades.map(({table, deleted, updated}) => `${deleted + updated} of ${shownName(table)}`), ...refusals.map(({table, rows}) => `${rows} of ${shownName(table)}`)]
   if (words.length === 0) return
   const keys: string[] = []

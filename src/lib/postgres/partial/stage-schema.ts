@@ -4,7 +4,7 @@ import {runIsAtWork, runKey} from '../create-database.ts'
 import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {ColumnShape, TableName} from './contract.ts'
-import {TRUSTED_OWNER} from './trusted-owner.ts'
+import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
 const PREFIX = 'dr_stage_'
 const NAME_BYTES = 63

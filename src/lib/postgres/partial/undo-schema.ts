@@ -5,9 +5,10 @@ import type {MergeMode, TableName} from './contract.ts'
 import {madeIn} from './made.ts'
 import {nameOf} from './names.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
+import {publicationsOfAll} from './publications.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
 import type {Tally} from './tally.ts'
-import {TRUSTED_OWNER} from './trusted-owner.ts'
+import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
 const PREFIX = 'dr_undo_'
 const MARK = /^dr partial (\S+), (undo|undone)$/
@@ -51,18 +52,21 @@ export async function createUndoSchema(client: Client, schema: string): Promise<
 
 /**
  * The tables of the plans, in the undo schema, shut as staged ones are: rights that default privileges gave are taken away before
- * any row is there, and row security keeps the rows from whoever may read everything. Throws `partial.stage-open` (exit 3).
+ * any row is there, and row security keeps the rows from whoever may read everything. Where a publication takes in all tables they
+ * are UNLOGGED until they are finished: a subscriber has no such tables, and would stop at the first row of one. Throws
+ * `partial.stage-open` (exit 3).
  */
 export async function createUndoTables(client: Client, schema: string, {plans}: Planned): Promise<void> {
   const manifest = `${quoteIdent(schema)}.manifest`
-  await client.query(plans.map((plan) => planDdl(plan, 'TABLE')).join('; '))
-  await client.query(`CREATE TABLE ${manifest} (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
+  const kind = (await publicationsOfAll(client)).length > 0 ? 'UNLOGGED TABLE' : 'TABLE'
+  await client.query(plans.map((plan) => planDdl(plan, kind)).join('; '))
+  await client.query(`CREATE ${kind} ${manifest} (at timestamptz NOT NULL, mode text NOT NULL, schema text NOT NULL, name text NOT NULL, images text NOT NULL, columns text[] NOT NULL, inserted text[] NOT NULL, key text[], rows bigint NOT NULL)`)
   await client.query([...plans.map(({sql}) => sql), manifest].map((table) => `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`).join('; '))
   await revokeAll(client, schema)
   await proveClosed(client, schema)
 }
 
-/** Notes what the images are of, and drops tables that hold none. */
+/** Notes what the images are of, drops tables that hold none, and sees to it that the others outlast a crash. Nothing is written into them any more. */
 export async function finishUndoTables(client: Client, schema: string, planned: Planned, counts: Tally): Promise<void> {
   const idle: string[] = []
   for (const plan of planned.plans) {
@@ -76,6 +80,13 @@ export async function finishUndoTables(client: Client, schema: string, planned: 
       [planned.mode, table.schema, table.name, name, columns.map((column) => column.name), inserted.map((column) => column.name), key ?? null, rows])
   }
   if (idle.length > 0) await client.query(`DROP TABLE ${idle.join(', ')}`)
+  await logTables(client, schema)
+}
+
+/** As the server writes a table anew it does not tell subscribers of its rows. */
+async function logTables(client: Client, schema: string): Promise<void> {
+  const unlogged = await rowsOf<{name: string}>(client, "SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relpersistence = 'u'", [schema])
+  if (unlogged.length > 0) await client.query(unlogged.map(({name}) => `ALTER TABLE ${quoteIdent(schema)}.${quoteIdent(name)} SET LOGGED`).join('; '))
 }
 
 interface ManifestRow extends UndoTable {

@@ -22,6 +22,8 @@ export interface InvestigateOptions {
   preserve: boolean
   /** So many of the newest backups are compared. */
   backups: number
+  /** The folder of the journals: they tell what was taken back from here. */
+  journals?: string | undefined
   /** Connections that count at once. */
   jobs: number
   /** A table that takes more than this on disk is read only when it is named; else 16 GB. */

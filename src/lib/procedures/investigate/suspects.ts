@@ -1,6 +1,7 @@
 import {fullTransaction, hasWrapped, isSeenBy} from '../../postgres/investigate/transactions.ts'
 import type {Writer} from '../../postgres/investigate/writers.ts'
 import type {InvestigatedTable, WritingTransaction} from '../../report/investigation.ts'
+import {isOwn} from '../../report/investigation-words.ts'
 import {compare} from './instants.ts'
 import type {KnownBackup} from './history.ts'
 
@@ -40,7 +41,7 @@ export function suspectsOf(tables: readonly InvestigatedTable[], {backups, named
   const comparable = backups.some((backup) => backup.comparable)
   return tables.flatMap((table) => {
     // Of a number that was given out twice it is not known whose it is.
-    const told = (table.writers ?? []).filter(({frozen, repair}) => repair === undefined && !(frozen && hasWrapped(next)))
+    const told = (table.writers ?? []).filter((writer) => !isOwn(writer) && !(writer.frozen && hasWrapped(next)))
     const candidates = told.filter((writer) => (!comparable || writer.notIn !== undefined) && isBig(writer, named) && !isInsert(table, writer, backups))
     const [first] = candidates
     if (first === undefined) return []

@@ -23,6 +23,7 @@ import {weighSuspect} from './overwritten.ts'
 import {compare, later, timesAround, type TimesAround} from './instants.ts'
 import {formerOf} from './preserve.ts'
 import {tableName} from './proposal.ts'
+import {revertsIn} from './reverts.ts'
 import {suspectsOf, writingTransaction} from './suspects.ts'
 
 const LARGE_BYTES = 16e9
@@ -39,6 +40,8 @@ export class Work {
   #traces = new Map<number, TableTraces>()
   /** The schemas of repairs, by transaction. */
   #repairs = new Map<string, string>()
+  /** The merges that were taken back, by the transaction that did. */
+  #reverts = new Map<string, string>()
   #read: ReadBackups = {backups: [], older: false, notes: [], incomplete: false}
   #live: LiveCounts | undefined
   #series: TableSeries[] = []
@@ -56,6 +59,7 @@ export class Work {
     await looking(this.#options, io.signal, async ({client}) => {
       this.#witnesses = await readWitnesses(client)
       this.#repairs = await repairsIn(client)
+      this.#reverts = await revertsIn(this.#options, this.#witnesses)
       this.#tables = await wholeTables(client, config.database, config.investigate.timestampColumns)
       this.#traces = await readTraces(client, this.#tables.flatMap(({parts}) => parts.map(({oid}) => oid)), this.#witnesses)
       if (preserve) state.former = await formerOf(client, this.#chosen(), this.#witnesses)
@@ -143,7 +147,7 @@ export class Work {
     const losses = lossesOf({series: this.#series, tenants: this.#tenants, backups, named: tenant !== undefined ? 'tenant' : tables.length > 0 ? 'tables' : undefined, tenant, cascades: await cascadingKeys(client)})
     for (const loss of losses.slice(0, MOST_DAMAGES * 2)) {
       io.signal.throwIfAborted()
-      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, repairs: [...this.#repairs.keys()], audit: this.#audit, elsewhere, at: this.#at}))
+      damages.push(await weighLoss(client, loss, {witnesses: this.#known, backups, tables: this.#tables, tenantColumn, traces: this.#traces, repairs: [...this.#repairs.keys(), ...this.#reverts.keys()], audit: this.#audit, elsewhere, at: this.#at}))
     }
     const suspects = suspectsOf([...this.#found.values()], {backups, named: this.#isScoped, next: this.#known.next}).filter(({writer}) => damages.every(({transaction}) => transaction !== writer.transaction))
     for (const suspect of suspects) {
@@ -158,9 +162,9 @@ export class Work {
     return damages.filter(({when}) => since === undefined || compare(when.to, since) >= 0).toSorted((a, b) => Number(a.certainty !== 'likely') - Number(b.certainty !== 'likely') || b.rows - a.rows)
   }
 
-  #repairOf({transaction}: {transaction: string}): {repair?: string} {
-    const schema = this.#repairs.get(transaction)
-    return schema === undefined ? {} : {repair: runNamed(schema)}
+  #repairOf({transaction}: {transaction: string}): {repair?: string; takenBack?: string} {
+    const [schema, reverted] = [this.#repairs.get(transaction), this.#reverts.get(transaction)]
+    return {...(schema !== undefined && {repair: runNamed(schema)}), ...(reverted !== undefined && {takenBack: runNamed(reverted)})}
   }
 
   #timesAround(): (transaction: string, known: TimesAround) => TimesAround {

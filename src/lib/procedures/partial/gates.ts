@@ -66,13 +66,20 @@ function aboutMerge(state: PartialState): string[] {
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
     ...aboutEdits(state, way),
+    ...aboutSubscribers(state),
   ]
 }
 
 /** What the number of their last transaction does not tell, because the accident has overwritten it. */
 function aboutEdits({comparison, editedSince = 0}: PartialState, way: Way): string[] {
   if (way === 'missing' || way === 'side' || comparison === undefined || editedSince <= goingBack(comparison)) return []
-  return [`${rowsText(editedSince)} of these were edited since the backup, by their updatedAt: unless the accident has set it, such edits go back, too. A copy of the moment before it has them: --from postgres://…`]
+  return [`${rowsText(editedSince)} of these were edited since the backup, by the time of change that they bear: unless the accident has set it, such edits go back, too. A copy of the moment before it has them: --from postgres://…`]
+}
+
+/** The rows of a merge go to them as any write does; what is kept for its undo does not, but is there when a subscription is renewed. */
+function aboutSubscribers({publications = [], undoSchema = 'the undo schema'}: PartialState): string[] {
+  if (publications.length === 0) return []
+  return [`Subscribers of ${publications.join(', ')}, which publishes all tables, get these rows, too.`, `ALTER SUBSCRIPTION … REFRESH PUBLICATION fails there while ${undoSchema} is here.`]
 }
 
 /** What differs, an example, and what hangs on it. */

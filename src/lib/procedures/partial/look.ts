@@ -1,4 +1,5 @@
 import {preflightError} from '../../errors.ts'
+import {publicationsOfAll} from '../../postgres/partial/publications.ts'
 import {partialRights} from '../../postgres/partial/rights.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer} from '../../postgres/server.ts'
@@ -26,6 +27,7 @@ export function targetStep({target}: PartialOptions, work: PartialWork): Step<Pa
       state.target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner, bytes: databaseBytes, sessions: byApplication(await occupants(client, [state.live]))}
       state.databaseOid = databaseOid
       state.undoSchema ??= undoSchemaOf(io.run)
+      state.publications = await publicationsOfAll(client)
     }),
   }
 }

@@ -73,7 +73,8 @@ async function takeBack({config}: PartialOptions, work: PartialWork, state: Part
   if (!(await isCommitted(work, state))) return
   const schema = needed(state.undoSchema, 'undo schema')
   try {
-    await work.inLive((client) => revertMerge(client, schema, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal, onWaiting: (why) => { io.progress(why) }}))
+    const {transaction} = await work.inLive((client) => revertMerge(client, schema, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal, onWaiting: (why) => { io.progress(why) }}))
+    state.takenBack = {transaction}
     delete state.merged
     io.notice('The rows are as they were before.')
   } catch (error) {

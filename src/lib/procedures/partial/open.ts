@@ -116,7 +116,7 @@ async function openDatabase({from, target}: StageOptions, work: StageWork, state
   if (from.kind !== 'database') throw new Error('The source is no database.')
   const name = targetName(from.target)
   if (name === targetName(target)) throw sameDatabase(name)
-  const client = await connect(from.target, {applicationName: work.applicationName})
+  const client = await connect(from.target, {applicationName: work.applicationName, namedBy: '--from'})
   io.signal.addEventListener('abort', () => { void endQuietly(client) }, {once: true})
   try {
     const {systemIdentifier, databaseOid} = await readServer(client)

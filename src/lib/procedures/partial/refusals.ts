@@ -1,4 +1,5 @@
 import {preflightError} from '../../errors.ts'
+import {keyChangeError} from '../../postgres/partial/merge.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
 import {needed, wayOf, type PartialState} from './run-options.ts'
 
@@ -14,6 +15,8 @@ export function refuseImpossible(state: PartialState): void {
   }
   const conflicts = comparison.tables.reduce((sum, one) => sum + one.conflicts.length, 0)
   if (conflicts > 0) throw preflightError('partial.conflict', `${rowsText(conflicts)} cannot go in: a unique key is held by another row.\n${conflictLines(comparison).map((line) => `  ${line}`).join('\n')}`, {hints: ['Change the rows that hold the keys, or leave these out with --where.', '--merge side leaves the rows of the backup in tables beside, for hand work.']})
+  const [change] = comparison.keyChanges ?? []
+  if (change !== undefined) throw keyChangeError(change)
   const refused = (wayOf(state) === 'exact' && comparison.refusals) || []
   if (refused[0] !== undefined) throw preflightError('partial.restricted', `${rowsText(refused[0].rows)} of ${tableText(refused[0].table)} hold rows of ${tableText(refused[0].references)} that would be deleted (${refused[0].foreignKey}).`, {hints: [`Select them, too: --table ${tableText(refused[0].table)}`, '--merge changed deletes nothing.']})
 }

@@ -43,7 +43,11 @@ export interface PartialState extends StageState {
   /** The way that the comparison was made for. */
   comparedFor?: Way
   undoSchema?: string
+  /** Publications of the live database that take in every table. */
+  publications?: string[]
   merged?: MergeResult
+  /** A later step failed, and the merge was taken back. */
+  takenBack?: {transaction: string}
   findings: Finding[]
   features: FeatureOutcome[]
 }

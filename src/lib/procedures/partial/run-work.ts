@@ -55,7 +55,7 @@ export class PartialWork extends StageWork {
     const snapshot = comparableSnapshot(state)
     return {
       ...this.catalogs, staged: needed(state.staged, 'staging'), selection: needed(state.selection, 'selection'), mode,
-      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, ...(snapshot !== undefined && {backupSnapshot: snapshot}),
+      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot}),
     }
   }
 

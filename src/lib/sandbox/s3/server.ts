@@ -28,6 +28,8 @@ export interface RequestRecord {
   path: string
   /** 0 when the connection ended before there was a reply. */
   status: number
+  /** Sent in reply, headers included. */
+  bytes: number
 }
 
 export interface S3Server {
@@ -86,9 +88,11 @@ function environmentOf({directory, credentials, region = 'us-east-1', buckets = 
 
 function httpServer(environment: Environment, requests: RequestRecord[], running: Set<Promise<void>>): Server {
   const answer = (request: IncomingMessage, response: ServerResponse) => {
+    const {socket} = request
+    const before = socket.bytesWritten
     response.once('close', () => {
       if (requests.length === mostRecords) requests.shift()
-      requests.push({method: request.method ?? '', path: request.url ?? '', status: response.headersSent ? response.statusCode : 0})
+      requests.push({method: request.method ?? '', path: request.url ?? '', status: response.headersSent ? response.statusCode : 0, bytes: socket.bytesWritten - before})
     })
     const work = handle(environment, request, response).finally(() => running.delete(work))
     running.add(work)

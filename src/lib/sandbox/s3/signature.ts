@@ -58,13 +58,13 @@ export function authenticate(request: IncomingMessage, target: SignedTarget, cre
 let latestKey: {id: string; key: Buffer} | undefined
 
 /** The key of a day and region; the latest one is remembered. */
-function signingKeyFor(secret: string, scope: readonly string[]): Buffer {
+export function signingKeyFor(secret: string, scope: readonly string[]): Buffer {
   const id = [secret, ...scope].join('/')
   if (latestKey?.id !== id) latestKey = {id, key: scope.reduce<Buffer>((key, part) => hmac(key, part), Buffer.from(`AWS4${secret}`))}
   return latestKey.key
 }
 
-function parseAuthorization(header: string | undefined) {
+export function parseAuthorization(header: string | undefined) {
   if (header === undefined) throw s3Error('AccessDenied', 'Access Denied')
   if (!header.startsWith(`${scheme} `)) {
     throw s3Error('InvalidRequest', `The authorization mechanism you have provided is not supported. Please use ${scheme}.`)
@@ -110,7 +110,7 @@ function checkSignedHeaders(request: IncomingMessage, signed: readonly string[])
   if (unsigned.length > 0) throw s3Error('AccessDenied', `There were headers present in the request which were not signed: ${unsigned.join(', ')}`)
 }
 
-function canonicalRequest(request: IncomingMessage, {path, query}: SignedTarget, signedHeaders: readonly string[], payload: string): string {
+export function canonicalRequest(request: IncomingMessage, {path, query}: SignedTarget, signedHeaders: readonly string[], payload: string): string {
   const pairs = query.map(([name, value]) => [uriEncode(name), uriEncode(value)] as const).sort(byNameThenValue).map((pair) => pair.join('='))
   const headers = signedHeaders.map((name) => `${name}:${valuesOf(request, name)}\n`)
   return [request.method, uriEncode(path, true), pairs.join('&'), headers.join(''), signedHeaders.join(';'), payload].join('\n')

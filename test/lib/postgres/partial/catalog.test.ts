@@ -98,7 +98,7 @@ describe('readCatalog', () => {
         expect(keysOf('rules').map(({columns, onDelete}) => [columns, onDelete])).to.have.deep.members([[['r'], 'restrict'], [['n'], 'set null'], [['d'], 'set default']])
         expect(keysOf('Mixed "Case')).to.deep.equal([{
           name: keysOf('Mixed "Case')[0]?.name, table: {schema: 'Odd Schema', name: 'Mixed "Case'}, columns: ['Tenant Id', 'parentId'], references: {schema: 'Odd Schema', name: 'Mixed "Case'},
-          referencedColumns: ['Tenant Id', 'Id'], onDelete: 'set null', setColumns: ['parentId'], deferrable: false, validated: true,
+          referencedColumns: ['Tenant Id', 'Id'], onDelete: 'set null', onUpdate: 'no action', setColumns: ['parentId'], deferrable: false, validated: true,
         }])
         expect(keysOf('a')[0]).to.deep.include({onDelete: 'cascade', deferrable: false, validated: false})
         expect(keysOf('b')[0]).to.deep.include({onDelete: 'no action', deferrable: true, validated: true})

@@ -76,15 +76,16 @@ describe('a comparison of staged rows', function () {
     expect(error.message).to.include('metadata: text, now jsonb')
   })
 
-  it('says how many were edited since, of the rows of a condition, and under keys of another type', async () => {
+  it('says how many were edited since, of the rows of a condition, and under keys of another type, by the columns that are configured', async () => {
     await fixture.client.query(`UPDATE leads SET status = 'gone' WHERE id LIKE 't1%'`)
     const {tables: [leads]} = await compareSelection(fixture.client, requestOf(fixture.live, selecting(tableSelection('leads', {kind: 'sql', text: `id > '' AND status = 'gone' AND "updatedAt" IS NOT NULL`})), 'changed'))
     expect(leads).to.include({changed: 8, editedSince: 8})
     await fixture.client.query(`CREATE SCHEMA dr_live; CREATE TABLE dr_live.t (id text PRIMARY KEY, v text, updated_at timestamp); INSERT INTO dr_live.t SELECT i, 'new', '2026-11-27' FROM generate_series(1, 3) i;
       CREATE SCHEMA dr_stage_test; CREATE TABLE dr_stage_test.t AS SELECT id::int AS id, CASE id WHEN '1' THEN v ELSE 'old' END AS v, updated_at - CASE id WHEN '2' THEN interval '1s' ELSE interval '0' END AS updated_at FROM dr_live.t`)
     const [name, live] = [{schema: 'dr_live', name: 't'}, await readCatalog(fixture.client, {excludeSchemas: []})]
-    const {tables: [cast]} = await compareSelection(fixture.client, requestOf(live, selecting({...tableSelection('t'), table: name}), 'changed', {staged: [{table: name, stage: {schema: 'dr_stage_test', name: 't'}, columns: ['id', 'v', 'updated_at'], key: ['id'], rows: 3}]}))
-    expect(cast).to.include({changed: 2, identical: 1, editedSince: 1})
+    const byColumns = async (timestampColumns: string[]) => (await compareSelection(fixture.client, requestOf(live, selecting({...tableSelection('t'), table: name}), 'changed', {timestampColumns, staged: [{table: name, stage: {schema: 'dr_stage_test', name: 't'}, columns: ['id', 'v', 'updated_at'], key: ['id'], rows: 3}]}))).tables[0]
+    expect(await byColumns(['inserted_at', 'updated_at', 'v'])).to.include({changed: 2, identical: 1, editedSince: 1})
+    for (const columns of [['updatedAt'], ['v'], []]) expect(await byColumns(columns)).to.include({changed: 2}).and.not.have.property('editedSince')
   })
 
   it('takes no second statement for a condition', async () => {

@@ -1,6 +1,6 @@
-import type {Catalog, ColumnShape, DeleteRule, ForeignKeyShape, TableName, TableShape} from '../../../../src/lib/postgres/partial/contract.ts'
+import type {Catalog, ColumnShape, ForeignKeyShape, KeyRule, TableName, TableShape} from '../../../../src/lib/postgres/partial/contract.ts'
 
-const RULES: Readonly<Record<string, DeleteRule>> = {CASCADE: 'cascade', NULL: 'set null', RESTRICT: 'restrict', NOTHING: 'no action'}
+const RULES: Readonly<Record<string, KeyRule>> = {CASCADE: 'cascade', NULL: 'set null', RESTRICT: 'restrict', NOTHING: 'no action'}
 
 /**
  * A catalog written down: `leads: id tenantId->tenants.id:CASCADE contactId?->contacts.id:NULL total= `. The first column is the key; `?`: may be
@@ -31,5 +31,5 @@ function linkOf(word: string, table: TableName): ForeignKeyShape[] {
   const match = /^(\w+)\??->([\w.]+)\.(\w+):(\w+)$/.exec(word)
   if (!match) return []
   const [, column = '', target = '', targetColumn = '', rule = ''] = match
-  return [{name: `${table.name}_${column}_fkey`, table, columns: [column], references: named(target), referencedColumns: [targetColumn], onDelete: RULES[rule] ?? 'no action', deferrable: false, validated: true}]
+  return [{name: `${table.name}_${column}_fkey`, table, columns: [column], references: named(target), referencedColumns: [targetColumn], onDelete: RULES[rule] ?? 'no action', onUpdate: 'no action', deferrable: false, validated: true}]
 }

@@ -1,11 +1,12 @@
 import {expect} from 'chai'
+import {writeFile} from 'node:fs/promises'
 import {connect, endQuietly, rowOf, rowsOf, type Client} from '../../../../src/lib/postgres/connection.ts'
 import type {Investigation} from '../../../../src/lib/report/investigation.ts'
 import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {runInvestigation, type InvestigateSetting} from '../../../support/investigate.ts'
-import {runPartial} from '../../../support/partial-restore.ts'
+import {runPartial, runRevert} from '../../../support/partial-restore.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 import {until} from '../../../support/until.ts'
 
@@ -114,6 +115,27 @@ describe('an investigation of', function () {
     expect(words(found)).to.include(`dr partial ${run} put back 2,000 rows of leads`)
     const forged = await wrote("CREATE SCHEMA dr_undo_forged AUTHORIZATION pg_monitor; COMMENT ON SCHEMA dr_undo_forged IS 'dr partial forged, undo'; UPDATE leads SET status = 'forged'")
     expect((await look()).damages.map(({transaction}) => transaction)).to.deep.equal([forged])
+  })
+
+  it('a database in which a repair was taken back, by hand or because a check failed, takes neither for an accident', async () => {
+    await client.query(`${LEADS}; CREATE TABLE calls (id int PRIMARY KEY, lead int REFERENCES leads ON DELETE SET NULL); INSERT INTO calls SELECT i, i FROM generate_series(1, 400) i`)
+    await backup()
+    const xid = await wrote("UPDATE leads SET status = 'lost'; DELETE FROM leads WHERE id <= 400")
+    const repair = {url, directory, wish: {tables: ['leads'], relink: true}, way: 'changed'} as const
+    const stop = new AbortController()
+    const failed = await runPartial({...repair, signal: stop.signal, onStep(step) { if (step === 'partial.prove') stop.abort(new Error('stopped')) }})
+    expect(failed.error?.message).to.equal('stopped')
+    expect((await look()).damages.map(({transaction}) => transaction), 'no journal tells').not.to.include(xid).and.not.to.deep.equal([])
+    await writeFile(`${directory}/journal/20261127T020000Z-partial-00ff.jsonl`, failed.entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+    const once = await look()
+    expect(once.damages.filter(({transaction}) => transaction !== undefined)).to.deep.equal([])
+    const {error, run} = await runPartial(repair)
+    if (error) throw error
+    await runRevert({url, directory})
+    const found = await look()
+    expect(found.damages.filter(({transaction}) => transaction !== undefined)).to.deep.equal([])
+    expect(found.tables.find(({name}) => name === 'leads')?.writers?.map(({rows, takenBack}) => [rows, takenBack])).to.deep.equal([[1600, run]])
+    expect(words(found)).to.include(`dr undo took back what dr partial ${run} had put back: 1,600 rows of leads`)
   })
 
   it('a partitioned table speaks of the whole, also when one partition is named', async () => {

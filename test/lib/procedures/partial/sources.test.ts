@@ -33,6 +33,12 @@ describe('a partial restore takes', function () {
     return path
   }
 
+  it('no database that does not answer, and says which of the two it is', async () => {
+    const {error} = await runPartial({url: sample.url, directory: sample.directory, wish: {tables: ['leads']}, way: 'missing', from: {kind: 'database', target: parseTarget('postgres://u:p@127.0.0.1:1/copy')}})
+    expect(error).to.include({code: 'postgres.unreachable', exitCode: 5})
+    expect(error?.hints).to.deep.equal(['Check host and port of --from, and that the server runs.'])
+  })
+
   const SOURCES: readonly [string, () => Promise<Partial<PartialSetting>>, string?][] = [
     ['a backup of dr', () => Promise.resolve({})],
     ['a dump of the old scripts, a custom archive that is gzipped and called .sql', async () => ({backup: await dumped('-Fc', 'crm-2026-11-01T02-00-00-000Z.sql', true)}), 'dr_sources_pristine'],

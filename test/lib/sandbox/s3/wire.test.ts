@@ -5,10 +5,13 @@ import {crc32} from 'node:zlib'
 import {AbortMultipartUploadCommand, CreateMultipartUploadCommand, GetObjectCommand, HeadObjectCommand} from '@aws-sdk/client-s3'
 import {expect} from 'chai'
 import {s3ForTests, type S3ForTests} from '../../../support/s3.ts'
+import {until} from '../../../support/until.ts'
 import {bytesOf} from './contract/world.ts'
 import {emptyHash, send, sign, signedChunks, type Answer, type Signing} from './signed-request.ts'
 
 const signedPayload = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD'
+/** More than the server's have. */
+const HEADERS_BYTES = 2000
 
 describe('the S3 server on the wire', () => {
   let s3: S3ForTests
@@ -147,7 +150,12 @@ describe('the S3 server on the wire', () => {
     expect([answer.status, codeOf(answer)]).to.deep.equal([501, 'NotImplemented'])
   })
 
-  it('records its requests', () => {
-    expect(s3.server.requests).to.deep.include({method: 'GET', path: `/${s3.bucket}?acl`, status: 501})
+  it('records its requests, with the bytes that it sent', async () => {
+    const record = (part: string) => s3.server.requests.find(({method, path}) => method === 'GET' && path.includes(part))
+    expect(record('?acl')).to.include({path: `/${s3.bucket}?acl`, status: 501})
+    const {content} = await putChunks('counted', signedPayload, {})
+    await stored('counted')
+    await until(() => record('/counted') !== undefined)
+    expect(record('/counted')?.bytes).to.be.within(content.length + 1, content.length + HEADERS_BYTES)
   })
 })

@@ -1,0 +1,50 @@
+import {usageError} from '../errors.ts'
+
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/i
+const AGO = /^(\d+) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?) ago$/i
+const UNIT_MS: Readonly<Record<string, number>> = {s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000}
+const HINTS = ['Write the zone: 2026-11-22T14:00:00+05:00, or 2026-11-22T09:00:00Z.', 'Or a time before now: "10 minutes ago".']
+
+/**
+ * Reads an instant: RFC 3339 with its zone, or `10 minutes ago`. One without a zone is refused, because hours lie between what
+ * an operator means by it and what AWS does; so is one in the future. Throws `pitr.time` (exit 2).
+ */
+export function parseInstant(text: string, now: Date): Date {
+  const trimmed = text.trim()
+  const at = agoOf(trimmed, now) ?? rfc3339Of(trimmed)
+  if (at > now) throw usageError('pitr.time', `${text} is in the future.`, {hints: HINTS})
+  return at
+}
+
+function agoOf(text: string, now: Date): Date | undefined {
+  const [, count, unit] = AGO.exec(text) ?? []
+  const ms = UNIT_MS[unit?.[0]?.toLowerCase() ?? '']
+  return ms === undefined ? undefined : new Date(now.getTime() - Number(count) * ms)
+}
+
+function rfc3339Of(text: string): Date {
+  const [, day, time, zone] = RFC_3339.exec(text) ?? []
+  if (day === undefined || time === undefined) throw usageError('pitr.time', `${text} is no time.`, {hints: HINTS})
+  if (zone === undefined) throw usageError('pitr.time', `${text} has no zone.`, {hints: HINTS})
+  const at = new Date(`${day}T${time}${zone.toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, '$1:$2')}`)
+  // JavaScript takes the 31st of February for the 3rd of March.
+  if (Number.isNaN(at.getTime()) || Number.isNaN(Date.parse(`${day}T00:00Z`)) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day) throw usageError('pitr.time', `${text} is no time.`, {hints: HINTS})
+  return at
+}
+
+/** `2026-11-22 09:00:00 UTC (14:00:00 at GMT+5), 12 min ago`: what an operator checks before the restore is asked for. */
+export function shownInstant(at: Date, now: Date, timeZone?: string): string {
+  const utc = `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  const local = new Intl.DateTimeFormat('en-GB', {hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'shortOffset', ...(timeZone !== undefined && {timeZone})}).formatToParts(at)
+  const part = (name: Intl.DateTimeFormatPartTypes) => local.find(({type}) => type === name)?.value ?? ''
+  const zone = part('timeZoneName')
+  const here = ['GMT', 'GMT+0', 'UTC'].includes(zone) ? '' : ` (${part('hour')}:${part('minute')}:${part('second')} at ${zone})`
+  return `${utc}${here}, ${shownAge(now.getTime() - at.getTime())} ago`
+}
+
+function shownAge(ms: number): string {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return `${Math.floor(ms / 1000)} s`
+  if (minutes < 120) return `${minutes} min`
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 1440)} days`
+}

@@ -1,0 +1,95 @@
+import type {DBInstance} from '@aws-sdk/client-rds'
+import {DrError, lockedError} from '../errors.ts'
+import {kindOf, remedyOf} from './status.ts'
+
+export interface Clock {
+  /** Milliseconds. */
+  now(): number
+  /** Rejects when the signal is aborted. */
+  pause(ms: number, signal: AbortSignal): Promise<void>
+  /** From 0 to 1. */
+  random(): number
+}
+
+export interface PollOptions {
+  /** Undefined while there is no such instance. What it throws ends the wait, unless AWS asked to slow down. */
+  look: (signal: AbortSignal) => Promise<DBInstance | undefined>
+  signal: AbortSignal
+  clock: Clock
+  /** Told at each look that brought something new: another status, another endpoint, more of the volume initialized. */
+  onChange: (instance: DBInstance | undefined, elapsedMs: number) => void
+  /** After so long it gives up, and what was begun goes on at AWS. */
+  budgetMs: number
+  /** Whether the name must be gone instead: after a rename, and after a deletion. */
+  gone?: boolean
+}
+
+const LEAST_MS = 10_000
+const MOST_MS = 15_000
+const SLOW_MS = 60_000
+/** `available` may go back to `modifying` or `backing-up`, and stands for a moment after a change was asked for. */
+const LOOKS_IN_A_ROW = 3
+/** A new name is not known everywhere at once. */
+const UNKNOWN_MS = 120_000
+
+/**
+ * Waits until an instance is ready, three looks in a row, with nothing pending. Not the SDK's waiter: that one looks every half
+ * hour in the end, spins on most statuses that are the end, and takes a denied call for a reason to look again. Throws
+ * `pitr.ended` (exit 1) for a status that is the end, with its remedy; `pitr.budget` (exit 6) when time is up.
+ */
+export async function untilReady(options: PollOptions): Promise<DBInstance | undefined> {
+  const {clock, signal, budgetMs, gone = false} = options
+  const begun = clock.now()
+  const seen = new Seen(options, begun)
+  for (let inARow = 0; ;) {
+    signal.throwIfAborted()
+    const found = await lookOnce(options)
+    if (found !== 'slow') {
+      seen.note(found)
+      inARow = (gone ? found === undefined : isReady(found)) ? inARow + 1 : 0
+      if (inARow >= LOOKS_IN_A_ROW) return found
+      assertGoesOn(found, {gone, elapsedMs: clock.now() - begun})
+    }
+    if (clock.now() - begun >= budgetMs) throw lockedError('pitr.budget', `It was not ${gone ? 'gone' : 'ready'} within ${Math.round(budgetMs / 60_000)} minutes.`, {hints: ['AWS goes on with it: dr pitr resume waits on.']})
+    await clock.pause(found === 'slow' ? SLOW_MS : LEAST_MS + clock.random() * (MOST_MS - LEAST_MS), signal)
+  }
+}
+
+async function lookOnce({look, signal}: PollOptions): Promise<DBInstance | undefined | 'slow'> {
+  try {
+    return await look(signal)
+  } catch (error) {
+    if (isThrottled(error)) return 'slow'
+    throw error
+  }
+}
+
+const isThrottled = (error: unknown): boolean => error instanceof Error && ['Throttling', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequestsException'].includes(error.name)
+
+const isReady = (found: DBInstance | undefined): boolean =>
+  found !== undefined && kindOf(found.DBInstanceStatus ?? '') === 'ready' && found.Endpoint?.Address !== undefined && Object.values(found.PendingModifiedValues ?? {}).every((value) => value === undefined)
+
+function assertGoesOn(found: DBInstance | undefined, {gone, elapsedMs}: {gone: boolean; elapsedMs: number}): void {
+  if (gone) return
+  if (found === undefined && elapsedMs >= UNKNOWN_MS) throw new DrError('pitr.ended', 'The instance is not there: AWS does not know its name.', {hints: ['dr pitr list shows the copies that there are.']})
+  const status = found?.DBInstanceStatus ?? ''
+  if (kindOf(status) === 'terminal') throw new DrError('pitr.ended', `${found?.DBInstanceIdentifier ?? 'The instance'} is ${status}, and does not come back from that by itself.`, {hints: [remedyOf(status) ?? '']})
+}
+
+class Seen {
+  #last = ''
+  readonly #options: PollOptions
+  readonly #begun: number
+
+  constructor(options: PollOptions, begun: number) {
+    this.#options = options
+    this.#begun = begun
+  }
+
+  note(found: DBInstance | undefined): void {
+    const shown = JSON.stringify([found?.DBInstanceStatus, found?.Endpoint, found?.StorageOperationPercentProgress])
+    if (shown === this.#last) return
+    this.#last = shown
+    this.#options.onChange(found, this.#options.clock.now() - this.#begun)
+  }
+}

@@ -1,0 +1,134 @@
+import {randomUUID} from 'node:crypto'
+import {once} from 'node:events'
+import {createServer, type IncomingMessage, type ServerResponse} from 'node:http'
+import type {AddressInfo} from 'node:net'
+import {text} from 'node:stream/consumers'
+import {setTimeout as pause} from 'node:timers/promises'
+import {messageOf} from '../../errors.ts'
+import type {Credentials} from '../s3/signature.ts'
+import {endsAsOf, type Action} from './actions/action.ts'
+import {createDbSnapshot, deleteDbInstance, describeDbSnapshots, modifyDbInstance, rebootDbInstance} from './actions/change.ts'
+import {describeDbInstanceAutomatedBackups, describeDbInstances, describeDbParameterGroups, describeDbParameters, describeDbSubnetGroups, describeEvents} from './actions/describe.ts'
+import {restoreDbInstanceToPointInTime} from './actions/restore.ts'
+import {addTagsToResource, listTagsForResource, removeTagsFromResource} from './actions/tags.ts'
+import {errorDocument, resultDocument} from './document.ts'
+import {RdsFaults} from './faults.ts'
+import {Form} from './form.ts'
+import {RdsError} from './rds-error.ts'
+import {Region, type RegionOptions} from './region.ts'
+import {authenticate} from './signature.ts'
+
+export interface RdsServerOptions extends RegionOptions {
+  credentials: Credentials
+  /** 0 or nothing: a free one. */
+  port?: number
+}
+
+export interface RdsServer {
+  /** `http://127.0.0.1:port` */
+  readonly endpoint: string
+  readonly region: Region
+  readonly faults: RdsFaults
+  /** The latest requests, oldest first: what was asked, and the code of the refusal. */
+  readonly requests: readonly {action: string; body: string; refused?: string}[]
+  /** Ends the API and every instance. */
+  close(): Promise<void>
+}
+
+const MOST_REQUESTS = 10_000
+/** In the service's time. */
+const ARCHIVE_SECONDS = 300
+/** Each time fills a file of WAL, however fast the time of the service goes. */
+const LEAST_ARCHIVE_MS = 400
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  AddTagsToResource: addTagsToResource, CreateDBSnapshot: createDbSnapshot, DeleteDBInstance: deleteDbInstance, DescribeDBInstanceAutomatedBackups: describeDbInstanceAutomatedBackups,
+  DescribeDBInstances: describeDbInstances, DescribeDBParameterGroups: describeDbParameterGroups, DescribeDBParameters: describeDbParameters, DescribeDBSnapshots: describeDbSnapshots,
+  DescribeDBSubnetGroups: describeDbSubnetGroups, DescribeEvents: describeEvents, ListTagsForResource: listTagsForResource, ModifyDBInstance: modifyDbInstance, RebootDBInstance: rebootDbInstance,
+  RemoveTagsFromResource: removeTagsFromResource, RestoreDBInstanceToPointInTime: restoreDbInstanceToPointInTime,
+}
+
+/**
+ * An RDS API on 127.0.0.1 (query protocol, version 2014-10-31) whose instances are PostgreSQL clusters here, and whose
+ * point-in-time recovery really recovers them. A parameter that it does not know is refused, not ignored.
+ */
+export async function startRdsServer(options: RdsServerOptions): Promise<RdsServer> {
+  const work = new RdsService(options)
+  const server = createServer((request, response) => void work.answer(request, response))
+  server.listen(options.port ?? 0, '127.0.0.1')
+  await once(server, 'listening')
+  const {port} = server.address() as AddressInfo
+  return {
+    endpoint: `http://127.0.0.1:${port}`, region: work.region, faults: work.faults, requests: work.requests,
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+      await work.close()
+    },
+  }
+}
+
+class RdsService {
+  readonly region: Region
+  readonly faults = new RdsFaults()
+  readonly requests: {action: string; body: string; refused?: string}[] = []
+  readonly #credentials: Credentials
+  readonly #stop = new AbortController()
+  readonly #archiving: Promise<void>
+
+  constructor(options: RdsServerOptions) {
+    this.region = new Region(options)
+    this.#credentials = options.credentials
+    this.#archiving = this.#archive()
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const id = randomUUID()
+    const body = await text(request).catch(() => '')
+    const form = Form.parse(body)
+    const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body}
+    if (this.requests.length === MOST_REQUESTS) this.requests.shift()
+    this.requests.push(record)
+    response.setHeader('content-type', 'text/xml').setHeader('x-amzn-requestid', id)
+    try {
+      authenticate(request, body, this.#credentials, this.region.name)
+      response.end(await this.#perform(record.action, form, id, response))
+    } catch (error) {
+      const refusal = error instanceof RdsError ? error : new RdsError('InternalFailure', messageOf(error), 500)
+      record.refused = refusal.code
+      response.statusCode = refusal.status
+      response.end(errorDocument(refusal, id))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#archiving
+    await this.region.close()
+  }
+
+  async #perform(name: string, form: Form, id: string, response: ServerResponse): Promise<string> {
+    const action = ACTIONS[name]
+    if (form.text('Version') !== '2014-10-31' || !action) throw new RdsError('InvalidAction', `Could not find operation ${name} for version ${form.text('Version') ?? ''}.`)
+    const fault = this.faults.take(name, form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier'))
+    if (fault && 'code' in fault) throw new RdsError(fault.code, fault.message ?? 'A fault by switch.', fault.status ?? 400)
+    const result = await action({region: this.region, form, endsAs: endsAsOf(fault)})
+    form.assertAllRead()
+    if (fault && 'cutAfter' in fault) response.destroy()
+    return resultDocument(name, result, id)
+  }
+
+  /** What is committed becomes restorable every five minutes, as in the service. */
+  async #archive(): Promise<void> {
+    const signal = this.#stop.signal
+    while (!signal.aborted) {
+      await pause(Math.max(LEAST_ARCHIVE_MS, ARCHIVE_SECONDS * this.region.millisecondsPerSecond), undefined, {signal}).catch(() => undefined)
+      for (const instance of this.region.instances.values()) {
+        // Automated backups need an instance that is available: that is why the window stands still in a full one.
+        if (instance.status === 'available') await instance.archive().catch((error: unknown) => { this.region.note(instance.id, messageOf(error), 'failure') })
+      }
+    }
+  }
+}
