@@ -1,9 +1,8 @@
-import {mkdir, writeFile} from 'node:fs/promises'
-import {dirname} from 'node:path'
 import {databaseFacts, machineFacts, type Fact} from './facts.ts'
 import {DATABASE, openLab, type Lab} from './lab.ts'
 import {partialBenchOptions, type PartialBenchOptions} from './partial-options.ts'
 import {partialBars, partialReport, type PartialReportInput} from './partial-report.ts'
+import {conclude, run, say, signal} from './program.ts'
 import {addRecordings} from './recordings.ts'
 import {backedUp, smallTableVariants, type Place} from './small-tables.ts'
 import {restoreTenant} from './tenant.ts'
@@ -13,23 +12,13 @@ import {interleave} from './variants.ts'
 
 const SMALL = 'dashboarduz_small'
 
-const say = (line: string): void => { process.stderr.write(`${line}\n`) }
-const stop = new AbortController()
-const {signal} = stop
-
 async function main(argv: readonly string[]): Promise<void> {
   const options = partialBenchOptions(argv)
   const facts = machineFacts()
   const lab = await openLab({...options, say, signal})
   const input = await measured(lab, options, facts).finally(() => lab.close())
   const text = partialReport(input)
-  process.stdout.write(text)
-  await mkdir(dirname(options.output), {recursive: true})
-  await writeFile(options.output, text)
-  const missed = partialBars(input).filter(({passed}) => !passed)
-  if (missed.length === 0) return
-  say(`Not as promised: ${missed.map(({what}) => what).join('; ')}.`)
-  process.exitCode = 1
+  await conclude(text, options.output, partialBars(input))
 }
 
 async function measured(lab: Lab, options: PartialBenchOptions, facts: readonly Fact[]): Promise<PartialReportInput> {
@@ -51,9 +40,4 @@ async function measured(lab: Lab, options: PartialBenchOptions, facts: readonly 
 
 const placeFact = ({name, databaseBytes, archiveBytes}: Place): Fact => [`${name} archive`, `${(archiveBytes / 1e6).toFixed(1)} MB, of a database of ${(databaseBytes / 1e6).toFixed(0)} MB`]
 
-// Ctrl-C reaches the command that is measured, too: it fails, and the laboratory is cleared away. A second one ends at once.
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => { stop.abort(new Error('Interrupted.')) })
-main(process.argv.slice(2)).catch((error: unknown) => {
-  say(!signal.aborted && error instanceof Error ? error.message : String(signal.reason ?? error))
-  process.exitCode = 1
-})
+run(main)

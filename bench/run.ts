@@ -1,10 +1,9 @@
-import {mkdir, writeFile} from 'node:fs/promises'
-import {dirname} from 'node:path'
 import {backupVariants} from './backups.ts'
 import {bars, type Results} from './bars.ts'
 import {databaseFacts, machineFacts, type Fact} from './facts.ts'
 import {openLab} from './lab.ts'
 import {benchOptions, type BenchOptions} from './options.ts'
+import {conclude, run, say, signal} from './program.ts'
 import {report} from './report.ts'
 import {makeArchive, restoreVariants} from './restores.ts'
 import {swapVariants} from './swaps.ts'
@@ -13,10 +12,6 @@ import {interleave} from './variants.ts'
 
 /* npm run bench: dr beside stock PostgreSQL, in one run on one machine. The report says how it was measured. */
 
-const say = (line: string): void => { process.stderr.write(`${line}\n`) }
-const stop = new AbortController()
-const {signal} = stop
-
 async function main(argv: readonly string[]): Promise<void> {
   const options = benchOptions(argv)
   const facts = machineFacts()
@@ -24,15 +19,7 @@ async function main(argv: readonly string[]): Promise<void> {
   if (options.parts.includes('startup')) results.startup = await measureStartup()
   if (options.parts.some((part) => part !== 'startup')) facts.push(...(await measureInLab(options, results)))
   const text = report({...results, ...options, facts, date: new Date().toISOString().slice(0, 10)})
-  process.stdout.write(text)
-  if (options.output !== undefined) {
-    await mkdir(dirname(options.output), {recursive: true})
-    await writeFile(options.output, text)
-  }
-  const missed = bars(results).filter(({passed}) => !passed)
-  if (missed.length === 0) return
-  say(`Not as promised: ${missed.map(({what}) => what).join('; ')}.`)
-  process.exitCode = 1
+  await conclude(text, options.output, bars(results))
 }
 
 async function measureInLab(options: BenchOptions, results: Results): Promise<Fact[]> {
@@ -57,9 +44,4 @@ function inRounds(title: string, variants: Parameters<typeof interleave>[0], {ro
   return interleave(variants, {rounds, say, signal})
 }
 
-// Ctrl-C reaches the command that is measured, too: it fails, and the laboratory is cleared away. A second one ends at once.
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => { stop.abort(new Error('Interrupted.')) })
-main(process.argv.slice(2)).catch((error: unknown) => {
-  say(!signal.aborted && error instanceof Error ? error.message : String(signal.reason ?? error))
-  process.exitCode = 1
-})
+run(main)

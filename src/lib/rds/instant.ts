@@ -1,8 +1,8 @@
+import {durationMs} from '../config/duration.ts'
 import {usageError} from '../errors.ts'
 
 const RFC_3339 = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/i
 const AGO = /^(\d+) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?) ago$/i
-const UNIT_MS: Readonly<Record<string, number>> = {s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000}
 const HINTS = ['Write the zone: 2026-11-22T14:00:00+05:00, or 2026-11-22T09:00:00Z.', 'Or a time before now: "10 minutes ago".']
 
 /**
@@ -18,8 +18,7 @@ export function parseInstant(text: string, now: Date): Date {
 
 function agoOf(text: string, now: Date): Date | undefined {
   const [, count, unit] = AGO.exec(text) ?? []
-  const ms = UNIT_MS[unit?.[0]?.toLowerCase() ?? '']
-  return ms === undefined ? undefined : new Date(now.getTime() - Number(count) * ms)
+  return count === undefined || unit === undefined ? undefined : new Date(now.getTime() - durationMs(`${count}${unit.charAt(0).toLowerCase()}`))
 }
 
 function rfc3339Of(text: string): Date {

@@ -105,13 +105,17 @@ export class Repository {
     return found
   }
 
-  /** Leases that stand in whole backups: of runs that end at this moment, or were killed between their manifest and their end. */
-  async leftLeases(options: Signal = {}): Promise<{label: string; lease: LeaseRecord}[]> {
+  /** What killed runs may have left, in one walk: unfinished backups, and leases in whole ones, of runs that end at this moment or were killed between their manifest and their end. */
+  async leftBehind(options: Signal = {}): Promise<{unfinished: UnfinishedEntry[]; leases: {label: string; lease: LeaseRecord}[]}> {
+    const unfinished: UnfinishedEntry[] = []
     const whole: string[] = []
-    for await (const {label, done} of this.#folders(options)) if (done) whole.push(label)
-    const found: {label: string; lease: LeaseRecord}[] = []
-    for await (const one of mapInOrder(whole, READS_AT_ONCE, (label) => this.#leftLease(label, options))) if (one) found.push(one)
-    return found
+    for await (const {label, done} of this.#folders(options)) {
+      if (done) whole.push(label)
+      else unfinished.push(await this.#unfinished(label, options))
+    }
+    const leases: {label: string; lease: LeaseRecord}[] = []
+    for await (const {label, lease} of mapInOrder(whole, READS_AT_ONCE, async (one) => ({label: one, lease: await this.#leftLease(one, options)}))) if (lease) leases.push({label, lease})
+    return {unfinished, leases}
   }
 
   /** The commit point: written last, once. */
@@ -188,11 +192,12 @@ export class Repository {
     return text(await this.storage.read(key, options))
   }
 
-  async #leftLease(label: string, options: Signal): Promise<{label: string; lease: LeaseRecord} | undefined> {
-    const key = `${this.folder(label)}${LEASE}`
-    if ((await this.storage.stat(key, options)) === undefined) return undefined
-    const lease = parseLease(await this.#text(key, options).catch(() => ''))
-    return lease && {label, lease}
+  async #leftLease(label: string, options: Signal): Promise<LeaseRecord | undefined> {
+    return (await this.storage.stat(`${this.folder(label)}${LEASE}`, options)) && this.#lease(label, options)
+  }
+
+  async #lease(label: string, options: Signal): Promise<LeaseRecord | undefined> {
+    return parseLease(await this.#text(`${this.folder(label)}${LEASE}`, options).catch(() => ''))
   }
 
   async #unfinished(label: string, options: Signal): Promise<UnfinishedEntry> {
@@ -201,7 +206,7 @@ export class Repository {
       entry.bytes += bytes
       if (entry.lastChange === undefined || modifiedAt > entry.lastChange) entry.lastChange = modifiedAt
       if (key !== `${this.folder(label)}${LEASE}`) continue
-      const lease = parseLease(await this.#text(key, options).catch(() => ''))
+      const lease = await this.#lease(label, options)
       if (lease !== undefined) entry.lease = lease
     }
     return entry

@@ -100,13 +100,18 @@ function placeOf(entries: readonly JournalEntry[], {steps}: RunAbout, {begun, do
   return {step, title: steps?.find(({id}) => id === step)?.title ?? step, doing: isUndo ? 'undo' : done.has(step) ? 'done' : 'run'}
 }
 
+/** File names of the journals of runs of these procedures. */
+export async function journalsOf(folder: string, ...procedures: readonly string[]): Promise<string[]> {
+  return (await readdir(folder).catch(() => [])).filter((name) => procedures.includes(/^\d{8}T\d{6}Z-(.+)-[\da-f]{4}\.jsonl$/.exec(name)?.[1] ?? ''))
+}
+
 /** Names of journals begin with it. Runs that were begun within one second are in no order by their names. */
 const secondOf = (name: string): string => name.slice(0, '20261122T020000Z'.length)
 
 /** Whether a run of the same procedure that was begun later is finished, and is like this by its last state and its target. */
 export async function finishedLater(folder: string, {run, procedure, begunAt}: Pick<KnownRun, 'run' | 'procedure' | 'begunAt'>, like: (state: object, target: string | undefined) => boolean): Promise<boolean> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => secondOf(name) >= secondOf(run) && /^\d{8}T\d{6}Z-(.+)-[\da-f]{4}\.jsonl$/.exec(name)?.[1] === procedure)
-  for (const name of names) {
+  for (const name of await journalsOf(folder, procedure)) {
+    if (secondOf(name) < secondOf(run)) continue
     const text = await readFile(join(folder, name), 'utf8').catch(() => '')
     const [last, [first]] = [lastEvent(text), entriesOf(text.slice(0, text.indexOf('\n')))]
     if (first?.event !== 'begun' || first.at <= begunAt) continue

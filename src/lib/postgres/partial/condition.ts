@@ -4,7 +4,7 @@ import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {rightsError} from './guard.ts'
-import {sameTable, shownName} from './names.ts'
+import {distinctTables, shownName} from './names.ts'
 
 /** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. Resolves to the tables that it looks into beside the row, by the plan. */
 export async function assertCondition(client: Client, table: TableName, text: string): Promise<TableName[]> {
@@ -32,6 +32,5 @@ interface PlanNode {
 const OWN = /^r(_\d+)?$/
 
 function othersIn({Schema: schema = '', 'Relation Name': name, Alias: alias = '', Plans: plans = []}: PlanNode): TableName[] {
-  const all = [...(name === undefined || OWN.test(alias) ? [] : [{schema, name}]), ...plans.flatMap(othersIn)]
-  return all.filter((one, index) => all.findIndex((other) => sameTable(other, one)) === index)
+  return distinctTables([...(name === undefined || OWN.test(alias) ? [] : [{schema, name}]), ...plans.flatMap(othersIn)])
 }

@@ -1,8 +1,8 @@
-import {preflightError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
-import {quoteIdent, quoteLiteral} from '../quote.ts'
+import {quoteIdent} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {described, objectsMade, objectsThere, type MadeObject} from './made-objects.ts'
+import {createRunSchema, markOf, PREFIX} from './run-schema.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
 import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
@@ -34,9 +34,8 @@ export interface MakingOptions {
   note: () => Promise<{tables: Made['tables']; note: unknown}>
 }
 
-const MARK = 'made'
-const markOf = (schema: string): string => `dr partial ${schema.replace('dr_undo_', '')}, ${MARK}`
-const tableOf = (schema: string): string => `${quoteIdent(schema)}.${MARK}`
+const TABLE = 'made'
+const tableOf = (schema: string): string => `${quoteIdent(schema)}.${TABLE}`
 
 /** Makes objects and notes which, in one transaction: all of it or nothing. Throws what the statements throw. */
 export async function making(client: Client, {schema, run, make, note}: MakingOptions): Promise<Made> {
@@ -61,7 +60,7 @@ export async function making(client: Client, {schema, run, make, note}: MakingOp
 
 /** Whether the schema is proven ours by its owner, and by those of what is read in it. */
 const isOurs = async (client: Client, schema: string): Promise<boolean> => (await rowsOf(client, `
-  SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = '${MARK}'
+  SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = '${TABLE}'
   WHERE n.nspname = $1 AND ${TRUSTED_OWNER} AND c.relkind = 'r' AND c.relowner = n.nspowner AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid)`, [schema])).length > 0
 
 /** What the run of this schema has made anew; undefined: nothing, or the schema is not proven ours. */
@@ -73,12 +72,12 @@ export async function madeIn(client: Client, schema: string): Promise<Made | und
 /** Made by a run whose rows have not been put back: then the schema holds nothing else, and says so. */
 export async function madeAlone(client: Client, schema: string): Promise<Made | undefined> {
   const {comment} = await rowOf<{comment: string | null}>(client, "SELECT (SELECT obj_description(n.oid, 'pg_namespace') FROM pg_catalog.pg_namespace n WHERE n.nspname = $1) AS comment", [schema])
-  return comment === markOf(schema) ? madeIn(client, schema) : undefined
+  return comment === markOf(schema, 'made') ? madeIn(client, schema) : undefined
 }
 
 /** Schemas of runs that made something anew and put no rows back, as `madeAlone` knows them. */
 export async function madeSchemas(client: Client): Promise<{schema: string; made: Made}[]> {
-  const rows = await rowsOf<{schema: string}>(client, "SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE starts_with(nspname, 'dr_undo_') ORDER BY 1")
+  const rows = await rowsOf<{schema: string}>(client, `SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE starts_with(nspname, '${PREFIX}') ORDER BY 1`)
   const found: {schema: string; made: Made}[] = []
   for (const {schema} of rows) {
     const made = await madeAlone(client, schema)
@@ -97,10 +96,7 @@ export async function writeMade(client: Client, schema: string, made: Made): Pro
     await client.query(`UPDATE ${tableOf(schema)} SET content = $1`, [content])
     return
   }
-  const there = await rowsOf<{comment: string | null}>(client, "SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_catalog.pg_namespace WHERE nspname = $1", [schema])
-  if (there.length > 0) throw preflightError('partial.undo-exists', `There is a schema ${schema} already.`, {hints: ['dr undo reverts the merge that made it; dr list shows it.']})
-  await client.query(`CREATE SCHEMA ${quoteIdent(schema)}`)
-  await client.query(`COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(markOf(schema))}`)
+  await createRunSchema(client, schema, 'made')
   await createMade(client, schema, made)
   await revokeAll(client, schema)
   await proveClosed(client, schema)

@@ -13,11 +13,12 @@ import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
 import {createMade, dropMadeNote, madeAlone} from './made.ts'
 import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, shownName} from './names.ts'
+import {createRunSchema} from './run-schema.ts'
 import {moveSequences} from './sequences.ts'
 import type {SessionFacts} from './session.ts'
 import type {Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
-import {createUndoSchema, createUndoTables, finishUndoTables} from './undo-schema.ts'
+import {createUndoTables, finishUndoTables} from './undo-schema.ts'
 
 export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
   /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. */
@@ -52,7 +53,7 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   // What was made anew before belongs to what the merge does: its note moves into the undo schema.
   const made = await madeAlone(client, undoSchema)
   if (made) await dropMadeNote(client, undoSchema)
-  await createUndoSchema(client, undoSchema)
+  await createRunSchema(client, undoSchema, 'undo')
   if (made) await createMade(client, undoSchema, made)
   const planned = await planOf(client, request, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)

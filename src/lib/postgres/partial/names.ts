@@ -8,6 +8,9 @@ export const sameTable = (one: TableName, other: TableName): boolean => one.sche
 export const shownName = ({schema, name}: TableName): string => `${schema}.${name}`
 export const nameOf = ({schema, name}: TableName): TableName => ({schema, name})
 
+/** Each of them once, in their order. */
+export const distinctTables = (tables: readonly TableName[]): TableName[] => tables.filter((table, index) => tables.findIndex((one) => sameTable(one, table)) === index)
+
 export const shapeOf = ({tables}: Catalog, table: TableName): TableShape | undefined => tables.find((one) => sameTable(one, table))
 
 /** A table as it was named: where it is now, and where it was. */

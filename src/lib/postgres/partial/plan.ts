@@ -3,7 +3,7 @@ import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
-import {sameTable, shownName} from './names.ts'
+import {distinctTables, sameTable, shownName} from './names.ts'
 import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
 
 /** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
@@ -92,7 +92,7 @@ export const unplanned = (planned: Planned, table: TableName, alias: string, {ti
 /** Tables that a merge may write: those of the selection, and what cascades of `exact` reach. */
 export function touchedTables({live, selection, mode}: MergeRequest): TableName[] {
   const deleted = mode === 'exact' ? selection.tables.filter(({role}) => role === 'rows').map(({table}) => table) : []
-  return distinct([...selection.tables.map(({table}) => table), ...cascadedFrom(live, deleted)])
+  return distinctTables([...selection.tables.map(({table}) => table), ...cascadedFrom(live, deleted)])
 }
 
 /** `schema`: quoted, where the plans are made. Reads columns as they are now. Throws `partial.no-table` and `partial.key`. */
@@ -101,7 +101,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const written = touchedTables(request)
   const chosen = selection.tables.map(({table}) => table)
   const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
-  const touched = distinct([...written, ...observable.map(({table}) => table)])
+  const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
   const plans = touched.map((table, index): Plan => {
     const relation = relationOf(live, table, columnsOf(table))
@@ -116,10 +116,6 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
   return {live, request, mode, plans, entries, observed}
-}
-
-function distinct(tables: readonly TableName[]): TableName[] {
-  return tables.filter((table, index) => tables.findIndex((one) => sameTable(one, table)) === index)
 }
 
 function stagedOf({staged}: MergeRequest, {table}: SelectedTable): StagedTable {

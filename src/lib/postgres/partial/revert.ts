@@ -12,9 +12,10 @@ import {applyPlans, assertCounting} from './merge.ts'
 import {findKeyChanges} from './key-changes.ts'
 import {ACTING, among, LARGE, planDdl, type Plan, type Planned} from './plan.ts'
 import {madeIn, type Made} from './made.ts'
-import {nameOf, sameTable, shownName} from './names.ts'
+import {distinctTables, nameOf, sameTable, shownName} from './names.ts'
 import {readColumns, relationOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
+import {markSql} from './run-schema.ts'
 import {readSession, transactionSettings} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
@@ -38,10 +39,10 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
   const undo = await readUndo(client, undoSchema)
   const live = await readCatalog(client, {excludeSchemas: EXCLUDED})
   const touched = undo.map(({schema, name}) => ({schema, name}))
-  const tables = distinct([...touched, ...cascadedFrom(live, touched)])
+  const tables = distinctTables([...touched, ...cascadedFrom(live, touched)])
   await assertRights(client, tables)
   const made = await madeIn(client, undoSchema)
-  const locked = made ? distinct([...tables, ...await lockedFor(client, made)]) : tables
+  const locked = made ? distinctTables([...tables, ...await lockedFor(client, made)]) : tables
   return transact(client, {tables: locked, doing: 'Reverting the merge', run: async (session) => {
     assertCounting(session)
     const start = await readWritten(client, undoSchema)
@@ -66,8 +67,6 @@ export async function changedSinceMerge(client: Client, undoSchema: string): Pro
   await client.query('COMMIT')
   return found
 }
-
-const distinct = (all: readonly TableName[]): TableName[] => all.filter((table, index) => all.findIndex((one) => sameTable(one, table)) === index)
 
 /** Nobody may write into these while it is looked at who uses what was made anew. */
 async function lockedFor(client: Client, made: Made): Promise<TableName[]> {
@@ -174,6 +173,6 @@ async function dropOrMark(client: Client, undoSchema: string): Promise<void> {
   } catch (error) {
     if (codeOf(error) !== '2BP01') throw error
     await client.query('ROLLBACK TO SAVEPOINT dropping')
-    await client.query(`COMMENT ON SCHEMA ${quoteIdent(undoSchema)} IS 'dr partial ${undoSchema.replace('dr_undo_', '')}, undone'`)
+    await client.query(markSql(undoSchema, 'undone'))
   }
 }

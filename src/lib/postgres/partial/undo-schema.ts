@@ -1,16 +1,16 @@
 import {preflightError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
-import {quoteIdent, quoteLiteral} from '../quote.ts'
+import {quoteIdent} from '../quote.ts'
 import type {MergeMode, TableName} from './contract.ts'
 import {madeIn} from './made.ts'
 import {nameOf} from './names.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
 import {publicationsOfAll} from './publications.ts'
+import {markSql, PREFIX, runOf} from './run-schema.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
 import type {Tally} from './tally.ts'
 import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
-const PREFIX = 'dr_undo_'
 const MARK = /^dr partial (\S+), (undo|undone)$/
 
 /** What one merge replaced, as long as it is kept. */
@@ -39,16 +39,8 @@ export interface UndoTable extends TableName {
   rows: number
 }
 
-export const runOf = (schema: string): string => schema.replace(PREFIX, '')
-const comment = (schema: string, word: 'undo' | 'undone'): string => `COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(`dr partial ${runOf(schema)}, ${word}`)}`
-
-/** Makes the schema, for nobody but its owner. */
-export async function createUndoSchema(client: Client, schema: string): Promise<void> {
-  const there = await rowsOf(client, 'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
-  if (there.length > 0) throw preflightError('partial.undo-exists', `There is a schema ${schema} already.`, {hints: ['dr undo reverts the merge that made it; dr list shows it.']})
-  await client.query(`CREATE SCHEMA ${quoteIdent(schema)}`)
-  await client.query(comment(schema, 'undo'))
-}
+/** Our own tables in such a schema. */
+const OWN = '^(manifest|made|t[0-9]+)$'
 
 /**
  * The tables of the plans, in the undo schema, shut as staged ones are: rights that default privileges gave are taken away before
@@ -102,7 +94,7 @@ export async function undoSchemas(client: Client): Promise<UndoSchema[]> {
   const marked = await rowsOf<{schema: string; comment: string}>(client, `
     SELECT n.nspname AS schema, d.description AS comment FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.classoid = 'pg_catalog.pg_namespace'::regclass
     WHERE starts_with(n.nspname, '${PREFIX}') AND has_schema_privilege(n.oid, 'USAGE') AND ${TRUSTED_OWNER} AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'manifest' AND NOT row_security_active(c.oid))
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '^(manifest|made|t[0-9]+)$' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname ~ '${OWN}' AND (c.relkind <> 'r' OR c.relowner <> n.nspowner)) ORDER BY 1`)
   const found: UndoSchema[] = []
   for (const {schema, comment: text} of marked) {
     const [, run, word] = MARK.exec(text) ?? []
@@ -137,11 +129,11 @@ export async function transactionOf(client: Client, schema: string): Promise<str
 /** Drops our tables and the schema. Where somebody made objects in it, it stays with its mark changed. */
 export async function dropUndo(client: Client, schema: string): Promise<void> {
   const owned = await rowOf<{names: string[]; others: number}>(client, `
-    SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname ~ '^(manifest|made|t[0-9]+)$'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT c.relname ~ '^(manifest|made|t[0-9]+)$')::int AS others
+    SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname ~ '${OWN}'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT c.relname ~ '${OWN}')::int AS others
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, [schema])
   if (!(await undoSchemas(client)).some((one) => one.schema === schema)) throw preflightError('partial.undo-unknown', `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
   if (owned.others > 0) {
-    await client.query(comment(schema, 'undone'))
+    await client.query(markSql(schema, 'undone'))
     return
   }
   await client.query(`DROP TABLE ${owned.names.map((name) => `${quoteIdent(schema)}.${quoteIdent(name)}`).join(', ')}`)

@@ -79,12 +79,13 @@ export class BackupWork {
     const {signal} = io
     for (const repository of this.#healthy().map(({storage}) => this.#repository(storage))) {
       try {
-        for (const {label, lease} of await repository.unfinished({signal})) {
+        const {unfinished, leases} = await repository.leftBehind({signal})
+        for (const {label, lease} of unfinished) {
           if (lease === undefined || !isAbandoned(lease, new Date())) continue
           await removeAbandoned(repository, label, {signal})
           io.notice(`Removed the unfinished backup ${label} at ${repository.storage.location}: its run was killed.`)
         }
-        for (const {label, lease} of await repository.leftLeases({signal})) {
+        for (const {label, lease} of leases) {
           if (isAbandoned(lease, new Date())) await repository.storage.remove(`${repository.folder(label)}${LEASE}`, {signal})
         }
       } catch (error) {

@@ -1,14 +1,13 @@
-import {readdir, readFile} from 'node:fs/promises'
+import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {fullTransaction, type Witnesses} from '../../postgres/investigate/transactions.ts'
 import {targetName} from '../../postgres/target.ts'
 import {entriesOf} from '../../runbook/journal.ts'
+import {journalsOf} from '../../runbook/runs.ts'
 import type {PartialState} from '../partial/run-options.ts'
 import type {RevertState} from '../partial/undo.ts'
 import type {InvestigateOptions} from './options.ts'
 
-/** Of `dr undo`, and of `dr partial`, which takes a merge back when a check after it fails. */
-const JOURNALS = /^\d{8}T\d{6}Z-(undo|partial)-[\da-f]{4}\.jsonl$/
 const ROUND = 2n ** 32n
 
 /**
@@ -16,10 +15,12 @@ const ROUND = 2n ** 32n
  * which went with it. The journals of this machine tell; what was taken back from another one is not known.
  */
 export async function revertsIn({journals, target}: Pick<InvestigateOptions, 'journals' | 'target'>, witnesses: Witnesses): Promise<Map<string, string>> {
-  const names = journals === undefined ? [] : (await readdir(journals).catch(() => [])).filter((name) => JOURNALS.test(name))
+  if (journals === undefined) return new Map()
+  // dr partial takes a merge back when a check after it fails.
+  const names = await journalsOf(journals, 'undo', 'partial')
   const found = new Map<string, string>()
   for (const name of names) {
-    const text = await readFile(join(journals ?? '', name), 'utf8').catch(() => '')
+    const text = await readFile(join(journals, name), 'utf8').catch(() => '')
     const entries = /"(reverted|takenBack)"/.test(text) ? entriesOf(text) : []
     const [first] = entries
     const at = first?.event === 'begun' ? first.target : undefined

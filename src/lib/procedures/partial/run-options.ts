@@ -1,6 +1,6 @@
 import type {Finding} from '../../checks/finding.ts'
 import type {Comparison, MergeResult, Selection, TableName} from '../../postgres/partial/contract.ts'
-import {nameOf, sameTable} from '../../postgres/partial/names.ts'
+import {distinctTables, nameOf} from '../../postgres/partial/names.ts'
 import type {SelectionWish} from '../../postgres/partial/selection.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {SwapTarget} from '../../report/swap-lines.ts'
@@ -71,7 +71,7 @@ export function sourceTitle(state: Sourced): string {
 
 /** To be made anew, or made by an earlier process of this run. */
 export const lostTables = ({lost, recreated}: Pick<PartialState, 'lost' | 'recreated'>): TableName[] =>
-  [...lost, ...recreated?.tables.map(nameOf) ?? []].filter((table, at, all) => all.findIndex((one) => sameTable(one, table)) === at)
+  distinctTables([...lost, ...recreated?.tables.map(nameOf) ?? []])
 
 /** Where a run keeps the rows as they were before. */
 export const undoSchemaOf = (run: string): string => `dr_undo_${run.toLowerCase().replaceAll(/[^a-z\d]+/g, '_')}`.slice(0, 63)

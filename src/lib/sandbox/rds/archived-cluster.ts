@@ -7,7 +7,7 @@ import {handOver, serverAccount} from '../cluster/account.ts'
 import {requireServerBinaries, type ServerBinaries} from '../cluster/binaries.ts'
 import {clusterMajor, startCluster, type Cluster} from '../cluster/cluster.ts'
 import type {Settings} from '../cluster/launch.ts'
-import {copyData, copyRunningData} from './copy-data.ts'
+import {copyData} from './copy-data.ts'
 
 export interface ArchivedOptions {
   /** The cluster's own folder: data, log, password, `archive` of its WAL, `bases`. Made when absent. */
@@ -67,7 +67,7 @@ export class ArchivedCluster {
     const account = await serverAccount()
     await withClient(this.cluster.url(), {}, async (client) => {
       await client.query("SELECT pg_backup_start('dr sandbox', true)")
-      await copyRunningData(join(this.directory, 'data'), partial, account)
+      await copyData(join(this.directory, 'data'), partial, account)
       const {label} = await rowOf<{label: string}>(client, 'SELECT labelfile AS label FROM pg_backup_stop(false)')
       await this.#write(join(partial, 'backup_label'), label)
     })
@@ -92,12 +92,11 @@ export class ArchivedCluster {
       await client.query("SELECT pg_logical_emit_message(true, 'dr', 'restorable')")
       const {file} = await rowOf<{file: string}>(client, 'SELECT pg_walfile_name(pg_current_wal_insert_lsn()) AS file')
       await client.query('SELECT pg_switch_wal()')
-      for (const end = Date.now() + DEADLINE_MS; ;) {
+      await untilDone(this.directory, async () => {
         const {done, failed} = await rowOf<{done: boolean; failed: string}>(client, 'SELECT coalesce(last_archived_wal COLLATE "C" >= $1, false) AS done, failed_count AS failed FROM pg_stat_archiver', [file])
-        if (done) return at
-        if (Date.now() > end) throw new DrError('sandbox.cluster', `The WAL of ${this.directory} is not archived: ${failed} tries failed.`, {hints: [`log: ${join(this.directory, 'server.log')}`]})
-        await pause(LOOK_MS)
-      }
+        return done ? undefined : `The WAL of ${this.directory} is not archived: ${failed} tries failed.`
+      })
+      return at
     })
   }
 
@@ -158,13 +157,18 @@ function archiveCommand(directory: string): string {
 /** `%` begins a placeholder of PostgreSQL's. */
 const shellWord = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`).replaceAll('%', '%%')}'`
 
-async function untilPromoted(cluster: Cluster): Promise<void> {
-  await withClient(cluster.url(), {}, async (client) => {
-    for (const end = Date.now() + DEADLINE_MS; ;) {
-      const {recovering} = await rowOf<{recovering: boolean}>(client, 'SELECT pg_is_in_recovery() AS recovering')
-      if (!recovering) return
-      if (Date.now() > end) throw new DrError('sandbox.cluster', `The server in ${cluster.directory} does not end its recovery.`, {hints: [`log: ${join(cluster.directory, 'server.log')}`]})
-      await pause(LOOK_MS)
-    }
-  })
+async function untilPromoted({directory, ...cluster}: Cluster): Promise<void> {
+  await withClient(cluster.url(), {}, (client) => untilDone(directory, async () => {
+    const {recovering} = await rowOf<{recovering: boolean}>(client, 'SELECT pg_is_in_recovery() AS recovering')
+    return recovering ? `The server in ${directory} does not end its recovery.` : undefined
+  }))
+}
+
+/** Looks until nothing is left to wait for; what is says the error when it takes too long. */
+async function untilDone(directory: string, look: () => Promise<string | undefined>): Promise<void> {
+  const end = Date.now() + DEADLINE_MS
+  for (let left = await look(); left !== undefined; left = await look()) {
+    if (Date.now() > end) throw new DrError('sandbox.cluster', left, {hints: [`log: ${join(directory, 'server.log')}`]})
+    await pause(LOOK_MS)
+  }
 }

@@ -6,40 +6,28 @@ import type {Account} from '../../system/service.ts'
 const EMPTY = ['pg_dynshmem', 'pg_notify', 'pg_replslot', 'pg_serial', 'pg_snapshots', 'pg_stat_tmp', 'pg_subtrans', 'pg_wal']
 const WITHOUT = /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*)$/
 
-/** Copies the data folder of a server that runs, between pg_backup_start and pg_backup_stop. What vanishes meanwhile is in the WAL. */
-export async function copyRunningData(from: string, to: string, account: Account | undefined): Promise<void> {
-  await copyTree(from, to, {account, skip: (path) => EMPTY.includes(path)})
-}
-
-/** Copies a data folder that nobody writes into. */
-export async function copyData(from: string, to: string, account: Account | undefined): Promise<void> {
-  await copyTree(from, to, {account, skip: () => false})
-}
-
-interface Copying {
-  account: Account | undefined
-  /** Whether the folder of this path, below the root, stays empty. */
-  skip: (path: string) => boolean
-}
-
-async function copyTree(from: string, to: string, copying: Copying, path = ''): Promise<void> {
+/**
+ * Copies what a base backup holds: of the data folder of a server that runs, between pg_backup_start and pg_backup_stop, or of a
+ * base backup. What vanishes meanwhile is in the WAL.
+ */
+export async function copyData(from: string, to: string, account: Account | undefined, path = ''): Promise<void> {
   await mkdir(join(to, path), {mode: 0o700})
-  await own(join(to, path), copying)
-  if (copying.skip(path)) return
+  await own(join(to, path), account)
+  if (EMPTY.includes(path)) return
   for (const entry of await readdir(join(from, path), {withFileTypes: true}).catch(ifThere([]))) {
     const within = path === '' ? entry.name : `${path}/${entry.name}`
     if (WITHOUT.test(entry.name)) continue
-    if (entry.isDirectory()) await copyTree(from, to, copying, within)
-    else if (entry.isFile()) await copyOne(join(from, within), join(to, within), copying)
+    if (entry.isDirectory()) await copyData(from, to, account, within)
+    else if (entry.isFile()) await copyOne(join(from, within), join(to, within), account)
   }
 }
 
-async function copyOne(from: string, to: string, copying: Copying): Promise<void> {
+async function copyOne(from: string, to: string, account: Account | undefined): Promise<void> {
   const copied = await copyFile(from, to, constants.COPYFILE_FICLONE).then(() => true, ifThere(false))
-  if (copied) await own(to, copying)
+  if (copied) await own(to, account)
 }
 
-const own = async (path: string, {account}: Copying): Promise<void> => {
+const own = async (path: string, account: Account | undefined): Promise<void> => {
   if (account) await chown(path, account.uid, account.gid)
 }
 

@@ -1,3 +1,5 @@
+import {FaultRules} from '../fault-rules.ts'
+
 /** Every given field must agree. */
 export interface RdsFaultMatch {
   /** The API's name, as `ModifyDBInstance`. */
@@ -14,30 +16,14 @@ export interface RdsFaultMatch {
  */
 export type RdsFaultAction = {code: string; message?: string; status?: number} | {endsAs: string} | {cutAfter: true}
 
-export interface RdsFaultRule {
-  match: RdsFaultMatch
-  /** How many requests it meets. */
-  times: number
-  action: RdsFaultAction
+interface RdsFaultSubject {
+  action: string
+  instance: string | undefined
 }
 
-/** Faults by switch. Of several rules that match, the first that has times left acts. */
-export class RdsFaults {
-  #rules: RdsFaultRule[] = []
-
-  add(...rules: readonly RdsFaultRule[]): void {
-    this.#rules.push(...rules.map((rule) => ({...rule})))
-  }
-
-  clear(): void {
-    this.#rules = []
-  }
-
-  /** The action for this request, if any; it counts as used. */
-  take(action: string, instance: string | undefined): RdsFaultAction | undefined {
-    const rule = this.#rules.find(({match, times}) => times > 0 && (match.action ?? action) === action && (match.instance ?? instance) === instance)
-    if (!rule) return undefined
-    rule.times--
-    return rule.action
+/** Faults of RDS by switch. */
+export class RdsFaults extends FaultRules<RdsFaultMatch, RdsFaultAction, RdsFaultSubject> {
+  constructor() {
+    super((match, {action, instance}) => (match.action ?? action) === action && (match.instance ?? instance) === instance)
   }
 }

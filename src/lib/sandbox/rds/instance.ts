@@ -62,14 +62,14 @@ export class Instance {
     if (this.restorableFrom !== undefined) this.restorableTo = await this.cluster?.flush()
   }
 
-  /** As DescribeDBInstances shows it. */
-  shown({region, account}: {region: string; account: string}): Record<string, Value> {
+  /** As DescribeDBInstances shows it, but for what its region gives it. */
+  shown(): Record<string, Value> {
     const percent = this.#initializedPercent()
     return {
-      DBInstanceIdentifier: this.id, DBInstanceStatus: this.status, DbiResourceId: this.resourceId, DBInstanceArn: `arn:aws:rds:${region}:${account}:db:${this.id}`, InstanceCreateTime: this.createdAt,
+      DBInstanceIdentifier: this.id, DBInstanceStatus: this.status, DbiResourceId: this.resourceId, InstanceCreateTime: this.createdAt,
       ...(this.port !== undefined && {Endpoint: {Address: '127.0.0.1', Port: this.port, HostedZoneId: 'ZSANDBOX'}}),
       ...(this.settings.BackupRetentionPeriod > 0 && {LatestRestorableTime: this.restorableTo}),
-      PendingModifiedValues: {}, AvailabilityZone: `${region}a`, DbInstancePort: 0,
+      PendingModifiedValues: {}, DbInstancePort: 0,
       ...(percent !== undefined && percent < 100 && {StorageOperationStatus: 'Initializing', StorageOperationPercentProgress: percent}),
       ...shownSettings(this.settings),
     }

@@ -4,9 +4,10 @@ import {handOver, serverAccount} from '../cluster/account.ts'
 import type {ServerBinaries} from '../cluster/binaries.ts'
 import type {Settings as ServerSettings} from '../cluster/launch.ts'
 import {ArchivedCluster} from './archived-cluster.ts'
+import type {Value} from './document.ts'
 import {Endpoints} from './endpoints.ts'
 import {Instance} from './instance.ts'
-import {instanceNotFound, RdsError} from './rds-error.ts'
+import {instanceNotFound} from './rds-error.ts'
 import {DEFAULTS, type Settings} from './settings.ts'
 
 export interface RegionOptions {
@@ -90,7 +91,14 @@ export class Region {
   }
 
   find(id: string): Instance {
-    return this.instances.get(id.toLowerCase()) ?? fail(instanceNotFound(id))
+    const found = this.instances.get(id.toLowerCase())
+    if (!found) throw instanceNotFound(id)
+    return found
+  }
+
+  /** As DescribeDBInstances shows it. */
+  shown(instance: Instance): Record<string, Value> {
+    return {...instance.shown(), DBInstanceArn: this.arnOf(instance.id), AvailabilityZone: `${this.name}a`}
   }
 
   arnOf(id: string): string {
@@ -132,5 +140,3 @@ export class Region {
     return {...(this.#options.binaries && {binaries: this.#options.binaries}), settings: this.#options.serverSettings ?? {}}
   }
 }
-
-const fail = (error: RdsError): never => { throw error }

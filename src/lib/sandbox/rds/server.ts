@@ -112,7 +112,7 @@ class RdsService {
   async #perform(name: string, form: Form, id: string, response: ServerResponse): Promise<string> {
     const action = ACTIONS[name]
     if (form.text('Version') !== '2014-10-31' || !action) throw new RdsError('InvalidAction', `Could not find operation ${name} for version ${form.text('Version') ?? ''}.`)
-    const fault = this.faults.take(name, form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier'))
+    const fault = this.faults.take({action: name, instance: form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier')})
     if (fault && 'code' in fault) throw new RdsError(fault.code, fault.message ?? 'A fault by switch.', fault.status ?? 400)
     const result = await action({region: this.region, form, endsAs: endsAsOf(fault)})
     form.assertAllRead()

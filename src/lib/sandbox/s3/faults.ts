@@ -1,3 +1,5 @@
+import {FaultRules, type Rule} from '../fault-rules.ts'
+
 /** Every given field must agree. `operation` is S3's name, as `UploadPart`. */
 export interface FaultMatch {
   method?: string
@@ -21,12 +23,7 @@ export type FaultAction =
   | {corrupt: 'flip-byte'}
   | {truncate: number}
 
-export interface FaultRule {
-  match: FaultMatch
-  /** How many requests it meets. */
-  times: number
-  action: FaultAction
-}
+export type FaultRule = Rule<FaultMatch, FaultAction>
 
 export interface FaultSubject {
   method: string
@@ -34,29 +31,10 @@ export interface FaultSubject {
   operation: string
 }
 
-/** Faults by switch. Of several rules that match a request, the first that has times left acts. */
-export class Faults {
-  #rules: FaultRule[] = []
-
-  /** The rules with the times that each has left. */
-  get rules(): readonly FaultRule[] {
-    return this.#rules.map((rule) => ({...rule}))
-  }
-
-  add(...rules: readonly FaultRule[]): void {
-    this.#rules.push(...rules.map((rule) => ({...rule})))
-  }
-
-  clear(): void {
-    this.#rules = []
-  }
-
-  /** The action for this request, if any; it counts as used. */
-  take(subject: FaultSubject): FaultAction | undefined {
-    const rule = this.#rules.find(({match, times}) => times > 0 && matches(match, subject))
-    if (!rule) return undefined
-    rule.times--
-    return rule.action
+/** Faults of S3 by switch. */
+export class Faults extends FaultRules<FaultMatch, FaultAction, FaultSubject> {
+  constructor() {
+    super(matches)
   }
 }
 

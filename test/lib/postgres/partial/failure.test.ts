@@ -8,26 +8,9 @@ import {mergeCommitted} from '../../../../src/lib/postgres/partial/undo-schema.t
 import {testCluster, type TestCluster} from '../../../support/cluster.ts'
 import {catalogOf, createPartial, digestOf, learnColumns, relinkCalls, requestOf, resetPartial, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
+import {watched} from '../../../support/watched-client.ts'
 
 const DATABASE = 'partial_failure'
-
-/** The client, with something done before each of its statements. */
-function watched(client: Client, before: (statement: string, index: number) => Promise<void>, after: (statement: string) => void = () => {}): Client {
-  let index = 0
-  return new Proxy(client, {
-    get(target, property) {
-      const value = Reflect.get(target, property) as unknown
-      if (property !== 'query') return typeof value === 'function' ? (value as () => unknown).bind(target) : value
-      return async (query: string | {text: string}, values?: unknown[]) => {
-        const text = typeof query === 'string' ? query : query.text
-        await before(text, index++)
-        const result = await target.query(query as string, values)
-        after(text)
-        return result
-      }
-    },
-  })
-}
 
 describe('a failure at any statement of a merge', function () {
   this.timeout(600_000)
@@ -65,7 +48,7 @@ describe('a failure at any statement of a merge', function () {
     const whole = await connect(url)
     const stop = new Error('enough')
     // What it would say, without the COMMIT.
-    await work(watched(whole, async (statement) => { seen.push(statement); if (statement === 'COMMIT') throw stop })).catch((error: unknown) => { if (error !== stop) throw error })
+    await work(watched(whole, {before: async (statement) => { seen.push(statement); if (statement === 'COMMIT') throw stop }})).catch((error: unknown) => { if (error !== stop) throw error })
     await endQuietly(whole)
     expect(seen.at(-1)).to.equal('ROLLBACK')
     expect(await digestOf(admin)).to.deep.equal(before)
@@ -75,11 +58,11 @@ describe('a failure at any statement of a merge', function () {
       if (at < begin) continue
       for (const kind of ['error', 'kill'] as const) {
         const {rows: [row]} = await broken.query<{pid: number}>('SELECT pg_backend_pid() AS pid')
-        const error: unknown = await work(watched(broken, async (_, index) => {
+        const error: unknown = await work(watched(broken, {before: async (_, index) => {
           if (index !== at) return
           if (kind === 'error') await broken.query('SELECT 1 / 0')
           else await admin.query('SELECT pg_terminate_backend($1, 5000)', [row?.pid])
-        })).then(() => undefined, (thrown: unknown) => thrown)
+        }})).then(() => undefined, (thrown: unknown) => thrown)
         const where = `${kind} at ${at}: ${statement.slice(0, 120)}`
         expect(error, where).to.be.instanceOf(Error)
         if (kind === 'kill') expect(error, where).to.be.instanceOf(DrError).and.include({exitCode: 5})
@@ -107,7 +90,7 @@ describe('a failure at any statement of a merge', function () {
   it('is known to have committed when only the answer was lost', async () => {
     const before = await digestOf(admin)
     const client = await connect(url)
-    const lost = watched(client, async () => {}, (statement) => { if (statement === 'COMMIT') throw Object.assign(new Error('Connection terminated unexpectedly'), {code: 'ECONNRESET'}) })
+    const lost = watched(client, {after: (statement) => { if (statement === 'COMMIT') throw Object.assign(new Error('Connection terminated unexpectedly'), {code: 'ECONNRESET'}) }})
     expect(await drErrorOf(merge(lost))).to.include({code: 'partial.commit-unknown', exitCode: 5})
     await endQuietly(client)
     expect(await mergeCommitted(admin, 'dr_undo_test')).to.equal(true)
@@ -122,7 +105,7 @@ describe('a failure at any statement of a merge', function () {
       const client = await connect(url)
       const controller = new AbortController()
       const reason = new Error('Ctrl-C')
-      const thrown: unknown = await mergeSelection(watched(client, async (statement) => { if (statement.startsWith(at)) controller.abort(reason) }), request(), {signal: controller.signal}).then(() => undefined, (error: unknown) => error)
+      const thrown: unknown = await mergeSelection(watched(client, {before: async (statement) => { if (statement.startsWith(at)) controller.abort(reason) }}), request(), {signal: controller.signal}).then(() => undefined, (error: unknown) => error)
       expect(thrown).to.equal(reason)
       await endQuietly(client)
     }

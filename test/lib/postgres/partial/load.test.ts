@@ -8,6 +8,7 @@ import {countsOf, partialFixture, running, selecting} from '../../../support/par
 import {digestOf, readState, relinkCalls, requestOf, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 import {until} from '../../../support/until.ts'
+import {watched} from '../../../support/watched-client.ts'
 
 /** What a client may have to wait for the locks to be given up again, as transact() promises: half of deadlock_timeout, which is a second. */
 const BUDGET_MS = 500
@@ -19,22 +20,13 @@ const HELD_MS = 4000
 /** The client, with the longest time noted from the locks that it got until the transaction was over. */
 function timed(client: Client, held: {longestMs: number}): Client {
   let since: number | undefined
-  return new Proxy(client, {
-    get(target, property) {
-      const value = Reflect.get(target, property) as unknown
-      if (property !== 'query') return typeof value === 'function' ? (value as () => unknown).bind(target) : value
-      return async (query: string | {text: string}, values?: unknown[]) => {
-        const text = typeof query === 'string' ? query : query.text
-        const result = await target.query(query as string, values)
-        if (text.startsWith('LOCK TABLE')) since = performance.now()
-        if (/^(COMMIT|ROLLBACK)/.test(text) && since !== undefined) {
-          held.longestMs = Math.max(held.longestMs, performance.now() - since)
-          since = undefined
-        }
-        return result
-      }
-    },
-  })
+  return watched(client, {after(statement) {
+    if (statement.startsWith('LOCK TABLE')) since = performance.now()
+    if (/^(COMMIT|ROLLBACK)/.test(statement) && since !== undefined) {
+      held.longestMs = Math.max(held.longestMs, performance.now() - since)
+      since = undefined
+    }
+  }})
 }
 
 describe('a merge under load', function () {

@@ -111,10 +111,10 @@ describe('dr backup to S3', function () {
     for (const [at, holder] of [{pid, ticks: '1'}, {}].entries()) {
       await storage.put(`development/${labels[at] ?? ''}/lease.json`, JSON.stringify({run: 'r', ...ownIdentity(), ...holder, renewedAt: new Date().toISOString(), expiresAt: new Date(Date.now() + 600_000).toISOString()}))
     }
-    expect((await new Repository(storage, 'development').leftLeases()).map(({label}) => label).toSorted()).to.deep.equal(labels.toSorted())
+    expect((await new Repository(storage, 'development').leftBehind()).leases.map(({label}) => label).toSorted()).to.deep.equal(labels.toSorted())
     const {error} = await runBackup({url, directory, storages: [storage]})
     expect(error).to.equal(undefined)
-    expect((await new Repository(storage, 'development').leftLeases()).map(({label}) => label)).to.deep.equal(labels.slice(1))
+    expect((await new Repository(storage, 'development').leftBehind()).leases.map(({label}) => label)).to.deep.equal(labels.slice(1))
   })
 
   it('goes on when what a killed run left may not be removed', async () => {

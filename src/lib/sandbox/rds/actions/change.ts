@@ -1,6 +1,6 @@
 import type {Instance} from '../instance.ts'
 import {instanceState, invalidCombination, RdsError} from '../rds-error.ts'
-import type {Region} from '../region.ts'
+import type {Region, Snapshot} from '../region.ts'
 import {modifiedSettings} from '../settings.ts'
 import type {Action, Call} from './action.ts'
 import {newName} from './restore.ts'
@@ -26,7 +26,7 @@ export const modifyDbInstance: Action = ({region, form, endsAs}) => {
     ...(Object.keys(changes).length === 0 ? [] : [{status: 'modifying', seconds: SECONDS.modifying, work: () => apply(instance, changes)}]),
     ...(name === undefined ? [] : [{status: 'renaming', seconds: SECONDS.renaming, work: () => region.rename(instance, name)}, {status: 'rebooting', seconds: SECONDS.rebooting}]),
   ], {end: endsAs ?? 'available'})
-  return shown(region, instance)
+  return {DBInstance: region.shown(instance)}
 }
 
 const apply = (instance: Instance, changes: Partial<Instance['settings']>): Promise<void> => {
@@ -38,7 +38,7 @@ export const rebootDbInstance: Action = ({region, form, endsAs}) => {
   const instance = available(region, form.required('DBInstanceIdentifier'))
   form.assertAllRead()
   instance.timeline.follow([{status: 'rebooting', seconds: SECONDS.rebooting, work: () => region.restart(instance)}], {end: endsAs ?? 'available'})
-  return shown(region, instance)
+  return {DBInstance: region.shown(instance)}
 }
 
 /** Without `DeleteAutomatedBackups=false` the automated backups go too: the service's default. */
@@ -59,7 +59,7 @@ export const deleteDbInstance: Action = async (call) => {
     region.instances.delete(instance.id)
     if (!backups && instance.restorableFrom) region.retained.push({instance, arn: `arn:aws:rds:${region.name}:${region.account}:auto-backup:ab-${instance.resourceId.slice(3).toLowerCase()}`})
   }}], {end: 'deleting'})
-  return shown(region, instance)
+  return {DBInstance: region.shown(instance)}
 }
 
 export const createDbSnapshot: Action = (call) => {
@@ -79,8 +79,6 @@ export const describeDbSnapshots: Action = ({region, form}) => {
   return {DBSnapshots: found.map((one) => shownSnapshot(region, one))}
 }
 
-type Snapshot = Region['snapshots'] extends Map<string, infer S> ? S : never
-
 function takeSnapshot({region}: Call, instance: Instance, id: string): Snapshot {
   if (region.snapshots.has(id)) throw new RdsError('DBSnapshotAlreadyExists', `Cannot create the snapshot because a snapshot with the identifier ${id} already exists.`)
   const snapshot: Snapshot = {id, source: instance.id, resourceId: instance.resourceId, at: new Date(), status: 'creating', type: 'manual', settings: instance.settings}
@@ -93,8 +91,6 @@ const shownSnapshot = (region: Region, {id, source, resourceId, at, status, type
   DBSnapshotIdentifier: id, DBInstanceIdentifier: source, DbiResourceId: resourceId, SnapshotCreateTime: at, Status: status, SnapshotType: type, Engine: settings.Engine, EngineVersion: settings.EngineVersion,
   AllocatedStorage: settings.AllocatedStorage, DBSnapshotArn: `arn:aws:rds:${region.name}:${region.account}:snapshot:${id}`, Encrypted: settings.StorageEncrypted,
 })
-
-const shown = (region: Region, instance: Instance) => ({DBInstance: instance.shown({region: region.name, account: region.account})})
 
 function available(region: Region, id: string): Instance {
   const instance = region.find(id)

@@ -11,9 +11,9 @@ const HOUR_MINUTES = 60
 export const describeDbInstances: Action = ({region, form}) => {
   const id = form.text('DBInstanceIdentifier')
   const wanted = filtersOf(form)
-  if (id !== undefined) return {DBInstances: [region.find(nameOf(id)).shown({region: region.name, account: region.account})]}
+  if (id !== undefined) return {DBInstances: [region.shown(region.find(nameOf(id)))]}
   const found = [...region.instances.values()].filter((one) => (wanted.get('db-instance-id')?.includes(one.id) ?? true) && (wanted.get('dbi-resource-id')?.includes(one.resourceId) ?? true))
-  return paged(form, 'DBInstances', found.map((one) => one.shown({region: region.name, account: region.account})))
+  return paged(form, 'DBInstances', found.map((one) => region.shown(one)))
 }
 
 /** `active` ones of living instances, `retained` ones of deleted ones, `creating` before the first backup. */

@@ -26,7 +26,7 @@ export const restoreDbInstanceToPointInTime: Action = ({region, form, endsAs}) =
       {status: 'modifying', seconds: SECONDS.modifying},
     ] : []),
   ], {end: endsAs ?? 'available', failure: 'restore-error'})
-  return {DBInstance: instance.shown({region: region.name, account: region.account})}
+  return {DBInstance: region.shown(instance)}
 }
 
 async function recover(region: Region, instance: Instance, source: Instance, to: Date | undefined): Promise<void> {
