@@ -91,20 +91,17 @@ export const dropMadeNote = (client: Client, schema: string) => client.query(`DR
 
 /** Into the schema as it is, or into a new one, shut against everybody. */
 export async function writeMade(client: Client, schema: string, made: Made): Promise<void> {
-  const content = JSON.stringify(made)
-  if (await isOurs(client, schema)) {
-    await client.query(`UPDATE ${tableOf(schema)} SET content = $1`, [content])
-    return
-  }
-  await createRunSchema(client, schema, 'made')
+  if (await isOurs(client, schema)) await client.query(`DROP TABLE ${tableOf(schema)}`)
+  else await createRunSchema(client, schema, 'made')
   await createMade(client, schema, made)
   await revokeAll(client, schema)
   await proveClosed(client, schema)
 }
 
-/** The table alone, in a schema of the same transaction. */
+/** The table alone, for a schema that is then shut. It is UNLOGGED while it is written: a subscriber to all tables has none of this name, and the server would not let it be written without a key. */
 export async function createMade(client: Client, schema: string, made: Made): Promise<void> {
-  await client.query(`CREATE TABLE ${tableOf(schema)} (content jsonb NOT NULL)`)
+  await client.query(`CREATE UNLOGGED TABLE ${tableOf(schema)} (content jsonb NOT NULL)`)
   await client.query(`ALTER TABLE ${tableOf(schema)} ENABLE ROW LEVEL SECURITY`)
   await client.query(`INSERT INTO ${tableOf(schema)} VALUES ($1)`, [JSON.stringify(made)])
+  await client.query(`ALTER TABLE ${tableOf(schema)} SET LOGGED`)
 }

@@ -160,15 +160,20 @@ describe('tables that were dropped', function () {
       }
     })
 
-    it('come back with all that went with them, also one that has no row', async () => {
-      await live('DROP TABLE nothing_yet CASCADE')
+    it('come back with all that went with them, also one that has no row, and where all tables are published', async () => {
+      await live('CREATE PUBLICATION everything FOR ALL TABLES; DROP TABLE nothing_yet CASCADE')
+      await live('DROP PUBLICATION everything')
       const without = await schema()
+      await live('CREATE PUBLICATION everything FOR ALL TABLES')
       const {error, state} = await run({tables: ['nothing_yet']}, 'missing')
       if (error) throw error
       expect(state.nothing).to.equal(undefined)
+      await live('DROP PUBLICATION everything')
       await isAsDamaged('made anew')
+      await live('CREATE PUBLICATION everything FOR ALL TABLES')
       const reverted = await runRevert(sample)
       if (reverted.error) throw reverted.error
+      await live('DROP PUBLICATION everything')
       expect(firstDifference(await schema(), without)).to.equal(undefined)
     })
 
