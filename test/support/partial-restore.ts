@@ -2,6 +2,7 @@ import {join} from 'node:path'
 import {loadConfig} from '../../src/lib/config/load.ts'
 import type {Config} from '../../src/lib/config/config.ts'
 import {withClient} from '../../src/lib/postgres/connection.ts'
+import type {RowsSince} from '../../src/lib/postgres/partial/contract.ts'
 import {undoSchemas} from '../../src/lib/postgres/partial/undo-schema.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {partialProcedure, partialState} from '../../src/lib/procedures/partial/index.ts'
@@ -51,6 +52,8 @@ export interface PartialOutcome {
   run: string
   /** Of its folder. */
   runId: string
+  /** Rows that were changed since the backup, as the last comparison listed them. */
+  since?: RowsSince[] | undefined
   /** What the view was told. */
   seen: string[]
   /** The journal. */
@@ -86,9 +89,9 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
     // As the command does with a run of which nothing had been put back.
     const earlier = setting.resumed && {begun: ['partial.recreate'], done: new Map<string, number>(), confirmed: new Set<string>(), anew: 'killed'}
     await perform({...procedure, phases: upTo(phases, setting.killedAfter)}, state, {...stage, journal}, earlier)
-    return {state, run, runId: folder.id, seen, entries}
+    return {state, run, runId: folder.id, since: work.since, seen, entries}
   } catch (error) {
-    return {state, run, runId: folder.id, seen, entries, error: error as Error}
+    return {state, run, runId: folder.id, since: work.since, seen, entries, error: error as Error}
   } finally {
     await work.close()
     for (const storage of storages) await storage.close()

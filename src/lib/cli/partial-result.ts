@@ -1,6 +1,6 @@
 import {ExitCode} from '../errors.ts'
 import type {Finding} from '../checks/finding.ts'
-import type {Comparison, MergeResult, Selection, StagedTable} from '../postgres/partial/contract.ts'
+import type {Comparison, MergeResult, RowsSince, Selection, StagedTable} from '../postgres/partial/contract.ts'
 import type {FeatureOutcome} from '../procedures/partial/features.ts'
 import type {PartialState} from '../procedures/partial/run-options.ts'
 import type {Way} from '../report/partial-lines.ts'
@@ -25,6 +25,8 @@ export interface PartialResult {
   comparison: Comparison | null
   /** Rows that differ and were edited after the backup, by their updatedAt; null where no table has it. */
   editedSince: number | null
+  /** Those rows, table by table, of each no more than `limit`; null when another process than this one has compared them. */
+  since: {limit: number; tables: RowsSince[]} | null
   merged: MergeResult | null
   /** With --merge side: the tables that hold the rows of the backup. */
   staged: StagedTable[]
@@ -52,7 +54,7 @@ export async function reportPartial(context: Context, composed: ComposedPartial,
   const watched = composed.watchMs === undefined || state.nothing !== undefined || state.way === 'side' ? [] : await watch(context, composed, state, composed.watchMs, talk)
   const result: PartialResult = {
     database: state.live, environment: state.environment, source: state.source, merge: state.nothing === undefined ? state.way ?? null : null, nothing: state.nothing ?? null, selection: state.selection ?? null, notes: state.notes,
-    fetched: state.fetched ?? null, comparison: state.comparison ?? null, editedSince: state.editedSince ?? null, merged: state.merged ?? null, staged: kept(state), findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
+    fetched: state.fetched ?? null, comparison: state.comparison ?? null, editedSince: state.editedSince ?? null, since: composed.since(), merged: state.merged ?? null, staged: kept(state), findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
   }
   return {result, exitCode: exitOf(state, watched)}
 }

@@ -10,6 +10,7 @@ import type {Procedure} from '../runbook/procedure.ts'
 import type {Resumption} from '../runbook/resume.ts'
 import type {Context} from './context.ts'
 import {findWanted} from './restore.ts'
+import type {PartialResult} from './partial-result.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {targetOf} from './target.ts'
 
@@ -38,6 +39,8 @@ export interface ComposedPartial {
   options: PartialOptions
   /** Of --watch. */
   watchMs?: number
+  /** Rows that were changed since the backup, once they are compared. */
+  since: () => PartialResult['since']
   /** Closes what the run held, however it ended. */
   close: () => Promise<void>
 }
@@ -46,7 +49,7 @@ const SAMPLE = 5
 
 /** Finds the source, and joins configuration, storages and tools into the procedure of one partial restore. */
 export async function composePartial(context: Context, wish: PartialWish): Promise<ComposedPartial> {
-  const [config, {createRun, unstartedRun}, {findTools}, {partialProcedure, partialState}, {PartialWork}] = await Promise.all([
+  const [config, {createRun, unstartedRun}, {findTools}, {partialProcedure, partialState}, {LISTED, PartialWork}] = await Promise.all([
     context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../procedures/partial/index.ts'), import('../procedures/partial/run-work.ts'),
   ])
   const watchMs = await watchOf(wish, config)
@@ -67,7 +70,7 @@ export async function composePartial(context: Context, wish: PartialWish): Promi
     const fresh = partialState(options)
     const procedure = partialProcedure(options, work)
     if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, work)
-    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : fresh, options, ...(watchMs !== undefined && {watchMs}), close}
+    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : fresh, options, ...(watchMs !== undefined && {watchMs}), since: () => (work.since === undefined ? null : {limit: LISTED, tables: work.since}), close}
   } catch (error) {
     await close()
     throw error

@@ -1,6 +1,6 @@
 import {endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
-import type {Catalog, MergeMode, MergeRequest} from '../../postgres/partial/contract.ts'
+import type {Catalog, MergeMode, MergeRequest, RowsSince} from '../../postgres/partial/contract.ts'
 import {mergeCommitted} from '../../postgres/partial/undo-schema.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {takeOver} from '../restore/resume.ts'
@@ -8,8 +8,13 @@ import type {RunFolder} from '../runs.ts'
 import {needed, type PartialOptions, type PartialState} from './run-options.ts'
 import {StageWork} from './work.ts'
 
+/** So many rows of each table that were changed since the backup are listed: their keys have at most some KB each. */
+export const LISTED = 1000
+
 /** What a run holds while it lasts: what stages, and sessions in the live database as the role has them. */
 export class PartialWork extends StageWork {
+  /** Rows that were changed since the backup, by the last comparison of this process: the journal has only how many. */
+  since: RowsSince[] | undefined
   readonly #options: PartialOptions
   #read = false
 
