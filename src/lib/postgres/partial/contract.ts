@@ -134,6 +134,8 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** How many changed rows to show per table. */
   sample: number
+  /** The live tables are mirrors in another database (`createMirror`): only to be compared, never merged. */
+  mirror?: true
   /** How many rows of each table to list in `Comparison.since`; absent: none. */
   list?: number
   /** Columns that say when a row was written (`investigate.timestampColumns`), for `editedSince`. */
