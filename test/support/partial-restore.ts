@@ -6,7 +6,7 @@ import type {RowsSince} from '../../src/lib/postgres/partial/contract.ts'
 import {undoSchemas} from '../../src/lib/postgres/partial/undo-schema.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {partialProcedure, partialState} from '../../src/lib/procedures/partial/index.ts'
-import type {PartialFrom} from '../../src/lib/procedures/partial/options.ts'
+import type {PartialFrom, StagePlace} from '../../src/lib/procedures/partial/options.ts'
 import type {PartialOptions, PartialState} from '../../src/lib/procedures/partial/run-options.ts'
 import {PartialWork} from '../../src/lib/procedures/partial/run-work.ts'
 import {revertProcedure, revertState, type RevertState} from '../../src/lib/procedures/partial/undo.ts'
@@ -35,6 +35,7 @@ export interface PartialSetting {
   from?: PartialFrom
   s3?: {storage: (prefix?: string) => Promise<Storage>; bucket: string}
   sample?: number
+  stage?: StagePlace
   environment?: Config['environment']
   config?: (config: Config) => Config
   gatekeeper?: Gatekeeper
@@ -74,7 +75,7 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
   const folder = await createRun(directory, setting.resumed?.runId)
   const options: PartialOptions = {
     config, target: parseTarget(setting.url), from, wish: {tables: [], relink: false, withParents: false, ...setting.wish}, sample: setting.sample ?? 3, tools: await allTools(), runDirectory: folder.directory, runId: folder.id, jobs: 2,
-    stagingDirectory: join(directory, 'staging', folder.id), ...(setting.way !== undefined && {way: setting.way}),
+    stagingDirectory: join(directory, 'staging', folder.id), ...(setting.way !== undefined && {way: setting.way}), stage: setting.stage,
   }
   const work = new PartialWork(options, folder)
   const run = setting.resumed?.run ?? nextRun()

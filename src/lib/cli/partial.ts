@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import {usageError} from '../errors.ts'
 import type {Target} from '../postgres/target.ts'
-import type {PartialFrom} from '../procedures/partial/options.ts'
+import type {PartialFrom, StagePlace} from '../procedures/partial/options.ts'
 import type {PartialOptions, PartialState} from '../procedures/partial/run-options.ts'
 import type {Way} from '../report/partial-lines.ts'
 import type {Procedure} from '../runbook/procedure.ts'
@@ -26,6 +26,7 @@ export interface PartialWish {
   /** A label, `latest`, a path, `s3://…`, `postgres://…`, or `env:NAME` of a variable that holds such a URL. */
   from?: string | undefined
   way?: Way | undefined
+  stage?: StagePlace | undefined
   sample?: number | undefined
   watch?: string | undefined
   plan: boolean
@@ -59,7 +60,7 @@ export async function composePartial(context: Context, wish: PartialWish): Promi
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const options: PartialOptions = {
     config, target, from, wish: selectionOf(wish), sample: wish.sample ?? SAMPLE, tools: await findTools(config.tools.directory), runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
-    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `partial-${run.id}`), ...(wish.way !== undefined && {way: wish.way}),
+    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `partial-${run.id}`), ...(wish.way !== undefined && {way: wish.way}), stage: wish.stage,
   }
   const work = new PartialWork(options, run)
   const close = async () => {

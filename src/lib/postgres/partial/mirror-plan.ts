@@ -1,4 +1,4 @@
-import type {Catalog, ForeignKeyShape, MergeRequest, Predicate, TableName, TableShape} from './contract.ts'
+import type {Catalog, ForeignKeyShape, MergeRequest, Predicate, StagedTable, TableName, TableShape} from './contract.ts'
 import {distinctTables, keyOf, nameOf, sameTable, shapeOf} from './names.ts'
 import {touchedTables} from './plan.ts'
 import {familyOf} from './relations.ts'
@@ -18,7 +18,7 @@ export function lookedInto(predicate: Predicate): TableName[] {
 }
 
 /** `lost`: named in the selection, and not live any more; of them only the parents of their rows are looked up. */
-export function mirrorPlan(request: Pick<MergeRequest, 'live' | 'backup' | 'staged' | 'selection' | 'mode'>, lost: readonly TableName[]): MirrorPlan {
+export function mirrorPlan(request: Pick<MergeRequest, 'live' | 'backup' | 'selection' | 'mode'> & {staged: readonly Pick<StagedTable, 'table'>[]}, lost: readonly TableName[]): MirrorPlan {
   const {live, backup, staged, selection} = request
   const isLost = (table: TableName) => lost.some((one) => sameTable(one, table))
   const tables = selection.tables.filter(({table}) => !isLost(table))

@@ -34,7 +34,7 @@ export async function withNeededRows(client: Client, request: MergeRequest, whol
   const selection = {...request.selection, tables: request.selection.tables.filter(({table}) => !isWhole(table))}
   const wanted = request.selection.tables.flatMap(({table, where}) => [table, ...lookedInto(where)])
   const staged = request.staged.filter(({table}) => wanted.some((one) => sameTable(one, table)))
-  const planned = await planOf(client, {...request, selection, staged: request.staged.filter(({table}) => !isWhole(table))}, 'pg_temp')
+  const planned = await planOf(client, {...request, selection}, 'pg_temp')
   const sources = new Map(staged.map((one, place): [string, Source] => [keyOf(one.table), {staged: one, marks: isWhole(one.table) || takesAll(planned, one) ? undefined : `pg_temp."dr_need_${place}"`}]))
   const marked = [...sources.values()].flatMap(({marks}) => marks ?? [])
   try {

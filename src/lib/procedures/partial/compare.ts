@@ -75,17 +75,17 @@ export function refuseStep(): Step<PartialState> {
 }
 
 async function compareFor(state: PartialState, work: PartialWork, way: Way, signal: AbortSignal): Promise<void> {
-  const request = work.request(state, way === 'side' ? MOST : way)
+  const request = work.comparing(state, way === 'side' ? MOST : way)
   const isLost = ({table}: {table: TableName}) => state.lost.some((one) => sameTable(one, table))
   const tables = request.selection.tables.filter((one) => !isLost(one))
-  const {since, ...found}: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, list: LISTED, selection: {...request.selection, tables}}), signal)
+  const {since, ...found}: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.whereCompared((client) => compareSelection(client, {...request, list: LISTED, selection: {...request.selection, tables}}), signal)
   work.since = since ?? []
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()
   state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
   const lostOnes = lostTables(state)
-  if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, lostOnes), signal))
+  if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.whereCompared((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way

@@ -62,6 +62,7 @@ function aboutMerge(state: PartialState): string[] {
   if (comparison === undefined || way === undefined) return ['Safety      every row is kept as it was; dr undo takes it back']
   return [
     `Safety      rows are kept as they were in ${undoSchema ?? 'an undo schema'}; dr undo takes it back`,
+    ...(state.stageDatabase === undefined ? [] : [`Staged      in the database ${state.stageDatabase}; the rows that are needed go from there into a schema of ${state.live}`]),
     ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
