@@ -1,4 +1,5 @@
 import type {DBInstance, RestoreDBInstanceToPointInTimeCommandInput} from '@aws-sdk/client-rds'
+import {tagsFor, type Purpose} from './tags.ts'
 
 export type RestoreInput = RestoreDBInstanceToPointInTimeCommandInput
 
@@ -8,7 +9,7 @@ export interface RestoreChoice {
   /** Undefined: the latest restorable time. */
   to: Date | undefined
   /** `primary` is to take the place of its source; `side` is looked at, taken from, and removed. */
-  purpose: 'primary' | 'side'
+  purpose: Purpose
   runId: string
   instanceClass?: string
   securityGroups?: readonly string[]
@@ -35,9 +36,10 @@ const none = <T>(list: readonly T[] | undefined): T[] | undefined => (list === u
 const membership = ({DomainMemberships}: DBInstance) => DomainMemberships?.[0]
 
 /** Tags that AWS made itself cannot be set. A tag of an earlier run is not this one's. */
-function tagsOf({TagList = []}: DBInstance, {runId, purpose}: RestoreChoice): {Key: string; Value: string}[] {
+function tagsOf({TagList = [], DBInstanceIdentifier}: DBInstance, {runId, purpose, to}: RestoreChoice): {Key: string; Value: string}[] {
   const own = TagList.filter(({Key = ''}) => !/^(aws|dr):/.test(Key)).map(({Key = '', Value = ''}) => ({Key, Value}))
-  return [...own, {Key: 'dr:run-id', Value: runId}, {Key: 'dr:purpose', Value: purpose}]
+  const marks = tagsFor({run: runId, purpose, restoredTo: to?.toISOString() ?? 'latest', ...(DBInstanceIdentifier !== undefined && {source: DBInstanceIdentifier})})
+  return [...own, ...marks.map(({Key = '', Value = ''}) => ({Key, Value}))]
 }
 
 /** gp3 takes no figures of its own below 400 GiB, and its baseline need not be said. */
