@@ -104,6 +104,7 @@ const groups = 'Name another one with --subnet-group, or make it anew (aws rds d
 export const FAULTS: Readonly<Record<string, Teller>> = {
   DBInstanceNotFoundFault: noInstance,
   DBInstanceAlreadyExistsFault: refused('rds.exists', ExitCode.preflight, ({sent, instance = ''}) => `There is an instance of that name already: ${(sent as {TargetDBInstanceIdentifier?: string; NewDBInstanceIdentifier?: string} | undefined)?.TargetDBInstanceIdentifier ?? (sent as {NewDBInstanceIdentifier?: string} | undefined)?.NewDBInstanceIdentifier ?? instance}.`, 'Choose another name with --target; dr pitr resume goes on with one that dr made.'),
+  DBInstanceRoleAlreadyExistsFault: refused('rds.exists', ExitCode.preflight, ({instance = ''}) => `${instance} has that role already.`, 'aws rds describe-db-instances shows its roles.'),
   PointInTimeRestoreNotEnabledFault: refused('rds.no-pitr', ExitCode.preflight, ({instance = 'the instance'}) => `${instance} has no automated backups (its retention is 0 days): there is no point-in-time recovery.`, 'dr restore takes the newest logical backup; aws rds restore-db-instance-from-db-snapshot takes a snapshot.'),
   DBInstanceAutomatedBackupNotFoundFault: refused('rds.no-backup', ExitCode.preflight, ({instance = 'this source'}) => `There is no automated backup of ${instance}.`, 'dr pitr list shows those that there are.'),
   DBInstanceAutomatedBackupQuotaExceededFault: quota,

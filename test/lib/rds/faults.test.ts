@@ -8,7 +8,12 @@ const commands = [...new Set([...read('src/lib/rds/api.ts').matchAll(/new (\w+)C
 const modelled = (command: string) => [...read(`node_modules/@aws-sdk/client-rds/dist-types/commands/${command}Command.d.ts`).matchAll(/@throws \{@link (\w+)/g)].map(([, name = '']) => name)
 
 const named = (name: string, message = 'said by AWS', more: object = {}) => Object.assign(new Error(message), {name, ...more})
-const told = (error: Error, action = 'RestoreDBInstanceToPointInTime', sent: object = {}) => rdsError(error, {action, instance: 'crm', sent}, {region: 'us-east-1'}) as DrError
+
+function told(error: Error, action = 'RestoreDBInstanceToPointInTime', sent: object = {}): DrError {
+  const translated = rdsError(error, {action, instance: 'crm', sent}, {region: 'us-east-1'})
+  if (translated instanceof DrError) return translated
+  throw translated
+}
 
 describe('a refusal of RDS', () => {
   /** Of tags and of networks of other services: these actions are never asked about such things. */
