@@ -1,7 +1,7 @@
 import {
   AddRoleToDBInstanceCommand, AddTagsToResourceCommand, CreateDBSnapshotCommand, DeleteDBInstanceCommand, DeregisterDBProxyTargetsCommand, DescribeDBInstanceAutomatedBackupsCommand, DescribeDBInstancesCommand, DescribeDBParameterGroupsCommand,
   DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RegisterDBProxyTargetsCommand, RestoreDBInstanceToPointInTimeCommand, type DBInstance, type DBInstanceAutomatedBackup,
-  type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
+  type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
 } from '@aws-sdk/client-rds'
 import {createRdsClient, type RdsPlace} from './client.ts'
 import {rdsError, type Asked} from './faults.ts'
@@ -99,6 +99,12 @@ export class RdsApi {
 
   async hasParameterGroup(name: string, signal: AbortSignal): Promise<boolean> {
     return (await this.#ask({action: 'DescribeDBParameterGroups', instance: name}, () => this.#client.send(new DescribeDBParameterGroupsCommand({DBParameterGroupName: name}), {abortSignal: signal}), 'DBParameterGroupNotFoundFault')) !== undefined
+  }
+
+  /** Undefined when there is none of this name. */
+  async parameterGroup(name: string, signal: AbortSignal): Promise<DBParameterGroup | undefined> {
+    const found = await this.#ask({action: 'DescribeDBParameterGroups', instance: name}, () => this.#client.send(new DescribeDBParameterGroupsCommand({DBParameterGroupName: name}), {abortSignal: signal}), 'DBParameterGroupNotFoundFault')
+    return found?.DBParameterGroups?.[0]
   }
 
   /** What was set by a person, not by the engine. */
