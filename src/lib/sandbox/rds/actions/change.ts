@@ -1,6 +1,7 @@
 import type {Instance} from '../instance.ts'
 import {instanceState, invalidCombination, RdsError} from '../rds-error.ts'
-import type {Region, Snapshot} from '../region.ts'
+import type {Region} from '../region.ts'
+import type {Snapshot} from '../saved-region.ts'
 import {modifiedSettings} from '../settings.ts'
 import type {Action, Call} from './action.ts'
 import {newName} from './restore.ts'
@@ -23,26 +24,21 @@ export const modifyDbInstance: Action = ({region, form, endsAs}) => {
   form.assertAllRead()
   instance.timeline.follow([
     {status: 'available', seconds: SECONDS.unchanged},
-    ...(Object.keys(changes).length === 0 ? [] : [{status: 'modifying', seconds: SECONDS.modifying, work: () => apply(instance, changes)}]),
-    ...(name === undefined ? [] : [{status: 'renaming', seconds: SECONDS.renaming, work: () => region.rename(instance, name)}, {status: 'rebooting', seconds: SECONDS.rebooting}]),
+    ...(Object.keys(changes).length === 0 ? [] : [{status: 'modifying', seconds: SECONDS.modifying, work: {do: 'apply', changes} as const}]),
+    ...(name === undefined ? [] : [{status: 'renaming', seconds: SECONDS.renaming, work: {do: 'rename', to: name} as const}, {status: 'rebooting', seconds: SECONDS.rebooting}]),
   ], {end: endsAs ?? 'available'})
   return {DBInstance: region.shown(instance)}
-}
-
-const apply = (instance: Instance, changes: Partial<Instance['settings']>): Promise<void> => {
-  instance.settings = {...instance.settings, ...changes}
-  return Promise.resolve()
 }
 
 export const rebootDbInstance: Action = ({region, form, endsAs}) => {
   const instance = available(region, form.required('DBInstanceIdentifier'))
   form.assertAllRead()
-  instance.timeline.follow([{status: 'rebooting', seconds: SECONDS.rebooting, work: () => region.restart(instance)}], {end: endsAs ?? 'available'})
+  instance.timeline.follow([{status: 'rebooting', seconds: SECONDS.rebooting, work: {do: 'restart'}}], {end: endsAs ?? 'available'})
   return {DBInstance: region.shown(instance)}
 }
 
 /** Without `DeleteAutomatedBackups=false` the automated backups go too: the service's default. */
-export const deleteDbInstance: Action = async (call) => {
+export const deleteDbInstance: Action = (call) => {
   const {region, form} = call
   const instance = region.find(form.required('DBInstanceIdentifier'))
   const [skip, finalId, backups] = [form.boolean('SkipFinalSnapshot') ?? false, form.text('FinalDBSnapshotIdentifier'), form.boolean('DeleteAutomatedBackups') ?? true]
@@ -51,14 +47,7 @@ export const deleteDbInstance: Action = async (call) => {
   if (!skip && ['failed', 'incompatible-restore', 'incompatible-network'].includes(instance.status)) throw instanceState(instance.id, instance.status)
   form.assertAllRead()
   if (finalId !== undefined) takeSnapshot(call, instance, finalId)
-  const {cluster} = instance
-  await instance.archive()
-  instance.timeline.follow([{status: 'deleting', seconds: SECONDS.deleting, work: async () => {
-    await cluster?.stop()
-    region.endpoints.cut(instance.id)
-    region.instances.delete(instance.id)
-    if (!backups && instance.restorableFrom) region.retained.push({instance, arn: `arn:aws:rds:${region.name}:${region.account}:auto-backup:ab-${instance.resourceId.slice(3).toLowerCase()}`})
-  }}], {end: 'deleting'})
+  instance.timeline.follow([{status: 'deleting', seconds: SECONDS.deleting, work: {do: 'delete', keepBackups: !backups}}], {end: 'deleting'})
   return {DBInstance: region.shown(instance)}
 }
 
@@ -68,7 +57,7 @@ export const createDbSnapshot: Action = (call) => {
   const id = form.required('DBSnapshotIdentifier')
   form.assertAllRead()
   const snapshot = takeSnapshot(call, instance, id)
-  instance.timeline.follow([{status: 'backing-up', seconds: SECONDS.snapshot, work: () => { snapshot.status = 'available'; return Promise.resolve() }}])
+  instance.timeline.follow([{status: 'backing-up', seconds: SECONDS.snapshot, work: {do: 'finish snapshot', id}}])
   return {DBSnapshot: shownSnapshot(region, snapshot)}
 }
 

@@ -20,19 +20,13 @@ export const restoreDbInstanceToPointInTime: Action = ({region, form, endsAs}) =
   const instance = region.instance(id, settings, 'creating')
   region.note(id, `Restored from DB instance ${source.id} to ${id}`, 'restoration')
   instance.timeline.follow([
-    {status: 'creating', seconds: SECONDS.creating, work: async () => { if (endsAs === undefined) await recover(region, instance, source, to) }},
+    {status: 'creating', seconds: SECONDS.creating, ...(endsAs === undefined && {work: {do: 'recover', from: source.directory, ...(to && {to: to.toISOString()})}})},
     ...(endsAs === undefined ? [
-      {status: 'backing-up', seconds: SECONDS.backingUp, work: () => instance.backUp()},
+      {status: 'backing-up', seconds: SECONDS.backingUp, work: {do: 'back up'} as const},
       {status: 'modifying', seconds: SECONDS.modifying},
     ] : []),
   ], {end: endsAs ?? 'available', failure: 'restore-error'})
   return {DBInstance: region.shown(instance)}
-}
-
-async function recover(region: Region, instance: Instance, source: Instance, to: Date | undefined): Promise<void> {
-  instance.cluster = await source.cluster?.recover({directory: instance.directory, ...(to && {to})})
-  if (instance.cluster) instance.port = await region.endpoints.lead(instance.id, instance.cluster.cluster.port)
-  instance.initializingSince = performance.now()
 }
 
 function sourceOf(region: Region, form: Form): Instance {
