@@ -55,6 +55,8 @@ export const createDbSnapshot: Action = (call) => {
   const {region, form} = call
   const instance = available(region, form.required('DBInstanceIdentifier'))
   const id = form.required('DBSnapshotIdentifier')
+  // Taken, and shown nowhere.
+  form.objects('Tags', 'Tag')?.forEach((one) => [one.required('Key'), one.text('Value')])
   form.assertAllRead()
   const snapshot = takeSnapshot(call, instance, id)
   instance.timeline.follow([{status: 'backing-up', seconds: SECONDS.snapshot, work: {do: 'finish snapshot', id}}])
