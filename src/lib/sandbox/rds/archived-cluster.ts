@@ -111,6 +111,11 @@ export class ArchivedCluster {
     })
   }
 
+  /** Removes every base backup, and the WAL that is archived. */
+  dropBackups(): Promise<void> {
+    return this.#alone(() => pruneArchive(this.directory, 0))
+  }
+
   /** Recovers the cluster into a new one of its own, which runs and takes writes. The instant must lie in what is archived. */
   recover(options: RecoveryOptions): Promise<ArchivedCluster> {
     const {to} = options

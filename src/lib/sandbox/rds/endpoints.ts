@@ -20,8 +20,8 @@ export class Endpoints {
     return Object.fromEntries(this.#ports)
   }
 
-  /** The port of this name, which leads to `target` from now on. Connections to another target are cut. */
-  async lead(name: string, target: number): Promise<number> {
+  /** The port of this name, which leads to `target` from now on, or nowhere. Connections to another target are cut. */
+  async lead(name: string, target: number | undefined): Promise<number> {
     const known = this.#byName.get(name) ?? (await Endpoint.open(this.#ports.get(name)))
     this.#byName.set(name, known)
     this.#ports.set(name, known.port)

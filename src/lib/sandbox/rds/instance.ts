@@ -1,7 +1,10 @@
 import {randomBytes} from 'node:crypto'
+import {withClient} from '../../postgres/connection.ts'
+import {quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
 import type {ArchivedCluster} from './archived-cluster.ts'
 import type {Value} from './document.ts'
-import {shownSettings, type Settings} from './settings.ts'
+import {instanceState, RdsError} from './rds-error.ts'
+import {shownSettings, waitingOf, type Settings} from './settings.ts'
 import {Timeline, type Course, type TimelineOptions} from './timeline.ts'
 import type {Work} from './work.ts'
 
@@ -22,6 +25,16 @@ export interface SavedInstance {
   restorableFrom?: number | undefined
   restorableTo?: number | undefined
   initializingSince?: number | undefined
+  pending?: Pending
+  parameterStatus?: string
+}
+
+/** What was asked for and is not so yet. */
+export interface Pending {
+  settings: Partial<Settings>
+  id?: string | undefined
+  /** Whether the master password is being set. */
+  password?: boolean
 }
 
 /** How long a volume that was made of a snapshot is slow, in the service's time. */
@@ -47,6 +60,9 @@ export class Instance {
   restorableTo: Date | undefined
   /** Set for a restored one. */
   initializingSince: Date | undefined
+  pending: Pending
+  /** `in-sync`, or `pending-reboot` while the server still runs with the former parameter group. */
+  parameterStatus: string
   readonly #millisecondsPerSecond: number
 
   constructor(saved: SavedInstance, timeline: Omit<TimelineOptions<Work>, 'status' | 'courses'>) {
@@ -58,6 +74,8 @@ export class Instance {
     this.restorableFrom = dateOf(saved.restorableFrom)
     this.restorableTo = dateOf(saved.restorableTo)
     this.initializingSince = dateOf(saved.initializingSince)
+    this.pending = saved.pending ?? {settings: {}}
+    this.parameterStatus = saved.parameterStatus ?? 'in-sync'
     this.timeline = new Timeline({...timeline, status: saved.status, courses: saved.courses})
     this.#millisecondsPerSecond = timeline.millisecondsPerSecond
   }
@@ -67,10 +85,10 @@ export class Instance {
   }
 
   get saved(): SavedInstance {
-    const {id, resourceId, directory, settings, status, timeline, cluster} = this
+    const {id, resourceId, directory, settings, status, timeline, cluster, pending, parameterStatus} = this
     return {
       id, resourceId, directory, createdAt: this.createdAt.getTime(), status, courses: timeline.courses, settings, runs: cluster !== undefined,
-      restorableFrom: this.restorableFrom?.getTime(), restorableTo: this.restorableTo?.getTime(), initializingSince: this.initializingSince?.getTime(),
+      pending, parameterStatus, restorableFrom: this.restorableFrom?.getTime(), restorableTo: this.restorableTo?.getTime(), initializingSince: this.initializingSince?.getTime(),
     }
   }
 
@@ -83,9 +101,34 @@ export class Instance {
     this.restorableTo = at
   }
 
+  /** The password of the master user, in the cluster itself. */
+  async setMasterPassword(password: string): Promise<void> {
+    if (!this.cluster) throw instanceState(this.id, this.status)
+    const {MasterUsername: role} = this.settings
+    // Everything here works as this one, with the password that it was made with.
+    if (role === 'postgres') throw new RdsError('NotImplemented', 'The sandbox does not set the password of its own superuser: give the instance another MasterUsername.', 501)
+    await withClient(this.cluster.cluster.url(), {}, (client) => client.query(`ALTER ROLE ${quoteIdent(role)} PASSWORD ${quoteLiteral(password)}`))
+  }
+
+  /** Settings that were asked for are so from now on. Without retention there are no automated backups; with it again, a first one is taken. */
+  async apply(changes: Partial<Settings>): Promise<void> {
+    const {BackupRetentionPeriod: before, DBParameterGroupName} = this.settings
+    this.settings = {...this.settings, ...changes}
+    this.pending = {...this.pending, settings: Object.fromEntries(Object.entries(this.pending.settings).filter(([name]) => !(name in changes)))}
+    if (this.settings.DBParameterGroupName !== DBParameterGroupName) this.parameterStatus = 'pending-reboot'
+    if (this.settings.BackupRetentionPeriod === 0 && before > 0) {
+      this.restorableFrom = this.restorableTo = undefined
+      await this.cluster?.dropBackups()
+    } else if (before === 0) await this.backUp()
+  }
+
   /** Archives what is committed, as the service does every five minutes. */
   async archive(): Promise<void> {
-    if (this.restorableFrom === undefined || !this.cluster) return
+    if (!this.cluster) return
+    if (this.restorableFrom === undefined) {
+      await this.cluster.dropBackups()
+      return
+    }
     this.restorableTo = await this.cluster.flush()
     if (await this.cluster.baseIsDue()) await this.backUp()
   }
@@ -102,9 +145,20 @@ export class Instance {
       DBInstanceIdentifier: this.id, DBInstanceStatus: this.status, DbiResourceId: this.resourceId, InstanceCreateTime: this.createdAt,
       ...(this.port !== undefined && {Endpoint: {Address: '127.0.0.1', Port: this.port, HostedZoneId: 'ZSANDBOX'}}),
       ...(this.settings.BackupRetentionPeriod > 0 && {LatestRestorableTime: this.restorableTo}),
-      PendingModifiedValues: {}, DbInstancePort: 0,
+      PendingModifiedValues: this.#pendingShown(), DbInstancePort: 0,
       ...(percent !== undefined && percent < 100 && {StorageOperationStatus: 'Initializing', StorageOperationPercentProgress: percent}),
-      ...shownSettings(this.settings),
+      ...shownSettings(this.settings, this.parameterStatus),
+      ...(this.pending.settings.MasterUserSecret && {MasterUserSecret: {...this.pending.settings.MasterUserSecret, SecretStatus: 'creating'}}),
+    }
+  }
+
+  #pendingShown(): Record<string, Value> {
+    const {settings, id, password} = this.pending
+    const now = this.settings.EnabledCloudwatchLogsExports
+    const logs = settings.EnabledCloudwatchLogsExports
+    return {
+      ...waitingOf(settings), ...(id !== undefined && {DBInstanceIdentifier: id}), ...(password === true && {MasterUserPassword: '****'}),
+      ...(logs && {PendingCloudwatchLogsExports: {LogTypesToEnable: logs.filter((one) => !now.includes(one)), LogTypesToDisable: now.filter((one) => !logs.includes(one))}}),
     }
   }
 

@@ -10,7 +10,7 @@ import type {Value} from './document.ts'
 import {Endpoints} from './endpoints.ts'
 import {Instance, newInstance, type SavedInstance} from './instance.ts'
 import {instanceNotFound} from './rds-error.ts'
-import {readRegion, writeRegion, type SavedRegion, type ServiceEvent, type Snapshot} from './saved-region.ts'
+import {readRegion, writeRegion, type Proxy, type Replica, type Retained, type SavedRegion, type ServiceEvent, type Snapshot} from './saved-region.ts'
 import {DEFAULTS, type Settings} from './settings.ts'
 import {perform} from './work.ts'
 
@@ -23,19 +23,18 @@ export interface RegionOptions {
   account?: string
   /** How long a second of the service takes here; 1000 is its own pace. 10 when absent: what takes ten minutes there takes six seconds. */
   millisecondsPerSecond?: number
+  /** How many instances there may be; 40 when absent. */
+  instanceQuota?: number
   binaries?: ServerBinaries
   serverSettings?: ServerSettings
-}
-
-/** Automated backups that outlived their instance. */
-export interface Retained {
-  instance: Instance
-  arn: string
 }
 
 const EVENTS_KEPT = 1000
 /** Statuses other than `available` in which a request of its own ends. */
 const ASKED_FOR = ['deleting', 'stopped']
+
+/** No instance can have such a name. */
+const proxyAddress = (name: string): string => `proxy/${name}`
 
 /** All that the service keeps of one region. */
 export class Region {
@@ -45,6 +44,9 @@ export class Region {
   readonly millisecondsPerSecond: number
   readonly instances = new Map<string, Instance>()
   readonly retained: Retained[] = []
+  readonly replicas: Replica[] = []
+  readonly proxies = new Map<string, Proxy>()
+  readonly instanceQuota: number
   readonly snapshots = new Map<string, Snapshot>()
   readonly events: ServiceEvent[] = []
   readonly parameterGroups = new Map<string, Readonly<Record<string, string>>>()
@@ -59,6 +61,7 @@ export class Region {
     this.name = options.region ?? 'us-east-1'
     this.account = options.account ?? '123456789012'
     this.millisecondsPerSecond = options.millisecondsPerSecond ?? 10
+    this.instanceQuota = options.instanceQuota ?? 40
     this.endpoints = new Endpoints(saved?.ports)
     for (const major of [15, 16, 17, 18]) this.parameterGroups.set(`default.postgres${major}`, {})
     if (saved) this.#take(saved)
@@ -68,6 +71,7 @@ export class Region {
   static async open(options: RegionOptions): Promise<Region> {
     const saved = options.file === undefined ? undefined : readRegion(options.file)
     const region = new Region(options, saved)
+    for (const {name} of region.proxies.values()) await region.endpoints.lead(proxyAddress(name), undefined)
     await Promise.all((saved?.instances ?? []).filter(({runs}) => runs).map(({id}) => region.#bringUp(region.find(id))))
     for (const {timeline} of region.instances.values()) timeline.goOn()
     return region
@@ -105,11 +109,17 @@ export class Region {
 
   /** As DescribeDBInstances shows it. */
   shown(instance: Instance): Record<string, Value> {
-    return {...instance.shown(), DBInstanceArn: this.arnOf(instance.id), AvailabilityZone: `${this.name}a`}
+    const replicas = this.replicas.filter((one) => one.instance === instance).map(({arn}) => ({DBInstanceAutomatedBackupsArn: arn}))
+    return {...instance.shown(), DBInstanceArn: this.arnOf(instance.id), AvailabilityZone: `${this.name}a`, ...(replicas.length > 0 && {DBInstanceAutomatedBackupsReplications: replicas})}
   }
 
   arnOf(id: string): string {
     return `arn:aws:rds:${this.name}:${this.account}:db:${id}`
+  }
+
+  /** Of automated backups that outlived their instance, or are in another region. */
+  backupArnOf({resourceId}: Instance): string {
+    return `arn:aws:rds:${this.name}:${this.account}:auto-backup:ab-${resourceId.slice(3).toLowerCase()}`
   }
 
   note(id: string, Message: string, ...EventCategories: string[]): void {
@@ -120,7 +130,9 @@ export class Region {
   /** Gives the instance another name; its former one leads nowhere at once. */
   async rename(instance: Instance, to: string): Promise<void> {
     const from = instance.id
-    this.endpoints.cut(from)
+    instance.pending = {...instance.pending, id: undefined}
+    if (from === to) return
+    this.cut(instance)
     this.instances.delete(from)
     this.instances.set(to, instance)
     instance.id = to
@@ -131,20 +143,49 @@ export class Region {
 
   /** Every connection is cut, as at a reboot. */
   async restart(instance: Instance): Promise<void> {
-    this.endpoints.cut(instance.id)
+    this.cut(instance)
+    instance.parameterStatus = 'in-sync'
     await this.lead(instance)
   }
 
-  /** Its name leads to its server, when it has one. */
+  /** Its name leads to its server, when it has one; and so does the proxy whose target it is. */
   async lead(instance: Instance): Promise<void> {
-    if (instance.cluster) instance.port = await this.endpoints.lead(instance.id, instance.cluster.cluster.port)
+    const port = instance.cluster?.cluster.port
+    if (port === undefined) return
+    instance.port = await this.endpoints.lead(instance.id, port)
+    for (const {name} of this.#proxiesTo(instance)) await this.endpoints.lead(proxyAddress(name), port)
+  }
+
+  /** Its name leads nowhere. */
+  cut(instance: Instance): void {
+    this.endpoints.cut(instance.id)
+    for (const {name} of this.#proxiesTo(instance)) this.endpoints.cut(proxyAddress(name))
+  }
+
+  /** A proxy without a target, at an address of its own. */
+  async createProxy(name: string): Promise<Proxy> {
+    const proxy: Proxy = {name}
+    this.proxies.set(name, proxy)
+    await this.endpoints.lead(proxyAddress(name), undefined)
+    return proxy
+  }
+
+  /** Where clients reach the proxy. */
+  proxyPort({name}: Proxy): number {
+    return this.endpoints.portOf(proxyAddress(name)) ?? 0
+  }
+
+  /** The proxy leads to this instance, or nowhere. Connections to another one are cut. */
+  async aim(proxy: Proxy, instance: Instance | undefined): Promise<void> {
+    proxy.target = instance && {resourceId: instance.resourceId, since: Date.now()}
+    await this.endpoints.lead(proxyAddress(proxy.name), instance?.cluster?.cluster.port)
   }
 
   /** There is no such instance any more; its backups stay when they are kept. */
   remove(instance: Instance, backups: boolean): void {
-    this.endpoints.cut(instance.id)
+    this.cut(instance)
     this.instances.delete(instance.id)
-    if (backups) this.retained.push({instance, arn: `arn:aws:rds:${this.name}:${this.account}:auto-backup:ab-${instance.resourceId.slice(3).toLowerCase()}`})
+    if (backups) this.retained.push({instance, arn: this.backupArnOf(instance)})
   }
 
   /** What a cluster is started with; one that exists needs the server of its own major. */
@@ -160,6 +201,8 @@ export class Region {
       version: 1,
       instances: [...this.instances.values()].map(({saved}) => saved),
       retained: this.retained.map(({instance, arn}) => ({instance: instance.saved, arn})),
+      replicas: this.replicas.map((one) => ({...one, instance: one.instance.saved})),
+      proxies: [...this.proxies.values()],
       snapshots: [...this.snapshots.values()].map((one) => ({...one, at: one.at.getTime()})),
       events: this.events.map((one) => ({...one, Date: one.Date.getTime()})),
       ports: this.endpoints.ports,
@@ -189,10 +232,17 @@ export class Region {
     this.#isKept = true
     for (const one of saved.instances) this.instances.set(one.id, this.#make(one))
     this.retained.push(...saved.retained.map(({instance, arn}) => ({instance: this.#make(instance), arn})))
+    const known = new Map([...this.instances.values(), ...this.retained.map(({instance}) => instance)].map((one) => [one.resourceId, one]))
+    this.replicas.push(...saved.replicas.map((one) => ({...one, instance: known.get(one.instance.resourceId) ?? this.#make(one.instance)})))
+    for (const one of saved.proxies) this.proxies.set(one.name, one)
     for (const one of saved.snapshots) this.snapshots.set(one.id, {...one, at: new Date(one.at)})
     this.events.push(...saved.events.map((one) => ({...one, Date: new Date(one.Date)})))
     for (const [name, values] of Object.entries(saved.parameterGroups)) this.parameterGroups.set(name, values)
     for (const name of saved.subnetGroups) this.subnetGroups.add(name)
+  }
+
+  #proxiesTo({resourceId}: Instance): Proxy[] {
+    return [...this.proxies.values()].filter(({target}) => target?.resourceId === resourceId)
   }
 
   #make(saved: SavedInstance): Instance {

@@ -6,13 +6,10 @@ import {text} from 'node:stream/consumers'
 import {setTimeout as pause} from 'node:timers/promises'
 import {messageOf} from '../../errors.ts'
 import type {Credentials} from '../s3/signature.ts'
-import {endsAsOf, type Action} from './actions/action.ts'
-import {createDbSnapshot, deleteDbInstance, describeDbSnapshots, modifyDbInstance, rebootDbInstance} from './actions/change.ts'
-import {describeDbInstanceAutomatedBackups, describeDbInstances, describeDbParameterGroups, describeDbParameters, describeDbSubnetGroups, describeEvents} from './actions/describe.ts'
-import {restoreDbInstanceToPointInTime} from './actions/restore.ts'
-import {addTagsToResource, listTagsForResource, removeTagsFromResource} from './actions/tags.ts'
+import {endsAsOf} from './actions/action.ts'
+import {ACTIONS} from './actions/all.ts'
 import {errorDocument, resultDocument} from './document.ts'
-import {RdsFaults} from './faults.ts'
+import {RdsFaults, refusalBy} from './faults.ts'
 import {Form} from './form.ts'
 import type {Instance} from './instance.ts'
 import {RdsError} from './rds-error.ts'
@@ -44,13 +41,6 @@ const MOST_REQUESTS = 10_000
 const ARCHIVE_SECONDS = 300
 /** Each time fills a file of WAL, however fast the time of the service goes. */
 const LEAST_ARCHIVE_MS = 400
-
-const ACTIONS: Readonly<Record<string, Action>> = {
-  AddTagsToResource: addTagsToResource, CreateDBSnapshot: createDbSnapshot, DeleteDBInstance: deleteDbInstance, DescribeDBInstanceAutomatedBackups: describeDbInstanceAutomatedBackups,
-  DescribeDBInstances: describeDbInstances, DescribeDBParameterGroups: describeDbParameterGroups, DescribeDBParameters: describeDbParameters, DescribeDBSnapshots: describeDbSnapshots,
-  DescribeDBSubnetGroups: describeDbSubnetGroups, DescribeEvents: describeEvents, ListTagsForResource: listTagsForResource, ModifyDBInstance: modifyDbInstance, RebootDBInstance: rebootDbInstance,
-  RemoveTagsFromResource: removeTagsFromResource, RestoreDBInstanceToPointInTime: restoreDbInstanceToPointInTime,
-}
 
 /**
  * An RDS API on 127.0.0.1 (query protocol, version 2014-10-31) whose instances are PostgreSQL clusters here, and whose
@@ -94,7 +84,7 @@ class RdsService {
     const id = randomUUID()
     const body = await text(request).catch(() => '')
     const form = Form.parse(body)
-    const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body}
+    const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body: body.replace(/(?<=(?:^|&)MasterUserPassword=)[^&]*/, '****')}
     if (this.requests.length === MOST_REQUESTS) this.requests.shift()
     this.requests.push(record)
     response.setHeader('content-type', 'text/xml').setHeader('x-amzn-requestid', id)
@@ -117,8 +107,9 @@ class RdsService {
   async #perform(name: string, form: Form, id: string, response: ServerResponse): Promise<string> {
     const action = ACTIONS[name]
     if (form.text('Version') !== '2014-10-31' || !action) throw new RdsError('InvalidAction', `Could not find operation ${name} for version ${form.text('Version') ?? ''}.`)
-    const fault = this.faults.take({action: name, instance: form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier')})
-    if (fault && 'code' in fault) throw new RdsError(fault.code, fault.message ?? 'A fault by switch.', fault.status ?? 400)
+    const instance = form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier')
+    const fault = this.faults.take({action: name, instance})
+    if (fault && 'code' in fault) throw refusalBy(fault, name, this.region.arnOf(instance ?? '*'))
     const result = await action({region: this.region, form, endsAs: endsAsOf(fault)})
     form.assertAllRead()
     if (!/^(?:Describe|List)/.test(name)) this.region.save()
