@@ -18,7 +18,7 @@ describe('dr sandbox', () => {
   it('starts, shows, hands out the environment, stops, resets', async () => {
     const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3')
     expect(started.error).to.equal(undefined)
-    expect(started.stderr).to.match(/PostgreSQL \d+ started on port \d+\.\nS3 server on port \d+, bucket dashboarduz-backups\.\nLoading 200 rows/)
+    expect(started.stderr).to.match(/PostgreSQL \d+ started on port \d+\.\nS3 server on port \d+, bucket dashboarduz-backups\.\nLoading 200 rows [^]*\nRDS server on port \d+, instance dashboarduz on port \d+\./)
     expect(started.stdout).to.include(`Sandbox in ${place.directory}: running`)
     expect(started.result?.database?.present).to.equal(true)
 
@@ -33,9 +33,9 @@ describe('dr sandbox', () => {
 
     const stopped = await dr<SandboxStatus>('sandbox', 'stop')
     expect(stopped.result?.running).to.equal(false)
-    expect((await dr('sandbox', 'status')).stdout).to.match(/not running\n {2}postgres: stopped\n {2}s3: stopped\n/)
+    expect((await dr('sandbox', 'status')).stdout).to.match(/not running\n {2}postgres: stopped\n {2}s3: stopped\n {2}rds: stopped\n {2}instance dashboarduz: stopped\n/)
 
-    const reset = await dr<SandboxStatus>('sandbox', 'reset', '--rows', '100', '--tenants', '2', '--json')
+    const reset = await dr<SandboxStatus>('sandbox', 'reset', '--rows', '100', '--tenants', '2', '--no-rds', '--json')
     expect(reset.result?.database).to.include({rows: 100, present: true})
     expect(reset.stderr).to.equal('')
   }).timeout(40_000)
@@ -45,7 +45,7 @@ describe('dr sandbox', () => {
     process.chdir(dirname(place.dataDir))
     process.env.DR_DATA_DIR = basename(place.dataDir)
     try {
-      const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3')
+      const started = await dr<SandboxStatus>('sandbox', 'start', '--rows', '200', '--tenants', '3', '--no-rds')
       expect(started.error).to.equal(undefined)
       expect(started.result).to.include({running: true, directory: join(realpathSync(place.dataDir), 'sandbox')})
       expect((await dr<SandboxStatus>('sandbox', 'stop')).result?.running).to.equal(false)

