@@ -156,6 +156,8 @@ describe('the RDS calls on moto', function () {
   it('mark an instance, and leave its other tags', async () => {
     await api.addTags(arnOf('crm-copy'), [{Key: 'dr:replaced', Value: 'crm'}], signal)
     expect((await found('crm-copy')).TagList).to.deep.include.members([{Key: 'team', Value: 'crm & co'}, {Key: 'dr:replaced', Value: 'crm'}])
+    await api.removeTags(arnOf('crm-copy'), ['dr:replaced', 'dr:never'], signal)
+    expect((await found('crm-copy')).TagList?.map(({Key}) => Key)).to.include('team').and.not.include('dr:replaced')
   })
 
   it('switch the target of a proxy', async () => {
