@@ -23,7 +23,7 @@ const RDS: Readonly<Record<Role, Readonly<Record<string, string>>>> = {
   },
   cutover: {
     instance: 'the old one and the new one', instances: 'the copy that is meant', events: 'what AWS noted of a failure', modify: 'renames', snapshot: 'of the old one, first', snapshotNamed: 'whether that is complete',
-    addTags: 'marks', proxyTargets: 'who stands behind the proxy', addProxyTarget: 'the new one', removeProxyTarget: 'the old one',
+    addTags: 'marks', removeTags: 'marks that hold no more', proxyTargets: 'who stands behind the proxy', addProxyTarget: 'the new one', removeProxyTarget: 'the old one',
   },
   prune: {},
 }
@@ -54,10 +54,12 @@ const isDependent = ({Sid}: {Sid: string}) => Sid.startsWith('Dependent')
 const allowedTo = (role: Role, dependent: boolean) => unique(statementsOf(role).filter((one) => one.Effect === 'Allow' && isDependent(one) === dependent).flatMap(({Action}) => Action))
 const unique = (list: Iterable<string>) => [...new Set(list)].toSorted()
 
-/** Of `RdsApi`: each method with its commands. */
+/** Of `RdsApi`: each method with its commands, those of the methods that it calls among them. */
 function methodsOfRds(): Map<string, string[]> {
   const parts = read('src/lib/rds/api.ts').split(/^ {2}(?=(?:async )?[a-z]\w*\()/m).slice(1)
-  return new Map(parts.map((part): [string, string[]] => [/^(?:async )?(\w+)/.exec(part)?.[1] ?? '', [...part.matchAll(/new (\w+)Command\(/g)].map(([, name = '']) => name)]).filter(([, commands]) => commands.length > 0))
+  const bodies = new Map(parts.map((part) => [/^(?:async )?(\w+)/.exec(part)?.[1] ?? '', part]))
+  const commandsOf = (name: string): string[] => [...(bodies.get(name) ?? '').matchAll(/new (\w+)Command\(|\bthis\.(\w+)\(/g)].flatMap(([, command, called]) => command ?? commandsOf(called ?? ''))
+  return new Map([...bodies.keys()].map((name): [string, string[]] => [name, commandsOf(name)]).filter(([, commands]) => commands.length > 0))
 }
 
 const rdsActionsOf = (role: Role): string[] => Object.keys(RDS[role]).flatMap((method) => (methodsOfRds().get(method) ?? []).map((command) => `rds:${command}`))

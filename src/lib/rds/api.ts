@@ -107,7 +107,7 @@ export class RdsApi {
   }
 
   async hasParameterGroup(name: string, signal: AbortSignal): Promise<boolean> {
-    return (await this.#ask({action: 'DescribeDBParameterGroups', instance: name}, () => this.#client.send(new DescribeDBParameterGroupsCommand({DBParameterGroupName: name}), {abortSignal: signal}), 'DBParameterGroupNotFoundFault')) !== undefined
+    return (await this.parameterGroup(name, signal)) !== undefined
   }
 
   /** Undefined when there is none of this name. */
