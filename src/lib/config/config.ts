@@ -64,6 +64,21 @@ export interface Config {
     /** Where the application notes who did what; `table` with or without its schema. */
     auditLog: {table: string; time: string; actor: string; action: string; resource: string; resourceId: string}
   }
+  rds: {
+    /** The instance that holds the database. */
+    instance?: string
+    /** Undefined: the one of the AWS profile. */
+    region?: string
+    endpoint?: string
+    profile?: string
+    pollSeconds: number
+    /** In front of the database. */
+    proxy?: string
+    /** Program and arguments, with `{host}`, `{port}` and `{instance}` to be filled in. */
+    switchCommand?: string[]
+    /** Absolute. */
+    caBundle?: string
+  }
   tools: {
     /** Absolute: where pg_dump and pg_restore live. */
     directory?: string

@@ -22,6 +22,7 @@ export interface Setting {
 }
 
 const whole = (min: number, max: number) => ({schema: z.int().min(min).max(max), kind: 'number', allowed: `a whole number from ${min} to ${max}`}) as const
+const share = (min: number, max: number) => ({schema: z.number().min(min).max(max), kind: 'number', allowed: `a number from ${min} to ${max}`}) as const
 const truth = {schema: z.boolean(), kind: 'boolean', allowed: 'true or false'} as const
 const span = {schema: z.string().regex(durationPattern), kind: 'text', allowed: 'a duration such as 500ms, 2s, 15m, 1h or 7d'} as const
 const folder = {schema: z.string().min(1), kind: 'path', allowed: 'the path of a folder'} as const
@@ -62,7 +63,7 @@ export const settings = {
   'backup.blockedLimit': {...describe('The backup yields when it has kept somebody waiting this long', span), default: '500ms'},
   'backup.lockTimeout': {...describe('How long the backup itself waits for a lock', span), default: '2s'},
   'backup.attempts': {...describe('How often the backup starts anew after it has yielded', whole(1, 20)), default: 3},
-  'backup.shrinkLimit': {schema: z.number().min(0).max(1).describe('A backup smaller than the last good one by more than this share is suspect'), kind: 'number', allowed: 'a number from 0 to 1', default: 0.5},
+  'backup.shrinkLimit': {...describe('A backup smaller than the last good one by more than this share is suspect', share(0, 1)), default: 0.5},
   'backup.stagingDirectory': describe('Folder for members on their way; default: on the disk of the local repository, else in the data folder', folder),
   'partial.lockTimeout': {...describe('How long the transaction of a partial restore waits for a lock', span), default: '2s'},
   'checks.features': {schema: z.array(featureCheck).describe('What is looked at after a partial restore: SQL whose rows are failures, or a URL that must answer'), kind: 'list', allowed: 'a list of {name, sql} and {name, url, expect}, each with tables if it is about some only', fileOnly: true},
@@ -74,6 +75,14 @@ export const settings = {
   'investigate.auditAction': {...describe('Its column for what was done', matching(/./, 'the name of a column')), default: 'action'},
   'investigate.auditResource': {...describe('Its column for the kind of thing', matching(/./, 'the name of a column')), default: 'resource'},
   'investigate.auditResourceId': {...describe('Its column for which thing', matching(/./, 'the name of a column')), default: 'resourceId'},
+  'rds.instance': describe('Identifier of the RDS instance that holds the database', matching(/^[A-Za-z](-?[A-Za-z\d])*$/, 'the identifier of an instance')),
+  'rds.region': {...describe('Region of the instance; else that of the AWS profile', matching(/^[a-z\d-]+$/, 'a region such as us-east-1')), env: ['AWS_REGION', 'AWS_DEFAULT_REGION']},
+  'rds.endpoint': {...describe('Endpoint of an API that speaks as RDS does; default: AWS', matching(/^https?:\/\/\S+$/, 'a URL such as http://127.0.0.1:5000')), env: ['AWS_ENDPOINT_URL_RDS', 'AWS_ENDPOINT_URL']},
+  'rds.profile': {...describe('Profile of the AWS configuration files', matching(/./, 'the name of a profile')), env: ['AWS_PROFILE']},
+  'rds.pollSeconds': {...describe('How often dr looks at an instance that it waits for', share(0.05, 60)), default: 12},
+  'rds.proxy': describe('RDS Proxy in front of the database, for a cut-over by proxy', matching(/./, 'the name of a proxy')),
+  'rds.switchCommand': {schema: z.array(z.string().min(1)).min(1).describe('Command and arguments that point the application at another host, for a cut-over by url; {host}, {port} and {instance} are filled in'), kind: 'list', allowed: 'a list of a program and its arguments', fileOnly: true},
+  'rds.caBundle': describe('Certificates of RDS (global-bundle.pem), to prove a restored instance by', {schema: z.string().min(1), kind: 'path', allowed: 'the path of a file'}),
   'tools.directory': {...describe('Folder of pg_dump and pg_restore; default: the best version found', folder), env: ['DR_PG_BIN']},
   'objectives.rto': describe('Recovery time objective: how long a recovery may take', span),
   'objectives.rpo': describe('Recovery point objective: how old the newest backup may be', span),

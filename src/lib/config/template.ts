@@ -50,6 +50,15 @@ backup:
   # blockedLimit: 500ms
   # attempts: 3
 
+rds:
+  # Also DR_RDS_INSTANCE, AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_RDS.
+  # instance: crm-production
+  # region: us-east-1 # else the one of the AWS profile
+  # Where the application gets its URL from, for dr pitr cutover --mode url.
+  # switchCommand: [./switch-database.sh, "{host}", "{port}"]
+  # proxy: crm-proxy
+  # caBundle: /etc/ssl/rds/global-bundle.pem
+
 # After a partial restore: each row that sql returns is a failure; url must answer with expect, else 200.
 # checks:
 #   features: [{name: leads have titles, sql: select id from leads where title = '', tables: [leads]}, {name: the API is ready, url: https://api.example.com/health/ready}]

@@ -1,0 +1,67 @@
+import {setTimeout as pause} from 'node:timers/promises'
+import {DrError} from '../../errors.ts'
+import type {DBInstance} from '../../rds/api.ts'
+import {untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
+import type {StepIo} from '../../runbook/procedure.ts'
+import {duration} from '../../system/time-words.ts'
+import type {RdsOptions} from './options.ts'
+
+export const systemPollClock: Clock = {now: () => performance.now(), pause: (ms, signal) => pause(ms, undefined, {signal}), random: () => Math.random()}
+
+export interface Waited extends Pick<PollOptions, 'settled'> {
+  /** Its identifier. */
+  instance: string
+  /** After so long dr gives up; AWS goes on. */
+  budgetMs: number
+  /** The name must be gone instead. */
+  gone?: boolean
+  /** What the elapsed time is shown against, milliseconds: the RTO. When it is passed, that is told. */
+  objectiveMs?: number
+  /** What of it had gone by before the waiting began. */
+  earlierMs?: number
+}
+
+const EVENT_MINUTES = 120
+const SHOWN_EVENTS = 5
+
+/** Waits until an instance is ready (or its name gone), says each new status, and with a failure what AWS noted of it. */
+export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled}: Waited, io: StepIo): Promise<DBInstance | undefined> {
+  const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, clock.now() - earlierMs)
+  try {
+    return await untilReady({
+      look: async (signal) => {
+        const found = await api.instance(instance, signal)
+        if (passed?.(clock.now())) io.notice(`The RTO of ${duration(objectiveMs ?? 0)} is passed; AWS goes on, and so does the waiting.`)
+        return found
+      },
+      signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000, ...(settled && {settled}),
+      onChange: (found, elapsedMs) => { io.progress(shownStatus(found, earlierMs + elapsedMs, objectiveMs)) },
+    })
+  } catch (error) {
+    if (error instanceof DrError && error.code === 'pitr.ended') for (const line of await eventsOf(api, instance, io.signal)) io.notice(line)
+    throw error
+  }
+}
+
+/** True once: at the first look after the objective. */
+function passing(objectiveMs: number, begun: number): (now: number) => boolean {
+  let told = false
+  return (now) => {
+    const isNew = !told && now - begun > objectiveMs
+    told ||= isNew
+    return isNew
+  }
+}
+
+/** `creating, 3 min of 60 min`; with how far its volume is filled. */
+function shownStatus(found: DBInstance | undefined, elapsedMs: number, objectiveMs: number | undefined): string {
+  const {DBInstanceStatus = 'not known yet', StorageOperationPercentProgress: percent} = found ?? {}
+  const initialized = percent === undefined || percent >= 100 ? '' : `, volume initialized to ${percent} %`
+  return `${DBInstanceStatus}${initialized}, ${Math.floor(elapsedMs / 60_000)} min${objectiveMs === undefined ? '' : ` of ${Math.round(objectiveMs / 60_000)} min`}`
+}
+
+/** What is told besides: that it cannot be had takes nothing from the failure. */
+async function eventsOf(api: RdsOptions['api'], instance: string, signal: AbortSignal): Promise<string[]> {
+  const events = await api.events(instance, EVENT_MINUTES, signal).catch(() => [])
+  return events.slice(-SHOWN_EVENTS).map(({Date: at, Message = ''}) => `${at?.toISOString() ?? ''} ${Message}`)
+}

@@ -1,0 +1,44 @@
+import type {DBInstance, Tag} from '@aws-sdk/client-rds'
+
+/** The marks that `dr` sets on what it makes at AWS. What has none of them is not ours and is never changed or deleted. */
+export const TAG = {
+  run: 'dr:run-id',
+  /** `primary`: is to take the place of its source; `side`: looked at, taken from, and removed. */
+  purpose: 'dr:purpose',
+  /** Identifier of the instance that it was restored from. */
+  source: 'dr:source',
+  /** RFC 3339, or `latest`. */
+  restoredTo: 'dr:restored-to',
+  /** On an instance that was renamed out of the way: the name that it had. */
+  replaced: 'dr:replaced',
+  /** On the same: since when; RFC 3339. */
+  replacedAt: 'dr:replaced-at',
+  /** On a copy that takes a place, since before anything was changed: `WAY/NAME/RESOURCE-ID/XID`: name and resource id of the instance that had it, and the copy's next transaction then. */
+  replaces: 'dr:replaces',
+  /** On the same: the run of the cut-over. */
+  cutover: 'dr:cutover',
+  /** On an instance whose writes dr has stopped: in which databases. */
+  frozen: 'dr:frozen',
+} as const
+
+export type Purpose = 'primary' | 'side'
+
+/** What the marks of an instance say; undefined for one that `dr` did not make. */
+export interface Marks {
+  run: string
+  purpose: Purpose
+  source?: string
+  /** `latest`, or RFC 3339. */
+  restoredTo?: string
+}
+
+export function marksOf({TagList = []}: Pick<DBInstance, 'TagList'>): Marks | undefined {
+  const [run, purpose, source, restoredTo] = [TAG.run, TAG.purpose, TAG.source, TAG.restoredTo].map((key) => tagOf({TagList}, key))
+  if (run === undefined || (purpose !== 'primary' && purpose !== 'side')) return undefined
+  return {run, purpose, ...(source !== undefined && {source}), ...(restoredTo !== undefined && {restoredTo})}
+}
+
+export const tagOf = ({TagList = []}: Pick<DBInstance, 'TagList'>, key: string): string | undefined => TagList.find(({Key}) => Key === key)?.Value
+
+export const tagsFor = ({run, purpose, source, restoredTo}: Marks): Tag[] =>
+  Object.entries({[TAG.run]: run, [TAG.purpose]: purpose, [TAG.source]: source, [TAG.restoredTo]: restoredTo}).flatMap(([Key, Value]) => (Value === undefined ? [] : [{Key, Value}]))
