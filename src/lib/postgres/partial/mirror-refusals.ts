@@ -1,9 +1,10 @@
 import {messageOf, preflightError, type DrError} from '../../errors.ts'
 import {rowsOf, type Client} from '../connection.ts'
-import {codeOf, isConnectionLost} from '../errors.ts'
+import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified, quoteIdent} from '../quote.ts'
 import {othersIn, type PlanNode} from './condition.ts'
 import type {Catalog, MergeMode, TableShape} from './contract.ts'
+import {rightsError} from './guard.ts'
 import {followedKeys, type MirrorPlan} from './mirror-plan.ts'
 import {shownName} from './names.ts'
 import {readColumns} from './relations.ts'
@@ -57,7 +58,8 @@ async function plannedBeside(client: Client, query: string): Promise<string[]> {
     const {rows: [row]} = await client.query<{'QUERY PLAN': [{Plan: PlanNode}]}>({text: `EXPLAIN (VERBOSE, FORMAT JSON) ${query}`, queryMode: 'extended'} as {text: string})
     return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan).map(shownName)
   } catch (error) {
-    if (isConnectionLost(error) || codeOf(error) === '42501') throw error
+    if (isConnectionLost(error)) throw error
+    if (codeOf(error) === '42501') throw statementError(rightsError(error), 'Looking at --where')
     throw refused(`--where cannot be used without what is this database's own (${messageOf(error)})`, error)
   }
 }

@@ -1,6 +1,8 @@
 import {preflightError} from '../../errors.ts'
 import {readDatabaseText} from '../../postgres/database-text.ts'
+import {statementError} from '../../postgres/errors.ts'
 import type {MergeMode} from '../../postgres/partial/contract.ts'
+import {rightsError} from '../../postgres/partial/guard.ts'
 import {copyMirror, createMirror, dropMirror, mirrorBytes} from '../../postgres/partial/mirror.ts'
 import {mirrorPlan, type MirrorPlan} from '../../postgres/partial/mirror-plan.ts'
 import {assertMirrorable, assertSideCondition} from '../../postgres/partial/mirror-refusals.ts'
@@ -78,7 +80,10 @@ export function mirrorStep(options: PartialOptions, work: PartialWork): Step<Par
     title: 'Copy the live rows beside those of the backup',
     effect: 'write',
     byHand: () => [{argv: ['sh', '-c', `pg_dump --data-only --table=TABLE '${targetUrl(target)}' | psql '${targetUrl(target, work.stageDatabase)}'`], note: 'into tables of the same columns'}],
-    run: (state, io) => stopwatch(state.timings).time('mirror', () => mirror(options, work, state, io)),
+    run: (state, io) => stopwatch(state.timings).time('mirror', () => mirror(options, work, state, io).catch((error: unknown) => {
+      io.signal.throwIfAborted()
+      throw statementError(rightsError(error), 'Copying the live rows')
+    })),
   }
 }
 
