@@ -45,8 +45,8 @@ export async function editedSince(client: Client, entry: Entry, timestampColumns
 }
 
 /**
- * The rows themselves that `changedSince` and `editedSince` count, by their key, in its order, no more than `limit` of them. Undefined where
- * neither tells anything. `known`: the numbers of transactions can be compared with the backup's snapshot.
+ * The rows themselves that `changedSince` and `editedSince` count, by their key, in its order, those that were edited first: an accident
+ * may have written all of them. No more than `limit`. Undefined where neither tells anything. `known`: the numbers of transactions can be compared with the backup's snapshot.
  */
 export async function rowsSince(client: Client, entry: Entry, {timestampColumns, known, limit}: {timestampColumns: readonly string[]; known: boolean; limit: number}): Promise<RowsSince | undefined> {
   const {plan, selected: {table}} = entry
@@ -57,6 +57,6 @@ export async function rowsSince(client: Client, entry: Entry, {timestampColumns,
   const written = known ? 'coalesce(p.since, false)' : 'NULL::boolean'
   const rows = await rowsOf<RowsSince['rows'][number] & {total: number}>(client, `
     SELECT ${keyJson(key, (name) => before(plan, name))} AS key, ${written} AS written, ${witness === undefined ? 'NULL::boolean' : edited} AS edited, (${live})::text AS live, (${backup})::text AS backup, (count(*) OVER ())::float8 AS total
-    FROM ${from} AND (${known ? written : 'false'} OR ${edited}) ORDER BY ${key.map((name) => before(plan, name)).join(', ')} LIMIT ${limit}`)
+    FROM ${from} AND (${known ? written : 'false'} OR ${edited}) ORDER BY (${edited}) IS TRUE DESC, ${key.map((name) => before(plan, name)).join(', ')} LIMIT ${limit}`)
   return {...nameOf(table), timeColumn: witness?.name ?? null, total: rows[0]?.total ?? 0, listed: rows.length, rows: rows.map((row) => ({key: row.key, written: row.written, edited: row.edited, live: row.live, backup: row.backup}))}
 }

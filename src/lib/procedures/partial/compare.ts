@@ -17,13 +17,14 @@ import {LISTED, type PartialWork} from './run-work.ts'
 const MOST: MergeMode = 'exact'
 
 export function compareStep({target, config}: PartialOptions, work: PartialWork): Step<PartialState> {
+  const place = () => targetUrl(target, work.isBeside ? work.stageDatabase : target.database)
   return {
     id: 'partial.compare',
     title: 'Compare with what is live',
     effect: 'read',
     byHand: (state) => [
-      {argv: ['psql', targetUrl(target), '-c', joinByHand(state)], note: 'for each table, by its key'},
-      {argv: ['psql', targetUrl(target), '-c', editedByHand(state, config.investigate.timestampColumns)], note: 'rows edited since the backup, which would go back'},
+      {argv: ['psql', place(), '-c', joinByHand(state)], note: 'for each table, by its key'},
+      {argv: ['psql', place(), '-c', editedByHand(state, config.investigate.timestampColumns)], note: 'rows edited since the backup, which would go back'},
     ],
     run: (state, io) => stopwatch(state.timings).time('compare', async () => {
       io.progress('pairing rows by their key')

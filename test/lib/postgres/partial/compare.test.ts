@@ -97,7 +97,7 @@ describe('a comparison of staged rows', function () {
     const {tables: [leads], since: [listed, ...others] = []} = await of({backupSnapshot: snapshot, list: 1000})
     const keys = (which: 'written' | 'edited') => listed?.rows.filter((row) => row[which] === true).map(({key}) => key.id)
     const late = [2, 3, 4, 5, 6, 7, 8].map((number) => `t3d${number}`)
-    expect(keys('written')).to.deep.equal(['t2d1', ...late]).and.to.have.length(leads?.changedSince ?? -1)
+    expect(keys('written'), 'those that are known to be edited come first').to.deep.equal([...late, 't2d1']).and.to.have.length(leads?.changedSince ?? -1)
     expect(keys('edited')).to.deep.equal(['t1d1', 't1d2', ...late]).and.to.have.length(leads?.editedSince ?? -1)
     expect(listed).to.include({total: 10, listed: 10, timeColumn: 'updatedAt'})
     expect(listed?.rows.find(({key}) => key.id === 't2d1')).to.deep.include({written: true, edited: false})
