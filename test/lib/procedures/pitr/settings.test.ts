@@ -6,6 +6,8 @@ import {planRecovery} from '../../../../src/lib/procedures/pitr/look.ts'
 import {planFile, readPlan, writePlan} from '../../../../src/lib/procedures/pitr/plan-file.ts'
 import type {RecoveryPlan} from '../../../../src/lib/procedures/pitr/recover-options.ts'
 import {DEFAULTS, type Settings} from '../../../../src/lib/sandbox/rds/settings.ts'
+import {saveInstanceSettings} from '../../../../src/lib/procedures/instance-settings/save.ts'
+import {localRepository} from '../../../support/backup.ts'
 import {RecoveryFixture} from '../../../support/recovery.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
@@ -15,7 +17,7 @@ const OWN: Partial<Settings> = {
   PreferredMaintenanceWindow: 'mon:03:00-mon:03:30', VpcSecurityGroupIds: ['sg-app', 'sg-ops'], DBParameterGroupName: 'crm17', DBSubnetGroupName: 'private', OptionGroupName: 'crm-options', MultiAZ: true, PubliclyAccessible: false, NetworkType: 'DUAL',
   AutoMinorVersionUpgrade: false, CACertificateIdentifier: 'rds-ca-ecc384-g1', CopyTagsToSnapshot: true, DeletionProtection: true, IAMDatabaseAuthenticationEnabled: true, EnabledCloudwatchLogsExports: ['postgresql', 'upgrade'],
   EngineLifecycleSupport: 'open-source-rds-extended-support-disabled', MonitoringInterval: 60, MonitoringRoleArn: 'arn:aws:iam::123456789012:role/monitoring', DatabaseInsightsMode: 'advanced', PerformanceInsightsEnabled: true,
-  PerformanceInsightsRetentionPeriod: 465, TagList: [{Key: 'team', Value: 'crm & "co"'}],
+  PerformanceInsightsRetentionPeriod: 465, AssociatedRoles: [{RoleArn: 'arn:s3', FeatureName: 's3Import'}, {RoleArn: 'arn:lambda', FeatureName: 'Lambda'}], TagList: [{Key: 'team', Value: 'crm & "co"'}],
 }
 /** Members of lists on the wire, as the model of the service names them. */
 const MEMBERS: Readonly<Record<string, string>> = {VpcSecurityGroupIds: 'VpcSecurityGroupId', EnableCloudwatchLogsExports: 'member', Tags: 'Tag'}
@@ -52,10 +54,12 @@ describe('the settings of a recovered instance', function () {
   })
   afterEach(async () => {
     for (const name of [...rds.aws.server.region.instances.keys()]) if (name !== 'crm') await rds.remove(name)
-    rds.source.settings = {...rds.source.settings, ...OWN}
+    rds.source.settings = {...rds.source.settings, ...OWN, MasterUserSecret: undefined}
     rds.aws.server.faults.clear()
   })
 
+  /** Settings in which a copy is not as its source. */
+  const different = (name: string) => Object.entries(rds.instance(name).settings).filter(([setting, value]) => JSON.stringify(value) !== JSON.stringify(rds.source.settings[setting as keyof Settings])).map(([setting]) => setting).toSorted()
   const requests = (action: string) => rds.aws.server.requests.filter((one) => one.action === action)
   const lastParameters = (action: string) => Object.fromEntries(new URLSearchParams(requests(action).at(-1)?.body ?? ''))
   const plan = (target: string) => planRecovery(rds.options(), {target, purpose: 'primary', to: null, runId: 'planned'}, new AbortController().signal)
@@ -70,13 +74,15 @@ describe('the settings of a recovered instance', function () {
   }
 
   it('are those of its source, every one, though none is what AWS would take by itself', async () => {
+    rds.source.settings = {...rds.source.settings, MasterUserSecret: {SecretArn: 'arn:secret', SecretStatus: 'active', KmsKeyId: 'arn:kms'}}
     for (const [name, value] of Object.entries(OWN)) expect(value, name).not.to.deep.equal(DEFAULTS[name as keyof Settings])
     const {state, error} = await rds.recover({wish: {target: 'copy'}})
     if (error) throw error
-    const table = Object.entries(rds.instance('copy').settings).map(([name, value]) => ({name, value, source: rds.source.settings[name as keyof Settings]}))
-    expect(table.filter(({name, value, source}) => JSON.stringify(value) !== JSON.stringify(source)).map(({name}) => name)).to.deep.equal(['TagList'])
+    expect(different('copy')).to.deep.equal(['MasterUserSecret', 'TagList'])
+    expect(rds.instance('copy').settings.MasterUserSecret).to.include({SecretStatus: 'active', KmsKeyId: 'arn:kms'}).and.have.property('SecretArn').that.is.not.equal('arn:secret')
     expect(rds.instance('copy').settings.TagList.map(({Key, Value}) => `${Key}=${Value}`)).to.deep.equal(['team=crm & "co"', 'dr:run-id=run-1', 'dr:purpose=primary', 'dr:source=crm', 'dr:restored-to=latest'])
-    expect(state.settled?.modified.toSorted()).to.deep.equal(['DatabaseInsightsMode', 'EnablePerformanceInsights', 'MonitoringInterval', 'MonitoringRoleArn', 'PerformanceInsightsRetentionPeriod', 'PreferredMaintenanceWindow'])
+    expect(state.settled?.modified.toSorted()).to.deep.equal(['DatabaseInsightsMode', 'EnablePerformanceInsights', 'ManageMasterUserPassword', 'MasterUserSecretKmsKeyId', 'MonitoringInterval', 'MonitoringRoleArn', 'PerformanceInsightsRetentionPeriod', 'PreferredMaintenanceWindow'])
+    expect(state.settled?.roles).to.deep.equal(['s3Import', 'Lambda'])
     expect(Date.parse(state.marks.available ?? '')).to.be.at.most(Date.parse(state.marks.verified ?? ''))
   })
 
@@ -142,8 +148,17 @@ describe('the settings of a recovered instance', function () {
     expect(requests('RestoreDBInstanceToPointInTime')).to.have.length(before)
   })
 
+  it('of which static ones wait for a restart get one, on the copy alone', async () => {
+    const {error, state} = await rds.recover({wish: {target: 'static'}, options: {proof: {storages: [], jobs: 1}}, onStep: (id) => { if (id === 'pitr.settings') rds.instance('static').parameterStatus = 'pending-reboot' }})
+    if (error) throw error
+    expect(state.settled).to.include({rebooted: true})
+    expect(rds.instance('static').parameterStatus).to.equal('in-sync')
+    expect(requests('RebootDBInstance').map(({body}) => new URLSearchParams(body).get('DBInstanceIdentifier'))).to.deep.equal(['static'])
+  })
+
   it('of a deleted source are those that its backup holds and those that are given; what is lost is told', async () => {
-    const [region, {resourceId}] = [rds.aws.server.region, rds.source]
+    const [region, {resourceId}, storage] = [rds.aws.server.region, rds.source, localRepository(folder)]
+    await saveInstanceSettings({api: rds.api, storages: [storage], instance: 'crm', environment: 'staging', by: 'test'}, new AbortController().signal)
     region.instances.delete('crm')
     region.retained.push({instance: rds.source, arn: 'arn:aws:rds:us-east-1:123456789012:auto-backup:ab-1'})
     try {
@@ -151,12 +166,14 @@ describe('the settings of a recovered instance', function () {
       const {error, state} = await rds.recover({wish})
       if (error) throw error
       expect(rds.instance('again').settings).to.deep.include({DBInstanceClass: 'db.m7g.large', VpcSecurityGroupIds: ['sg-app'], DBParameterGroupName: 'crm17', StorageType: 'io2', IAMDatabaseAuthenticationEnabled: true, MultiAZ: false})
-      expect(state.plan?.warnings[0]).to.contain('does not hold these settings').and.contain('Multi-AZ (--multi-az)').and.contain('monitoring').and.not.contain('--class')
+      expect(state.plan?.warnings[0]).to.contain('dr config snapshot')
+      expect(state.plan?.warnings[1]).to.contain('does not hold these settings').and.contain('Multi-AZ (--multi-az)').and.contain('monitoring').and.not.contain('--class')
       expect(lastParameters('RestoreDBInstanceToPointInTime')).to.include({SourceDbiResourceId: resourceId}).and.not.to.have.property('SourceDBInstanceIdentifier')
 
-      const saved = await rds.recover({wish: {...wish, target: 'saved'}, options: {saved: {DBInstanceIdentifier: 'crm', MultiAZ: true, MonitoringInterval: 60, MonitoringRoleArn: 'arn:role', PubliclyAccessible: false}}})
+      const saved = await rds.recover({wish: {source: {resourceId}, target: 'saved'}, options: {proof: {storages: [storage], jobs: 1}}})
       if (saved.error) throw saved.error
-      expect(rds.instance('saved').settings).to.deep.include({MultiAZ: true, MonitoringInterval: 60, PubliclyAccessible: false})
+      expect(saved.state.plan?.warnings[0]).to.match(/its settings are those that were saved as \d{8}T\d{6}Z-\S+ \(/)
+      expect(different('saved')).to.deep.equal(['TagList'])
       expect((await rds.recover({wish: {...wish, source: {resourceId: 'db-NOBODY'}}})).error).to.include({code: 'rds.no-backup'})
     } finally {
       region.retained.length = 0
