@@ -16,6 +16,7 @@ export default class Partial extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --tenant 7f9c… --environment production',
     "<%= config.bin %> <%= command.id %> --table leads --where \"status = 'lost'\" --columns status --from 20261122T020000Z-7f3a",
     '<%= config.bin %> <%= command.id %> --table leads --columns status --transaction 48211 --from postgres://copy.internal:5432/crm',
+    "<%= config.bin %> <%= command.id %> --table leads --columns status --transaction 48211 --from 'pitr:2026-11-22T09:41:07Z'",
     '<%= config.bin %> <%= command.id %> --table invoices --from old-2026-11-01.sql.gz --merge side',
     '<%= config.bin %> <%= command.id %> --tenant 7f9c… --merge exact --confirm crm --no-input --json',
   ]
@@ -28,7 +29,8 @@ export default class Partial extends BaseCommand {
     columns: Flags.string({description: 'put back only these columns, of rows that are still there', helpValue: 'A,B'}),
     relink: Flags.boolean({description: 'also the links to these rows that their deletion has set to NULL'}),
     'with-parents': Flags.boolean({description: 'also the rows that these refer to, where they are missing'}),
-    from: Flags.string({description: 'label, latest, path of a backup or a dump, s3://BUCKET/KEY, postgres://… of a copy, or env:NAME of a variable with its URL; else latest', helpValue: 'SOURCE'}),
+    from: Flags.string({description: 'label, latest, path of a backup or a dump, s3://BUCKET/KEY, pitr:TIME (also pitr:latest, pitr:before-damage: AWS makes a copy of that instant), postgres://… of a copy, or env:NAME of a variable with its URL; else latest', helpValue: 'SOURCE'}),
+    'keep-copy': Flags.boolean({description: 'with pitr:TIME: leave the copy, which is removed at the end otherwise'}),
     merge: Flags.option({options: ['missing', 'changed', 'exact', 'side'] as const, description: 'insert missing rows; also put changed ones back; also delete those that the backup has not; or only leave the tables beside. Asked for without it'})(),
     stage: Flags.option({options: ['schema', 'database'] as const, description: 'where the rows of the backup are until you agree: in a schema of the live database, or in a database beside it, to which the live tables are copied to be compared; else schema'})(),
     sample: Flags.integer({description: 'show so many changed rows of each table; else 5', helpValue: 'N', min: 0, max: 1000}),
@@ -40,7 +42,7 @@ export default class Partial extends BaseCommand {
     const {flags} = await this.parse(Partial)
     const context = this.context(flags)
     const {composePartial} = await import('../lib/cli/partial.ts')
-    const composed = await composePartial(context, {...flags, tables: flags.table ?? [], withParents: flags['with-parents'], way: flags.merge, resuming: this.resuming})
+    const composed = await composePartial(context, {...flags, tables: flags.table ?? [], withParents: flags['with-parents'], keepCopy: flags['keep-copy'], way: flags.merge, resuming: this.resuming})
     try {
       const result = await this.runProcedure(composed.procedure, composed.state, flags, context)
       if (!isRun(result)) return result

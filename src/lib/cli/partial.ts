@@ -12,6 +12,7 @@ import type {Context} from './context.ts'
 import {findWanted} from './restore.ts'
 import type {PartialResult} from './partial-result.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
+import {prepareCopy} from './partial-copy.ts'
 import {targetOf} from './target.ts'
 
 export interface PartialWish {
@@ -23,8 +24,10 @@ export interface PartialWish {
   columns?: string | undefined
   relink: boolean
   withParents: boolean
-  /** A label, `latest`, a path, `s3://…`, `postgres://…`, or `env:NAME` of a variable that holds such a URL. */
+  /** A label, `latest`, a path, `s3://…`, `pitr:TIME`, `postgres://…`, or `env:NAME` of a variable that holds such a URL. */
   from?: string | undefined
+  /** A copy that is made for it is not removed. */
+  keepCopy?: boolean | undefined
   way?: Way | undefined
   stage?: StagePlace | undefined
   sample?: number | undefined
@@ -69,6 +72,7 @@ export async function composePartial(context: Context, wish: PartialWish): Promi
   }
   try {
     const fresh = partialState(options)
+    if (from.kind === 'database' && from.copy) await prepareCopy(context, options, {plan: wish.plan, fresh, earlier: earlier?.state})
     const procedure = partialProcedure(options, work)
     if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, work)
     return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : fresh, options, ...(watchMs !== undefined && {watchMs}), since: () => (work.since === undefined ? null : {limit: LISTED, tables: work.since}), close}
@@ -101,13 +105,17 @@ async function settle(resuming: Resuming, earlier: Resumption<PartialState>, pro
   if (!resuming.undo && earlier.anew === undefined && standing === 'open') resuming.anew = 'nothing of what is live had been changed; what was staged is staged again'
 }
 
-interface Source {
+export interface PartialSource {
   from: PartialFrom
   closeStorages: () => Promise<void>
 }
 
-async function sourceOf(context: Context, config: Config, live: Target, wish: PartialWish, earlier: Resumption<PartialState> | undefined): Promise<Source> {
+async function sourceOf(context: Context, config: Config, live: Target, wish: PartialWish, earlier: Resumption<PartialState> | undefined): Promise<PartialSource> {
   const named = wish.from === undefined ? undefined : await urlOf(wish.from)
+  if (wish.from?.startsWith('pitr:') || earlier?.state.copy) {
+    const {copySource} = await import('./partial-copy.ts')
+    return copySource(context, live, wish, earlier)
+  }
   if (named !== undefined) return {from: {kind: 'database', target: await copyTarget(named, live)}, closeStorages: () => Promise.resolve()}
   // `latest` was another one then, perhaps.
   const backup = earlier?.state.source.kind === 'backup' && (wish.from === undefined || wish.from === 'latest') ? earlier.state.source.label : wish.from

@@ -34,9 +34,12 @@ const MOST_CONNECTIONS = 4
 /** What the flags ask for. `talk` hears which damage an instant was taken from. */
 export async function recoveryWish(context: Context, flags: RecoveryFlags, now: Date, talk: (line: string) => void): Promise<RecoveryWish> {
   const to = await instantOf(context, flags, now, talk)
-  const {class: instanceClass, 'security-group': securityGroups, 'parameter-group': parameterGroup, 'option-group': optionGroup, 'subnet-group': subnetGroup, 'multi-az': multiAz, target, purpose = 'primary'} = flags
+  const config = await context.config()
+  const {sideClass, sideSecurityGroups} = config.rds
+  const side = flags.purpose === 'side'
+  const {class: instanceClass = side ? sideClass : undefined, 'security-group': securityGroups = side ? sideSecurityGroups : undefined, 'parameter-group': parameterGroup, 'option-group': optionGroup, 'subnet-group': subnetGroup, 'multi-az': multiAz, target, purpose = 'primary'} = flags
   return {
-    source: sourceOf(await context.config(), flags), to, ...(target !== undefined && {target}),
+    source: sourceOf(config, flags), to, ...(target !== undefined && {target}),
     choice: {
       purpose, ...(instanceClass !== undefined && {instanceClass}), ...(securityGroups !== undefined && {securityGroups}), ...(parameterGroup !== undefined && {parameterGroup}),
       ...(optionGroup !== undefined && {optionGroup}), ...(subnetGroup !== undefined && {subnetGroup}), ...(multiAz !== undefined && {multiAz}),

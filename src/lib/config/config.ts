@@ -72,6 +72,9 @@ export interface Config {
     endpoint?: string
     profile?: string
     pollSeconds: number
+    /** Of copies that are only looked into. */
+    sideClass?: string
+    sideSecurityGroups?: string[]
     /** In front of the database. */
     proxy?: string
     /** Program and arguments, with `{host}`, `{port}` and `{instance}` to be filled in. */

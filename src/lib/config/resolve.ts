@@ -30,7 +30,7 @@ export function resolveConfig(values: Resolved): Config {
     checks: {features: values['checks.features'] ?? []},
     restore: present({jobs: values['restore.jobs']}),
     investigate: investigateOf(need),
-    rds: {pollSeconds: need('rds.pollSeconds'), ...present({instance: values['rds.instance'], region: values['rds.region'], endpoint: values['rds.endpoint'], profile: values['rds.profile'], proxy: values['rds.proxy'], switchCommand: values['rds.switchCommand'], caBundle: values['rds.caBundle']})},
+    rds: {pollSeconds: need('rds.pollSeconds'), ...present({instance: values['rds.instance'], region: values['rds.region'], endpoint: values['rds.endpoint'], profile: values['rds.profile'], sideClass: values['rds.sideClass'], sideSecurityGroups: values['rds.sideSecurityGroups'], proxy: values['rds.proxy'], switchCommand: values['rds.switchCommand'], caBundle: values['rds.caBundle']})},
     tools: present({directory: values['tools.directory']}),
     objectives: {rtoSeconds: durationMs(need('objectives.rto')) / 1000, rpoSeconds: durationMs(need('objectives.rpo')) / 1000},
     retention: {days: need('retention.days')},

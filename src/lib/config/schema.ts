@@ -80,6 +80,8 @@ export const settings = {
   'rds.endpoint': {...describe('Endpoint of an API that speaks as RDS does; default: AWS', matching(/^https?:\/\/\S+$/, 'a URL such as http://127.0.0.1:5000')), env: ['AWS_ENDPOINT_URL_RDS', 'AWS_ENDPOINT_URL']},
   'rds.profile': {...describe('Profile of the AWS configuration files', matching(/./, 'the name of a profile')), env: ['AWS_PROFILE']},
   'rds.pollSeconds': {...describe('How often dr looks at an instance that it waits for', share(0.05, 60)), default: 12},
+  'rds.sideClass': describe('Instance class of copies that are only looked into; default: that of the source', matching(/^db\./, 'a class such as db.t4g.medium')),
+  'rds.sideSecurityGroups': {schema: z.array(z.string().min(1)).min(1).describe('Security groups of copies that are only looked into: they should admit the operator alone; default: those of the source'), kind: 'list', allowed: 'a list of ids of security groups'},
   'rds.proxy': describe('RDS Proxy in front of the database, for a cut-over by proxy', matching(/./, 'the name of a proxy')),
   'rds.switchCommand': {schema: z.array(z.string().min(1)).min(1).describe('Command and arguments that point the application at another host, for a cut-over by url; {host}, {port} and {instance} are filled in'), kind: 'list', allowed: 'a list of a program and its arguments', fileOnly: true},
   'rds.caBundle': describe('Certificates of RDS (global-bundle.pem), to prove a restored instance by', {schema: z.string().min(1), kind: 'path', allowed: 'the path of a file'}),

@@ -57,6 +57,9 @@ rds:
   # Where the application gets its URL from, for dr pitr cutover --mode url.
   # switchCommand: [./switch-database.sh, "{host}", "{port}"]
   # proxy: crm-proxy
+  # Of copies that are only looked into; they should admit the operator alone.
+  # sideClass: db.t4g.medium
+  # sideSecurityGroups: [sg-0abc]
   # caBundle: /etc/ssl/rds/global-bundle.pem
 
 # After a partial restore: each row that sql returns is a failure; url must answer with expect, else 200.

@@ -41,6 +41,7 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
     mustType: ({live}) => live,
     strict: (state) => state.way === 'exact' || otherDatabase(state) !== undefined,
     details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
+    declined: ({copy}) => (copy === undefined ? [] : [`${copy.target ?? 'The copy'} stays at AWS, and costs; the same command uses it again. When it is not needed: dr pitr cleanup`]),
   }
 }
 

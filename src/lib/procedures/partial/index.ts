@@ -14,6 +14,7 @@ import {recreateAfterStep, recreateBeforeStep} from './recreate.ts'
 import {lostTables, needed, sourceTitle, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
 import {catalogsStep, dropScratchStep, scratchStep, sweepStep} from './scratch.ts'
+import {removeCopyStep, sideCopyPhase, sideCopyState} from './side-copy.ts'
 import {alsoStaged, selectStep} from './select.ts'
 import {stageStep} from './stage.ts'
 import {stageState} from './work.ts'
@@ -23,7 +24,8 @@ import {stageState} from './work.ts'
  * can be taken back. Until then nothing of what is live is touched; the rows of the backup stand in a schema, or a database, of their own.
  */
 export function partialProcedure(options: PartialOptions, work: PartialWork): Procedure<PartialState> {
-  const {target, config} = options
+  const {target, config, from} = options
+  const copy = from.kind === 'database' ? from.copy : undefined
   const wanted = (state: PartialState) => ({selection: needed(state.selection, 'selection'), also: alsoStaged(options, work, state), liveKeys: state.wish.tenant !== undefined && (state.way ?? 'exact') === 'exact'})
   const lost = (state: PartialState) => (leftOut(state) === undefined ? lostTables(state) : [])
   return {
@@ -33,12 +35,13 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
     later: 'go-on',
     undoGate,
     phases: [
+      ...(copy ? [sideCopyPhase(options, copy)] : []),
       {title: 'Look', again: true, steps: [targetStep(options, work), ...openSteps<PartialState>(options, work)]},
       {title: 'Stage', steps: [sweepStep(options, work), scratchStep(options, work), catalogsStep(options, work), selectStep(options, work), stageStep(options, work, wanted)]},
       {title: 'Compare', steps: [...(work.isBeside ? [mirrorStep(options, work)] : []), compareStep(options, work)]},
       {title: 'Decide', choice: wayChoice(), steps: [decideStep(work), refuseStep()]},
       {title: 'Merge', gate: mergeGate(options), steps: [recreateBeforeStep(options, work, lost), ...(work.isBeside ? [bringStep(options, work)] : []), mergeStep(options, work), recreateAfterStep(options, work, lost)]},
-      {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, ({way, nothing}: PartialState) => way === 'side' && nothing === undefined), dropScratchStep(options, work)]},
+      {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, ({way, nothing}: PartialState) => way === 'side' && nothing === undefined), dropScratchStep(options, work), ...(copy ? [removeCopyStep(copy)] : [])]},
     ],
   }
 }
@@ -49,5 +52,5 @@ export function partialState(options: PartialOptions): PartialState {
   assertWay(way, {wish})
   const {environment, source: {database}} = from.kind === 'backup' ? from.backup.manifest : {environment: config.environment, source: {database: target.database}}
   const foreign = environment === config.environment && database === target.database ? undefined : `${database} (${environment})`
-  return {...stageState(options), environment: config.environment, runId, wish, ...(stage !== undefined && {stage}), ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
+  return {...stageState(options), ...(from.kind === 'database' && from.copy && {copy: sideCopyState(from.copy)}), environment: config.environment, runId, wish, ...(stage !== undefined && {stage}), ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
 }

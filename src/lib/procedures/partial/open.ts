@@ -1,7 +1,7 @@
 import {join} from 'node:path'
 import {preflightError, usageError} from '../../errors.ts'
 import {readArchiveFile} from '../../postgres/archive.ts'
-import {connect, endQuietly, rowOf, rowsOf} from '../../postgres/connection.ts'
+import {connect, endQuietly, rowOf} from '../../postgres/connection.ts'
 import {knowsCollation} from '../../postgres/create-database.ts'
 import {readDatabaseText} from '../../postgres/database-text.ts'
 import {statementError} from '../../postgres/errors.ts'
@@ -9,6 +9,7 @@ import {mayCreateDatabase} from '../../postgres/restore-needs.ts'
 import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
+import {isSameDatabase} from '../../postgres/same-database.ts'
 import {readServer} from '../../postgres/server.ts'
 import {targetName, targetUrl, type Target} from '../../postgres/target.ts'
 import {archiveMajor, chooseForRestore} from '../../postgres/tools.ts'
@@ -57,6 +58,7 @@ function sourceStep<S extends StageState>(options: StageOptions, work: StageWork
     id: 'partial.source',
     title,
     effect: 'read',
+    skip: ({copyRemoved}) => (copyRemoved ? 'the copy has served' : undefined),
     byHand: () => sourceByHand(options, work),
     async run(state, io) {
       if (work.side?.kind === 'backup') await openBackup(work.side, options, work, io)
@@ -121,13 +123,12 @@ async function openDatabase({from, target}: StageOptions, work: StageWork, state
   const client = await connect(from.target, {applicationName: work.applicationName, namedBy: '--from'})
   io.signal.addEventListener('abort', () => { void endQuietly(client) }, {once: true})
   try {
-    const {systemIdentifier, databaseOid} = await readServer(client)
-    const [live] = await work.live(io.signal, (own) => rowsOf<{oid: number}>(own, 'SELECT oid::int8::float8 AS oid FROM pg_database WHERE datname = current_database()'))
-    if (systemIdentifier !== undefined && systemIdentifier === state.server?.systemIdentifier && databaseOid === live?.oid) throw sameDatabase(name)
+    if (await work.live(io.signal, (own) => isSameDatabase(own, client))) throw sameDatabase(name)
     for (const setting of STAGING_SETTINGS) await client.query(setting)
     await client.query(HOLD)
     const {at} = await rowOf<{at: string}>(client, `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at`)
-    state.source.at = at
+    // Of a point-in-time copy: what was written since is what was written after that instant, not after now.
+    if (from.copy === undefined) state.source.at = at
   } catch (error) {
     await endQuietly(client)
     throw statementError(error, `Opening ${name}`)

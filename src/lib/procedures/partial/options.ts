@@ -4,11 +4,19 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Timing} from '../../system/stopwatch.ts'
+import type {RecoveryOptions} from '../pitr/recover-options.ts'
 import type {FoundDump} from '../restore/foreign/dump.ts'
 import type {FoundBackup} from '../restore/source.ts'
 
 /** Where the rows come from: a backup of dr's, a dump that it did not make, or a database that answers (a copy of an earlier instant). */
-export type PartialFrom = {kind: 'backup'; backup: FoundBackup} | {kind: 'dump'; dump: FoundDump} | {kind: 'database'; target: Target}
+export type PartialFrom = {kind: 'backup'; backup: FoundBackup} | {kind: 'dump'; dump: FoundDump} | {kind: 'database'; target: Target; copy?: SideCopy}
+
+/** A point-in-time copy that is made for this run; the address in `target` is known when it is there. */
+export interface SideCopy {
+  recovery: RecoveryOptions
+  /** Of --keep-copy: it is not removed at the end. */
+  keep: boolean
+}
 
 /** What staging needs from outside. */
 export interface StageOptions {
@@ -85,6 +93,8 @@ export interface StageState {
   /** The rows that the merge needs, brought from there into the schema of the live database. */
   brought?: StagedTable[]
   recreated?: Recreated
+  /** The copy that the rows were taken from is being removed: nothing is to be read from it any more. */
+  copyRemoved?: boolean
   fetched?: Fetched
   timings: Timing[]
 }

@@ -4,6 +4,7 @@ import {distinctTables, nameOf} from '../../postgres/partial/names.ts'
 import type {SelectionWish} from '../../postgres/partial/selection.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {SwapTarget} from '../../report/swap-lines.ts'
+import type {RecoveryState} from '../pitr/recover-options.ts'
 import type {FeatureOutcome} from './features.ts'
 import type {StageOptions, StagePlace, StageState} from './options.ts'
 
@@ -18,6 +19,8 @@ export interface PartialOptions extends StageOptions {
 
 /** Plain data: it stands in the journal and in --json. */
 export interface PartialState extends StageState {
+  /** Of a point-in-time copy that is made for this run. */
+  copy?: RecoveryState
   environment: string
   /** Of the run's folder: by it what was staged is known. */
   runId: string

@@ -8,6 +8,7 @@ import type {Mirror} from '../../postgres/partial/mirror.ts'
 import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {ForeignOptions, ForeignState} from '../restore/foreign/options.ts'
+import {utcSecond} from '../../report/instant.ts'
 import {foreignState} from '../restore/foreign/index.ts'
 import {ForeignWork, markLabel} from '../restore/foreign/work.ts'
 import {restoreState} from '../restore/index.ts'
@@ -17,7 +18,8 @@ import {RestoreSession} from '../restore/session.ts'
 import type {RunFolder} from '../runs.ts'
 import {HeldClient} from './held-client.ts'
 import type {SchemaArchive} from './recreate-archive.ts'
-import type {SourceFacts, StageOptions, StageState} from './options.ts'
+import {sourceName} from '../pitr/recover-options.ts'
+import type {SideCopy, SourceFacts, StageOptions, StageState} from './options.ts'
 
 /** The restore of a source's schema into a scratch database, as the restore procedures know it. */
 export type Side =
@@ -163,7 +165,7 @@ function sideOf(options: StageOptions, run: RunFolder, into: string): Side | und
 }
 
 function sourceFacts({from}: StageOptions): SourceFacts {
-  if (from.kind === 'database') return {kind: 'database', label: targetName(from.target), location: targetName(from.target), database: from.target.database}
+  if (from.kind === 'database') return {kind: 'database', label: from.copy ? copyLabel(from.copy.recovery.wish) : targetName(from.target), location: targetName(from.target), database: from.target.database}
   if (from.kind === 'dump') return {kind: 'dump', label: from.dump.name, location: from.dump.location}
   const {manifest: {label, snapshot, source}, location} = from.backup
   const {systemIdentifier, databaseOid} = source
@@ -172,6 +174,9 @@ function sourceFacts({from}: StageOptions): SourceFacts {
     snapshot: {current: snapshot.current, ...(systemIdentifier !== undefined && {systemIdentifier}), ...(databaseOid !== undefined && {databaseOid})},
   }
 }
+
+/** Its address is not known beforehand. */
+const copyLabel = ({source, to}: SideCopy['recovery']['wish']): string => `copy of ${sourceName(source)} at ${to === null ? 'the latest restorable time' : utcSecond(new Date(to))}`
 
 /** The part of the first state that staging needs: what can be known without a connection. */
 export const stageState = (options: StageOptions): StageState => ({live: options.target.database, source: sourceFacts(options), timings: []})
