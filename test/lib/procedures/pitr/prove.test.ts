@@ -77,7 +77,8 @@ describe('the proof of a recovered instance', function () {
   })
 
   it('says that nothing was looked at when no database is configured', async () => {
-    const done = await recover({options: {proof: {storages: [], jobs: 1}}})
+    const done = await recover({options: {config: {...rds.config, objectives: {...rds.config.objectives, rtoSeconds: 0.1}}, proof: {storages: [], jobs: 1}}})
+    expect(done.notices.filter((text) => text.includes('RTO')), 'told once').to.deep.equal(['The RTO of 0.1 s is passed; AWS goes on, and so does the waiting.'])
     expect(findings(done, 'warning')).to.deep.equal(['pitr.unproven : no database is configured, so nothing in the copy was looked at'])
     expect(done.state.marks).not.to.have.property('verified')
   })
