@@ -13,7 +13,7 @@ export interface Clock {
 }
 
 export interface PollOptions {
-  /** Undefined while there is no such instance. What it throws ends the wait, unless AWS asked to slow down. */
+  /** Undefined while there is no such instance. What it throws ends the wait, unless AWS asked to slow down, or cannot be reached for a moment. */
   look: (signal: AbortSignal) => Promise<DBInstance | undefined>
   signal: AbortSignal
   clock: Clock
@@ -34,6 +34,8 @@ const JITTER = 0.2
 const SLOW_MS = 60_000
 /** `available` may go back to `modifying` or `backing-up`, and stands for a moment after a change was asked for. */
 const LOOKS_IN_A_ROW = 3
+/** A network that is gone for a moment ends no recovery of an hour. */
+const UNREACHED_MS = 300_000
 /** A new name is not known everywhere at once. */
 const UNKNOWN_MS = 120_000
 
@@ -46,10 +48,12 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
   const {clock, signal, budgetMs, everyMs = EVERY_MS, gone = false, settled = () => true} = options
   const begun = clock.now()
   const seen = new Seen(options, begun)
+  let heard = begun
   for (let inARow = 0; ;) {
     signal.throwIfAborted()
-    const found = await lookOnce(options)
+    const found = await lookOnce(options, clock.now() - heard < UNREACHED_MS)
     if (found !== 'slow') {
+      heard = clock.now()
       seen.note(found)
       inARow = (gone ? found === undefined : found !== undefined && isReady(found) && settled(found)) ? inARow + 1 : 0
       if (inARow >= LOOKS_IN_A_ROW) return found
@@ -60,11 +64,12 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
   }
 }
 
-async function lookOnce({look, signal}: PollOptions): Promise<DBInstance | undefined | 'slow'> {
+/** `mayBeAway`: that the API cannot be reached is no end yet. */
+async function lookOnce({look, signal}: PollOptions, mayBeAway: boolean): Promise<DBInstance | undefined | 'slow'> {
   try {
     return await look(signal)
   } catch (error) {
-    if (isThrottled(error)) return 'slow'
+    if (isThrottled(error) || (mayBeAway && error instanceof DrError && error.code === 'rds.unreachable')) return 'slow'
     throw error
   }
 }

@@ -38,7 +38,8 @@ export function planRestore(source: DBInstance, choice: RestoreChoice): RestoreP
   return {request, inputs, afterwards: afterwardsOf(source), roles: rolesOf(source), warnings: warningsOf(source)}
 }
 
-function assertInstance({Engine = '', DBClusterIdentifier, DBInstanceIdentifier = ''}: DBInstance): void {
+/** Throws `pitr.aurora` (exit 3) for a cluster's instance, with the calls that it needs. */
+export function assertInstance({Engine = '', DBClusterIdentifier, DBInstanceIdentifier = ''}: DBInstance): void {
   if (!Engine.startsWith('aurora') && DBClusterIdentifier === undefined) return
   throw preflightError('pitr.aurora', `${DBInstanceIdentifier} belongs to the cluster ${DBClusterIdentifier ?? ''}: instances of a cluster are not restored one by one.`, {
     hints: [`aws rds restore-db-cluster-to-point-in-time --source-db-cluster-identifier ${DBClusterIdentifier ?? 'CLUSTER'} --db-cluster-identifier NEW --restore-to-time TIME, then aws rds create-db-instance for its writer`],

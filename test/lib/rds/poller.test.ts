@@ -1,5 +1,6 @@
 import type {DBInstance} from '@aws-sdk/client-rds'
 import {expect} from 'chai'
+import {DrError} from '../../../src/lib/errors.ts'
 import {untilReady, type PollOptions} from '../../../src/lib/rds/poller.ts'
 import {terminalStatuses} from '../../../src/lib/rds/status.ts'
 import {drErrorOf} from '../../support/rejection.ts'
@@ -56,6 +57,14 @@ describe('waiting for an instance', () => {
     const slow = polling([named('Throttling'), named('Throttling'), instance('available')])
     await slow.result
     expect(slow.pauses.slice(0, 2)).to.deep.equal([60_000, 60_000])
+  })
+
+  it('waits on while the API cannot be reached for a moment, and ends after five minutes of that', async () => {
+    const away = new DrError('rds.unreachable', 'no route', {exitCode: 5})
+    expect(await polling([instance('creating'), away, away, away, instance('available')]).result).to.include({DBInstanceStatus: 'available'})
+    const gone = polling([instance('creating'), away])
+    expect(await drErrorOf(gone.result)).to.equal(away)
+    expect(gone.looks).to.be.within(5, 8)
   })
 
   it('lets a new name be unknown for two minutes', async () => {

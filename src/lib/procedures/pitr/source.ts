@@ -1,6 +1,7 @@
 import {DrError, preflightError} from '../../errors.ts'
 import type {DBInstance, DBInstanceAutomatedBackup} from '../../rds/api.ts'
 import {refusalOf} from '../../rds/faults.ts'
+import {assertInstance} from '../../rds/restore-plan.ts'
 import type {RestoreChoice} from '../../rds/restore-inputs.ts'
 import {backupWarning, sourceOfBackup} from '../../rds/retained.ts'
 import type {RestoreWindow} from '../../rds/window.ts'
@@ -29,6 +30,8 @@ async function liveSource({api, config}: FindOptions, instance: string, signal: 
   const source = await api.instance(instance, signal)
   const asked = {action: 'RestoreDBInstanceToPointInTime', instance}
   if (source === undefined) throw refusalOf('DBInstanceNotFoundFault', asked, config.rds)
+  // A cluster's instance has no backups of its own.
+  assertInstance(source)
   if (source.BackupRetentionPeriod === 0) throw refusalOf('PointInTimeRestoreNotEnabledFault', asked, config.rds)
   const backups = await api.automatedBackups({DBInstanceIdentifier: instance}, signal)
   return {source, window: windowOf(backups.find(({DbiResourceId}) => DbiResourceId === source.DbiResourceId), instance, source.LatestRestorableTime), warnings: []}

@@ -26,7 +26,7 @@ const SHOWN_EVENTS = 5
 
 /** Waits until an instance is ready (or its name gone), says each new status, and with a failure what AWS noted of it. */
 export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled}: Waited, io: StepIo): Promise<DBInstance | undefined> {
-  const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, clock.now() - earlierMs)
+  const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, earlierMs, clock.now())
   try {
     return await untilReady({
       look: async (signal) => {
@@ -43,11 +43,11 @@ export async function waitFor({api, config, clock = systemPollClock}: RdsOptions
   }
 }
 
-/** True once: at the first look after the objective. */
-function passing(objectiveMs: number, begun: number): (now: number) => boolean {
-  let told = false
+/** True once: at the first look after the objective. Never when it was passed before: then it was told then. */
+function passing(objectiveMs: number, earlierMs: number, begun: number): (now: number) => boolean {
+  let told = earlierMs > objectiveMs
   return (now) => {
-    const isNew = !told && now - begun > objectiveMs
+    const isNew = !told && earlierMs + now - begun > objectiveMs
     told ||= isNew
     return isNew
   }

@@ -1,7 +1,10 @@
+import {StartDBInstanceAutomatedBackupsReplicationCommand} from '@aws-sdk/client-rds'
 import {expect} from 'chai'
 import {appendFile, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {recoveryState} from '../../../../src/lib/procedures/pitr/index.ts'
+import {listRecovery} from '../../../../src/lib/procedures/pitr/list.ts'
 import {planRecovery} from '../../../../src/lib/procedures/pitr/look.ts'
 import {planFile, readPlan, writePlan} from '../../../../src/lib/procedures/pitr/plan-file.ts'
 import type {RecoveryPlan} from '../../../../src/lib/procedures/pitr/recover-options.ts'
@@ -25,7 +28,7 @@ const MEMBERS: Readonly<Record<string, string>> = {VpcSecurityGroupIds: 'VpcSecu
 /** The parameters of a request in the query protocol, made of a plan as it stands in a file. */
 function parametersOf({request}: Pick<RecoveryPlan, 'request'>): Record<string, string> {
   const flat = Object.entries(request).flatMap(([name, value]: [string, unknown]): [string, string][] => {
-    if (!Array.isArray(value)) return [[name, String(value as string)]]
+    if (!Array.isArray(value)) return [[name, typeof value === 'string' ? value : JSON.stringify(value)]]
     return value.flatMap((one: unknown, index): [string, string][] => {
       const path = `${name}.${MEMBERS[name] ?? '?'}.${index + 1}`
       return typeof one === 'string' ? [[path, one]] : Object.entries(one as Record<string, string>).map(([key, text]) => [`${path}.${key}`, text])
@@ -95,7 +98,7 @@ describe('the settings of a recovered instance', function () {
     expect(lastParameters('RestoreDBInstanceToPointInTime')).to.deep.equal(parametersOf(file.plan))
     expect(state.plan?.request).to.deep.equal(file.plan.request)
     expect(state.runId).to.equal('planned')
-    expect(lastParameters('ModifyDBInstance')).to.deep.equal({Action: 'ModifyDBInstance', Version: '2014-10-31', DBInstanceIdentifier: 'planned', ApplyImmediately: 'true', ...Object.fromEntries(Object.entries(file.plan.afterwards).map(([name, value]) => [name, String(value)]))})
+    expect(lastParameters('ModifyDBInstance')).to.deep.equal({Action: 'ModifyDBInstance', Version: '2014-10-31', DBInstanceIdentifier: 'planned', ApplyImmediately: 'true', ...Object.fromEntries(Object.entries(file.plan.afterwards).map(([name, value]: [string, unknown]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]))})
 
     const again = await apply(path)
     expect(again.error).to.equal(undefined)
@@ -143,7 +146,9 @@ describe('the settings of a recovered instance', function () {
     expect(error).to.include({code: 'pitr.window'})
     expect(error?.hints?.[0]).to.match(/every five minutes: try again at \d\d:\d\d UTC/)
     expect((await codeOf({source: {instance: 'nobody'}}))[0]).to.equal('rds.no-instance')
-    rds.source.settings = {...rds.source.settings, BackupRetentionPeriod: 0}
+    rds.source.settings = {...rds.source.settings, Engine: 'aurora-postgresql'}
+    expect((await codeOf({}))[0]).to.equal('pitr.aurora')
+    rds.source.settings = {...rds.source.settings, Engine: 'postgres', BackupRetentionPeriod: 0}
     expect((await codeOf({}))[0]).to.equal('rds.no-pitr')
     expect(requests('RestoreDBInstanceToPointInTime')).to.have.length(before)
   })
@@ -154,6 +159,18 @@ describe('the settings of a recovered instance', function () {
     expect(state.settled).to.include({rebooted: true})
     expect(rds.instance('static').parameterStatus).to.equal('in-sync')
     expect(requests('RebootDBInstance').map(({body}) => new URLSearchParams(body).get('DBInstanceIdentifier'))).to.deep.equal(['static'])
+  })
+
+  it('come of backups that are replicated from another region, too, by their ARN', async () => {
+    const {region} = rds.aws.server
+    const {DBInstanceAutomatedBackup: replica} = await rds.aws.client.send(new StartDBInstanceAutomatedBackupsReplicationCommand({SourceDBInstanceArn: region.arnOf('crm')}))
+    const arn = replica?.DBInstanceAutomatedBackupsArn ?? ''
+    const {error, state} = await rds.recover({wish: {source: {backupArn: arn}, target: 'far'}, options: {proof: {storages: [], jobs: 1}}})
+    if (error) throw error
+    expect(state.asked).to.include({adopted: false})
+    expect(lastParameters('RestoreDBInstanceToPointInTime')).to.include({SourceDBInstanceAutomatedBackupsArn: arn}).and.not.to.have.property('SourceDBInstanceIdentifier')
+    expect(recoveryState({...rds.options({wish: {source: {backupArn: arn}}}), now: () => new Date('2026-11-22T09:00:00Z')}).target, 'named as the policies allow').to.equal('crm-pitr-20261122090000')
+    expect((await listRecovery(rds, undefined, new AbortController().signal)).replicated.map((one) => one.arn)).to.deep.equal([arn])
   })
 
   it('of a deleted source are those that its backup holds and those that are given; what is lost is told', async () => {

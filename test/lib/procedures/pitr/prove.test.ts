@@ -1,0 +1,101 @@
+import {expect} from 'chai'
+import {InterruptedError} from '../../../../src/lib/errors.ts'
+import {parseTarget} from '../../../../src/lib/postgres/target.ts'
+import type {RecoveryState} from '../../../../src/lib/procedures/pitr/recover-options.ts'
+import {copyTarget} from '../../../../src/lib/procedures/pitr/prove.ts'
+import {replay} from '../../../../src/lib/runbook/replay.ts'
+import {localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
+import {RecoveryFixture, type Recovered} from '../../../support/recovery.ts'
+
+describe('the proof of a recovered instance', function () {
+  this.timeout(120_000)
+  const rds = new RecoveryFixture()
+  let folder: string
+  let at: Date
+
+  before(async () => {
+    folder = await temporaryFolder('pitr-prove')
+    await rds.open()
+    await rds.sql((client) => client.query(`
+      CREATE ROLE crm_app LOGIN;
+      CREATE TABLE leads (id serial PRIMARY KEY, "tenantId" text, "createdAt" timestamptz DEFAULT now());
+      CREATE TABLE calls (id int);
+      ALTER TABLE leads ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON leads USING ("tenantId" = current_user); GRANT SELECT ON leads TO crm_app;
+      INSERT INTO leads ("tenantId", "createdAt") SELECT 't' || i % 3, now() - interval '10 minutes' FROM generate_series(1, 90) i`))
+    const {error} = await runBackup({url: rds.aws.url(rds.source), directory: folder, toolsMajor: 17, environment: 'staging'})
+    if (error) throw error
+    at = new Date()
+    await rds.archived(at)
+    await rds.sql((client) => client.query('DELETE FROM leads WHERE id % 2 = 0; DROP TABLE calls; CREATE ROLE late; GRANT INSERT ON leads TO late'))
+  })
+  after(async () => {
+    await rds.close()
+    await removeFolder(folder)
+  })
+  afterEach(async () => {
+    for (const name of [...rds.aws.server.region.instances.keys()]) if (name !== 'crm') await rds.remove(name)
+  })
+
+  const findings = ({state}: Recovered, severity: string) => state.findings.filter((one) => one.severity === severity).map(({code, subject, message}) => `${code} ${subject}: ${message}`)
+  const recover = (setting: Parameters<typeof rds.recover>[0] = {}) => rds.recover({...setting, wish: {to: at.toISOString(), target: 'copy'}})
+  const elsewhere = (storages: ReturnType<typeof localRepository>[]) => ({proof: {database: {...parseTarget(rds.aws.url(rds.source)), port: 1}, storages, jobs: 1}})
+
+  it('tells what the source has lost since, and finds nothing wrong in that', async () => {
+    const done = await recover()
+    if (done.error) throw done.error
+    expect(done.state.reference).to.include({kind: 'live'})
+    expect(findings(done, 'error')).to.deep.equal([])
+    expect(findings(done, 'info')).to.include('pitr.rows public.calls: the table is not in the source').and.include('pitr.rows public.leads: 90 rows; the source has 45')
+    expect(findings(done, 'warning')).to.include('integrity.grants table public.leads: late lacks INSERT')
+    expect(findings(done, 'ok').join('\n')).to.contain('90 rows of 3 tenants in 2 tables can be read').and.contain('row-level security on 1 table')
+    expect(done.state.marks.verified).to.be.a('string')
+  })
+
+  it('finds what cannot have been so at the instant, and the copy stays', async () => {
+    const controller = new AbortController()
+    const cut = await recover({run: 'cut', signal: controller.signal, onStep: (id) => { if (id === 'pitr.prove') controller.abort(new InterruptedError()) }})
+    await rds.sql((client) => client.query(`ALTER TABLE leads DISABLE ROW LEVEL SECURITY; UPDATE leads SET "createdAt" = now() + interval '1 hour' WHERE id = 1`), rds.instance('copy'))
+    const done = await recover({run: 'cut', earlier: replay<RecoveryState>(cut.entries)})
+    if (done.error) throw done.error
+    expect(findings(done, 'error').join('\n')).to.match(/pitr\.newest public\.leads: holds a row of 2\S+, which is after the instant/).and.contain('integrity.row-security public.leads: row-level security is off; in the source it is on')
+    expect(rds.aws.server.region.instances.has('copy')).to.equal(true)
+  })
+
+  it('takes the nearest backup where the source cannot be reached, and says when there is none either', async () => {
+    const done = await recover({options: elsewhere([localRepository(folder)])})
+    if (done.error) throw done.error
+    expect(done.state.reference?.kind).to.equal('backup')
+    expect(done.state.reference?.why).to.match(/^the source cannot be read: PostgreSQL at 127.0.0.1:1 does not accept/)
+    expect(findings(done, 'error')).to.deep.equal([])
+    expect(findings(done, 'ok').join('\n')).to.contain('as many rows as the backup in each of 2 tables')
+    expect(done.notices.join('\n')).to.contain(`Compared with the backup ${done.state.reference?.name ?? '?'}`)
+
+    await rds.remove('copy')
+    const bare = await recover({options: elsewhere([])})
+    expect(bare.state.reference).to.deep.include({kind: 'none'})
+    expect(bare.notices.join('\n')).to.contain('only the copy itself was looked at')
+  })
+
+  it('says that nothing was looked at when no database is configured', async () => {
+    const done = await recover({options: {config: {...rds.config, objectives: {...rds.config.objectives, rtoSeconds: 0.1}}, proof: {storages: [], jobs: 1}}})
+    expect(done.notices.filter((text) => text.includes('RTO')), 'told once').to.deep.equal(['The RTO of 0.1 s is passed; AWS goes on, and so does the waiting.'])
+    expect(findings(done, 'warning')).to.deep.equal(['pitr.unproven : no database is configured, so nothing in the copy was looked at'])
+    expect(done.state.marks).not.to.have.property('verified')
+  })
+
+  it('leaves the run where it was when the copy does not let it in', async () => {
+    const database = {...parseTarget(rds.aws.url(rds.source)), database: 'nobody'}
+    const {error, entries} = await recover({options: {proof: {database, storages: [], jobs: 1}}})
+    expect(error).to.include({code: 'postgres.no-database', exitCode: 5})
+    expect(error?.hints?.join('\n')).to.contain('the copy copy').and.contain('dr pitr resume copy')
+    expect(entries.at(-1)?.event).to.equal('left')
+  })
+
+  it('holds a host of RDS to its certificate where the authorities are known; any other as the URL says', () => {
+    const live = parseTarget('postgres://u:p@crm.abc.eu-west-1.rds.amazonaws.com:5432/crm?sslmode=require')
+    const host = {host: 'copy.abc.eu-west-1.rds.amazonaws.com', port: 5433}
+    expect(copyTarget(live, host, '/etc/rds.pem')).to.deep.include({...host, user: 'u', password: 'p', database: 'crm', ssl: {mode: 'verify-full', rootCert: '/etc/rds.pem'}})
+    expect(copyTarget(live, host, undefined).ssl).to.deep.equal({mode: 'require'})
+    expect(copyTarget(live, {host: '127.0.0.1', port: 1}, '/etc/rds.pem').ssl).to.deep.equal({mode: 'require'})
+  })
+})
