@@ -3,6 +3,7 @@ import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
 import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
+import type {RecoveryState} from './pitr/recover-options.ts'
 import type {PartialState} from './partial/run-options.ts'
 import type {RestoreState} from './restore/options.ts'
 import type {InvestigateState} from './investigate/options.ts'
@@ -42,6 +43,11 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
   investigate: {
     left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
     removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
+  },
+  pitr: {
+    left: ({state, begun}) => (begun.includes('pitr.ask') ? [(state as RecoveryState).asked ? `instance ${(state as RecoveryState).target ?? ''} at AWS, which costs` : `instance ${(state as RecoveryState).target ?? ''} at AWS, if it came to be asked for`] : []),
+    continues: ({begun}) => (begun.includes('pitr.ask') ? 'waits for the instance, sets what is missing, and proves it' : 'looks at the source again, and asks'),
+    removedBy: ({state, begun}, later) => !begun.includes('pitr.ask') && (later as RecoveryState).source === (state as RecoveryState).source,
   },
   restore: {
     left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
