@@ -169,6 +169,28 @@ describe('dr partial', function () {
     expect(await dr.others()).to.deep.equal([])
   })
 
+  it('is listed with the databases that it had made beside, and leaves none when it is undone', async () => {
+    const run = await killed('partial.mirror', () => Promise.resolve('LOCK TABLE leads IN ACCESS EXCLUSIVE MODE'), '--stage', 'database')
+    const [listed] = await dr.listed()
+    expect(listed?.left).to.have.length(2)
+    expect(listed?.left.join('\n')).to.match(/^database dr_unfinished_\d+_scratch, with the schema of the backup\ndatabase partial_command_stage_\S+, with rows of the backup and of partial_command$/)
+    expect(await dr.others()).to.have.length(2)
+    const {exitCode, stderr} = await here('resume', run, '--undo', '--yes')
+    expect(exitCode, stderr).to.equal(0)
+    expect(await dr.others()).to.deep.equal([])
+  })
+
+  it('leaves the rows in a database beside, and names it', async () => {
+    const {exitCode, stderr, stdout} = await here('partial', '--table', 'leads', '--merge', 'side', '--stage', 'database', '--json')
+    expect(exitCode, stderr).to.equal(0)
+    const {stageDatabase, staged: tables} = JSON.parse(stdout) as PartialResult
+    expect(await dr.others()).to.deep.equal([stageDatabase])
+    expect(tables.map(({table, rows}) => [table.name, rows])).to.deep.include(['leads', 30_000])
+    const cleaned = await here('restore', 'clean-up', '--older-than', '0s', '--yes', '--json')
+    expect(cleaned.exitCode, cleaned.stderr).to.equal(0)
+    expect(await dr.others()).to.deep.equal([])
+  })
+
   it('begins anew when it was killed before, or in, the transaction', async () => {
     const run = await killed('partial.merge', () => Promise.resolve('SELECT FROM leads WHERE id = 1 FOR UPDATE'))
     expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})

@@ -34,7 +34,7 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
   partial: {
     left: ({state, begun, done}) => (done.has('partial.stage-drop') ? [] : [
       ...(begun.includes('partial.merge') ? [`rows that may have been put back already: ${(state as PartialState).undoSchema ?? ''} is there when they were`] : []),
-      ...(begun.includes('partial.scratch') && !done.has('partial.stage') ? [`database ${(state as PartialState).scratch ?? 'dr_scratch'}, with the schema of the backup`] : []),
+      ...(begun.includes('partial.scratch') && !done.has('partial.scratch-drop') && (state as PartialState).source.kind !== 'database' ? [`database ${(state as PartialState).scratch ?? 'dr_scratch'}, with the schema of the backup`] : []),
       ...(begun.includes('partial.stage') ? stagedBy(state as PartialState) : []),
     ]),
     continues: ({begun}) => (begun.includes('partial.merge') ? 'goes on from what it finds: puts the rows back, or proves a merge that has happened' : 'stages the rows again, and compares'),

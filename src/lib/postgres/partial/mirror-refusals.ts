@@ -11,7 +11,7 @@ import {readColumns} from './relations.ts'
 import {isBuiltin, sideTypes} from './side-types.ts'
 
 const refused = (message: string, cause?: unknown): DrError =>
-  preflightError('partial.stage-database', `${message}: a database beside cannot tell.`, {cause, hints: ['--stage schema compares them in the live database itself.']})
+  preflightError('partial.stage-database', `${message}.`, {cause, hints: ['--stage schema compares them in the live database itself.']})
 
 /**
  * Refuses, with `partial.stage-database` (exit 3), before anything is made, what a comparison beside the live database would judge
@@ -20,7 +20,7 @@ const refused = (message: string, cause?: unknown): DrError =>
 export async function assertMirrorable(client: Client, plan: MirrorPlan, live: Catalog, mode: MergeMode): Promise<void> {
   const keys = followedKeys(plan, live)
   const fallback = mode === 'exact' ? keys.find(({onDelete}) => onDelete === 'set default') : undefined
-  if (fallback) throw refused(`What ON DELETE SET DEFAULT of ${fallback.name} would write follows from defaults of ${shownName(fallback.table)}`)
+  if (fallback) throw refused(`What ON DELETE SET DEFAULT of ${fallback.name} would write follows from defaults of ${shownName(fallback.table)}, which a database beside has not`)
   const columnsOf = await readColumns(client, plan.whole)
   const told = plan.whole.flatMap((table) => {
     const names = new Set([...table.keys.flatMap(({columns}) => columns), ...keys.filter((key) => shownName(key.table) === shownName(table)).flatMap(({columns}) => columns)])
@@ -28,8 +28,8 @@ export async function assertMirrorable(client: Client, plan: MirrorPlan, live: C
   })
   const known = await orderedAsText(client, told.map(({column: {type}}) => type))
   for (const {table, column: {name, type, collation}} of told) {
-    if (!known.has(type)) throw refused(`Rows of ${shownName(table)} are told apart by ${name}, whose type ${type} compares in its own way`)
-    if (collation !== undefined && !collation.startsWith('pg_catalog.')) throw refused(`Rows of ${shownName(table)} are told apart by ${name}, whose collation ${collation} is this database's own`)
+    if (!known.has(type)) throw refused(`Rows of ${shownName(table)} are told apart by ${name}, whose type ${type} compares in its own way, which a database beside has not`)
+    if (collation !== undefined && !collation.startsWith('pg_catalog.')) throw refused(`Rows of ${shownName(table)} are told apart by ${name}, whose collation ${collation} a database beside has not`)
   }
 }
 
@@ -45,11 +45,11 @@ async function orderedAsText(client: Client, types: readonly string[]): Promise<
 /** Of --where: it is planned with the types and the functions alone that there are beside. Rows of other tables are not. */
 export async function assertSideCondition(client: Client, table: TableShape, text: string): Promise<void> {
   const own = table.columns.find(({name, type}) => !isBuiltin(type) && text.toLowerCase().includes(name.toLowerCase()))
-  if (own) throw refused(`--where speaks of ${own.name}, whose type ${own.type} is this database's own`)
+  if (own) throw refused(`--where speaks of ${own.name}, whose type ${own.type} a database beside has not`)
   const types = await sideTypes(client, table.columns.map(({type}) => type))
   const columns = table.columns.map(({name, type}) => `${quoteIdent(name)}::${types.get(type) ?? 'text'} AS ${quoteIdent(name)}`).join(', ')
   const others = await plannedBeside(client, `SELECT FROM (SELECT ${columns} FROM ${qualified(table)} AS r OFFSET 0) AS r WHERE (\n${text}\n)`)
-  if (others.length > 0) throw refused(`--where looks into ${others.join(', ')}, too`)
+  if (others.length > 0) throw refused(`--where looks into ${others.join(', ')}, too, whose rows a database beside has not`)
 }
 
 async function plannedBeside(client: Client, query: string): Promise<string[]> {
@@ -60,6 +60,6 @@ async function plannedBeside(client: Client, query: string): Promise<string[]> {
   } catch (error) {
     if (isConnectionLost(error)) throw error
     if (codeOf(error) === '42501') throw statementError(rightsError(error), 'Looking at --where')
-    throw refused(`--where cannot be used without what is this database's own (${messageOf(error)})`, error)
+    throw refused(`--where cannot be used in a database beside: ${messageOf(error)}`, error)
   }
 }

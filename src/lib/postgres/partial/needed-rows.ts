@@ -26,8 +26,9 @@ interface Source {
 /**
  * Which of the staged rows a merge needs that has been compared on a mirror: those that it puts back, or would but for a conflict, and
  * those by which it is told that they are of the selection. All of them where rows are told apart by nothing but themselves, where
- * `exact` has to know of every live row whether the backup has it, and of tables that are not live (`whole`). The marks are gone
- * when `work` is done.
+ * `exact` has to know of every live row whether the backup has it, and of tables that are not live (`whole`). A row that was as in the
+ * backup when it was compared, and is not any more, is not among them: it stays as it is, for nobody has agreed to put it back. The marks
+ * are gone when `work` is done.
  */
 export async function withNeededRows(client: Client, request: MergeRequest, whole: readonly TableName[], work: (needed: readonly Needed[]) => Promise<void>): Promise<void> {
   const isWhole = (table: TableName) => whole.some((one) => sameTable(one, table))

@@ -21,7 +21,7 @@ import {readState, relinkCalls, requestOf, resetPartial, stagedFrom, table, tabl
 import {Random} from '../../../support/random.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
-const CASES = 21
+const CASES = 14
 const SIDE = 'partial_mirror_side'
 const STAGE = 'dr_stage_test'
 
