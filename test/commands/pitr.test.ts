@@ -92,7 +92,7 @@ describe('dr pitr', function () {
     expect(plan.commands[1]).to.equal('aws rds modify-db-instance --db-instance-identifier planned --monitoring-interval 60 --monitoring-role-arn arn:role --preferred-maintenance-window sun:04:00-sun:04:30 --apply-immediately')
     expect(copies()).to.deep.equal([])
     const {stdout} = await succeeded('pitr', 'plan', '--latest', '--target', 'planned')
-    expect(stdout).to.match(/^Source +crm\nNew +planned/).and.match(/\nINPUT +SOURCE +AWS WOULD +DR SENDS +WHY\n/).and.match(/\nMultiAZ +false +false +false +as the source has it/).and.match(/\nDeletionProtection +false +false +true +on for/).and.match(/\nSET AFTERWARDS +VALUE\nMonitoringInterval +60/).and.contain('Warning     A proxy')
+    expect(stdout).to.match(/^Source +crm\nNew +planned/).and.match(/\nINPUT +SOURCE +AWS WOULD +DR SENDS +WHY\n/).and.match(/\nMultiAZ +false +false +false +as the source has it; a side copy/).and.match(/\nNot sent {4}DBName, .*: not for PostgreSQL\n/).and.match(/\nDeletionProtection +false +false +true +on for/).and.match(/\nSET AFTERWARDS +VALUE\nMonitoringInterval +60/).and.contain('Warning     A proxy')
 
     const {value: result} = await succeeded<RecoveryResult>('pitr', 'apply', file, '--yes', '--json')
     expect(result).to.deep.include({target: 'planned', outcome: 'proven', purpose: 'side'}).and.have.nested.property('settled.modified').that.deep.equals(['MonitoringInterval', 'MonitoringRoleArn'])
@@ -159,7 +159,7 @@ describe('dr pitr', function () {
     expect(await one.ended).to.include({code: 130})
     expect(one.stderr).to.contain('what was begun goes on without dr').and.contain('dr pitr resume copy')
     expect(copies()).to.deep.equal(['copy'])
-    expect((await succeeded<{runs: ListedRun[]}>('resume', '--json')).value.runs[0]).to.deep.include({procedure: 'pitr', status: 'stopped', left: ['instance copy at AWS, which costs'], undoes: true})
+    expect((await succeeded<{runs: ListedRun[]}>('resume', '--json')).value.runs[0]).to.deep.include({procedure: 'pitr', status: 'stopped', left: ['instance copy at AWS, which costs: dr pitr cleanup'], undoes: false})
     const {value} = await succeeded<RecoveryResult>('pitr', 'resume', 'copy', '--json')
     expect(value).to.include({target: 'copy', outcome: 'proven'})
     expect(journals(), 'the same run').to.have.length(1)
