@@ -84,6 +84,18 @@ describe('dr pitr', function () {
     expect(text).to.match(/^INSTANCE +STATUS +FROM +TO +LATEST +DAYS\ncrm +available +20/).and.match(/\nCOPY +STATUS .*\ncopy +\S+ +primary +crm/)
   })
 
+  it('ends with 4 when the copy is not what it should be, and with 7 when nobody looked into it; it stays', async () => {
+    await succeeded('pitr', '--latest', '--target', 'copy', '--yes')
+    await rds.sql((client) => client.query(`UPDATE leads SET "createdAt" = now() + interval '1 day' WHERE id = 1`), rds.instance('copy'))
+    const wrong = await here<RecoveryResult>(['pitr', 'resume', 'copy'])
+    expect(wrong.exitCode).to.equal(4)
+    expect(wrong.stderr).to.match(/ERROR +public\.leads: holds a row of .* which is after the instant/).and.contain('copy is not proven: 1 thing is not as it should be. It stays').and.contain('dr pitr resume copy proves it again')
+    const unlooked = await here<RecoveryResult>(['pitr', 'resume', 'copy', '--json'], {DATABASE_URL: ''})
+    expect(unlooked.exitCode, unlooked.stdout).to.equal(7)
+    expect(JSON.parse(unlooked.stdout) as RecoveryResult).to.include({outcome: 'unproven', reference: null})
+    expect(copies()).to.deep.equal(['copy'])
+  })
+
   it('shows a plan, writes it into a file, and carries that out once', async () => {
     const file = join(home, 'plan.json')
     const {value: plan} = await succeeded<RecoveryPlanResult>('pitr', 'plan', '--latest', '--target', 'planned', '--purpose', 'side', '--class', 'db.t4g.small', '--out', file, '--json')
