@@ -84,6 +84,18 @@ describe('dr pitr', function () {
     expect(text).to.match(/^INSTANCE +STATUS +FROM +TO +LATEST +DAYS\ncrm +available +20/).and.match(/\nCOPY +STATUS .*\ncopy +\S+ +primary +crm/)
   })
 
+  it('ends with 4 when the copy is not what it should be, and with 7 when nobody looked into it; it stays', async () => {
+    await succeeded('pitr', '--latest', '--target', 'copy', '--yes')
+    await rds.sql((client) => client.query(`UPDATE leads SET "createdAt" = now() + interval '1 day' WHERE id = 1`), rds.instance('copy'))
+    const wrong = await here<RecoveryResult>(['pitr', 'resume', 'copy'])
+    expect(wrong.exitCode).to.equal(4)
+    expect(wrong.stderr).to.match(/ERROR +public\.leads: holds a row of .* which is after the instant/).and.contain('copy is not proven: 1 thing is not as it should be. It stays').and.contain('dr pitr resume copy proves it again')
+    const unlooked = await here<RecoveryResult>(['pitr', 'resume', 'copy', '--json'], {DATABASE_URL: ''})
+    expect(unlooked.exitCode, unlooked.stdout).to.equal(7)
+    expect(JSON.parse(unlooked.stdout) as RecoveryResult).to.include({outcome: 'unproven', reference: null})
+    expect(copies()).to.deep.equal(['copy'])
+  })
+
   it('shows a plan, writes it into a file, and carries that out once', async () => {
     const file = join(home, 'plan.json')
     const {value: plan} = await succeeded<RecoveryPlanResult>('pitr', 'plan', '--latest', '--target', 'planned', '--purpose', 'side', '--class', 'db.t4g.small', '--out', file, '--json')
@@ -92,7 +104,7 @@ describe('dr pitr', function () {
     expect(plan.commands[1]).to.equal('aws rds modify-db-instance --db-instance-identifier planned --monitoring-interval 60 --monitoring-role-arn arn:role --preferred-maintenance-window sun:04:00-sun:04:30 --apply-immediately')
     expect(copies()).to.deep.equal([])
     const {stdout} = await succeeded('pitr', 'plan', '--latest', '--target', 'planned')
-    expect(stdout).to.match(/^Source +crm\nNew +planned/).and.match(/\nINPUT +SOURCE +AWS WOULD +DR SENDS +WHY\n/).and.match(/\nMultiAZ +false +false +false +as the source has it/).and.match(/\nDeletionProtection +false +false +true +on for/).and.match(/\nSET AFTERWARDS +VALUE\nMonitoringInterval +60/).and.contain('Warning     A proxy')
+    expect(stdout).to.match(/^Source +crm\nNew +planned/).and.match(/\nINPUT +SOURCE +AWS WOULD +DR SENDS +WHY\n/).and.match(/\nMultiAZ +false +false +false +as the source has it; a side copy/).and.match(/\nNot sent {4}DBName, .*: not for PostgreSQL\n/).and.match(/\nDeletionProtection +false +false +true +on for/).and.match(/\nSET AFTERWARDS +VALUE\nMonitoringInterval +60/).and.contain('Warning     A proxy')
 
     const {value: result} = await succeeded<RecoveryResult>('pitr', 'apply', file, '--yes', '--json')
     expect(result).to.deep.include({target: 'planned', outcome: 'proven', purpose: 'side'}).and.have.nested.property('settled.modified').that.deep.equals(['MonitoringInterval', 'MonitoringRoleArn'])
@@ -159,7 +171,7 @@ describe('dr pitr', function () {
     expect(await one.ended).to.include({code: 130})
     expect(one.stderr).to.contain('what was begun goes on without dr').and.contain('dr pitr resume copy')
     expect(copies()).to.deep.equal(['copy'])
-    expect((await succeeded<{runs: ListedRun[]}>('resume', '--json')).value.runs[0]).to.deep.include({procedure: 'pitr', status: 'stopped', left: ['instance copy at AWS, which costs'], undoes: true})
+    expect((await succeeded<{runs: ListedRun[]}>('resume', '--json')).value.runs[0]).to.deep.include({procedure: 'pitr', status: 'stopped', left: ['instance copy at AWS, which costs: dr pitr cleanup'], undoes: false})
     const {value} = await succeeded<RecoveryResult>('pitr', 'resume', 'copy', '--json')
     expect(value).to.include({target: 'copy', outcome: 'proven'})
     expect(journals(), 'the same run').to.have.length(1)

@@ -15,6 +15,8 @@ interface Knowledge {
   /** What going on would mean. */
   continues?(run: KnownRun): string
   /** Whether a later run that is finished has removed what this one left. */
+  /** Its undo removes nothing: what it left goes another way, which it says. */
+  stays?: true
   removedBy?: (run: KnownRun, later: object, target: string | undefined) => boolean
 }
 
@@ -45,7 +47,8 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
   },
   pitr: {
-    left: ({state, begun}) => (begun.includes('pitr.ask') ? [(state as RecoveryState).asked ? `instance ${(state as RecoveryState).target ?? ''} at AWS, which costs` : `instance ${(state as RecoveryState).target ?? ''} at AWS, if it came to be asked for`] : []),
+    left: ({state, begun}) => (begun.includes('pitr.ask') ? [(state as RecoveryState).asked ? `instance ${(state as RecoveryState).target ?? ''} at AWS, which costs: dr pitr cleanup` : `instance ${(state as RecoveryState).target ?? ''} at AWS, if it came to be asked for`] : []),
+    stays: true,
     continues: ({begun}) => (begun.includes('pitr.ask') ? 'waits for the instance, sets what is missing, and proves it' : 'looks at the source again, and asks'),
     removedBy: ({state, begun}, later) => !begun.includes('pitr.ask') && (later as RecoveryState).source === (state as RecoveryState).source,
   },
@@ -108,7 +111,7 @@ function listedRun(run: KnownRun): ListedRun {
     process: owner ? {pid: owner.pid, host: owner.host} : null,
     stopped: at && status !== 'running' && status !== 'finished' ? {where: at.doing === 'done' ? 'after' : at.doing === 'undo' ? 'undoing' : 'in', step: at.step, title: at.title} : null,
     left: leftBy(run), whyNot, continues: whyNot === null ? continuing(run) : null,
-    undoes: ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined && about.later !== undefined,
+    undoes: KNOWLEDGE[procedure]?.stays === undefined && ['stopped', 'declined', 'not-undone'].includes(status) && about.command !== undefined && about.later !== undefined,
   }
 }
 

@@ -3,17 +3,27 @@ import {shownInputs, valueText, type PlainPlan, type ShownInput} from '../report
 import {age} from './format.ts'
 import {tableLines, type Column} from './table.ts'
 import {outTheme as theme} from './theme.ts'
+import {wrapped} from './wrap.ts'
 
-/** Every input of the API: what the source has, what AWS would do by itself, what is sent. Then what is set afterwards. */
+const NOTHING = valueText(undefined)
+/** As `RESTORE_INPUTS` says of what is simply copied. */
+const AS_IT_IS = 'as the source has it'
+
+/** Every input of the API: what the source has, what AWS would do by itself, what is sent; in one line for each reason those that concern nothing here. Then what is set afterwards. */
 export function* recoveryPlanLines({inputs, afterwards, roles}: PlainPlan, width: number | undefined): Generator<string> {
   const columns: Column<ShownInput>[] = [
     {header: 'INPUT', value: ({input}) => input},
     {header: 'SOURCE', value: ({source}) => source, min: 10, priority: 3},
     {header: 'AWS WOULD', value: ({awsDefault}) => awsDefault, min: 14, priority: 4},
     {header: 'DR SENDS', value: ({sends}) => sends, min: 14, priority: 1},
-    {header: 'WHY', value: ({why}) => why, min: 10, priority: 5},
+    {header: 'WHY', value: ({why}) => (why === AS_IT_IS ? '' : why), min: 10, priority: 5},
   ]
-  yield* tableLines(shownInputs(inputs), columns, {width, headerStyle: theme.title})
+  const shown = shownInputs(inputs)
+  const isInert = ({source, sends}: ShownInput) => source === NOTHING && sends === NOTHING
+  yield* tableLines(shown.filter((one) => !isInert(one)), columns, {width, headerStyle: theme.title})
+  const inert = Map.groupBy(shown.filter(isInert), ({why}) => (why === AS_IT_IS ? 'the source has none' : why))
+  yield ''
+  for (const [why, all] of inert) yield* wrapped(`Not sent    ${all.map(({input}) => input).join(', ')}: ${why}`, width, ' '.repeat(12))
   const later = [...Object.entries(afterwards).map(([input, value]) => ({input, value: valueText(value)})), ...roles.map(({RoleArn, FeatureName}) => ({input: `role for ${FeatureName}`, value: RoleArn}))]
   if (later.length === 0) return
   yield ''

@@ -23,6 +23,9 @@ async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo,
   return found
 }
 
+/** One that is being backed up is of use, but AWS changes nothing on it. */
+const isChangeable = ({DBInstanceStatus = ''}: DBInstance): boolean => ['available', 'storage-optimization'].includes(DBInstanceStatus)
+
 const otherInstance = (name: string) => preflightError('pitr.not-ours', `${name} is not the instance that this run asked for: somebody has put another in its place, or taken its tags away.`, {hints: ['dr pitr list shows what dr made.']})
 
 export function waitStep(options: RecoveryOptions): Step<RecoveryState> {
@@ -53,15 +56,22 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
       ]
     },
     async run(state, io) {
-      const [settled, instance] = [{modified: [] as string[], roles: [] as string[], rebooted: false}, await ready(options, state, io)]
+      const settled = {modified: [] as string[], roles: [] as string[], rebooted: false}
+      const [found, {plan}] = [await ready(options, state, io), planned(state)]
       state.settled = settled
-      settled.modified = await modify(options, state, instance, io)
-      for (const role of missingRoles(planned(state).plan.roles, instance)) {
+      if (Object.keys(unsetOf(plan.afterwards, found)).length === 0 && missingRoles(plan.roles, found).length === 0 && !wantsReboot(found)) return
+      let last = await ready(options, state, io, isChangeable)
+      settled.modified = await modify(options, state, last, io)
+      if (settled.modified.length > 0) last = await inPlace(options, state, io)
+      for (const role of missingRoles(plan.roles, last)) {
         io.progress(`role for ${role.FeatureName}`)
         await options.api.addRole(copyOf(state).instance, role, io.signal)
         settled.roles.push(role.FeatureName)
+        // One after the other: nothing says that AWS takes two at once.
+        last = await ready(options, state, io, isChangeable)
       }
-      const last = settled.modified.length + settled.roles.length === 0 ? instance : await inPlace(options, state, io)
+      const broken = brokenRole(last)
+      if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
       if (wantsReboot(last)) settled.rebooted = await reboot(options, state, io)
     },
   }
@@ -71,10 +81,9 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
 async function inPlace(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<DBInstance> {
   const {clock = systemPollClock} = options
   const [{plan: {afterwards}}, until] = [planned(state), clock.now() + SHOWS_MS]
-  const last = await ready(options, state, io, (one) => Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until)
-  const [unset, broken] = [Object.keys(unsetOf(afterwards, last)), brokenRole(last)]
+  const last = await ready(options, state, io, (one) => isChangeable(one) && (Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until))
+  const unset = Object.keys(unsetOf(afterwards, last))
   if (unset.length > 0) io.notice(`AWS took these settings, but the instance does not show them: ${unset.join(', ')}. aws rds describe-db-instances tells.`)
-  if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
   return last
 }
 

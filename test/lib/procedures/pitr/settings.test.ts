@@ -153,6 +153,13 @@ describe('the settings of a recovered instance', function () {
     expect(requests('RestoreDBInstanceToPointInTime')).to.have.length(before)
   })
 
+  it('are set only when the copy is available, not while it is backed up', async () => {
+    const {error} = await rds.recover({wish: {target: 'changed'}, options: {proof: {storages: [], jobs: 1}}})
+    if (error) throw error
+    const {history} = rds.instance('changed').timeline
+    expect(history.slice(history.indexOf('backing-up')).join(), 'available between the backup and the change').to.match(/^backing-up,modifying,available,modifying,available$/)
+  })
+
   it('of which static ones wait for a restart get one, on the copy alone', async () => {
     const {error, state} = await rds.recover({wish: {target: 'static'}, options: {proof: {storages: [], jobs: 1}}, onStep: (id) => { if (id === 'pitr.settings') rds.instance('static').parameterStatus = 'pending-reboot' }})
     if (error) throw error
