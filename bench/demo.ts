@@ -77,7 +77,7 @@ class Demo {
 }
 
 async function perform(demo: Demo, rows: string): Promise<void> {
-  await demo.dr('A PostgreSQL and an S3 server with sample data, on 127.0.0.1', 'sandbox', 'start', '--rows', rows)
+  await demo.dr('A PostgreSQL and an S3 server with sample data, on 127.0.0.1', 'sandbox', 'start', '--no-rds', '--rows', rows)
   await demo.useSandbox()
   await demo.dr('A backup in S3 and in a local folder', 'backup', '--s3', '--local')
   await demo.dr('What there is', 'list')

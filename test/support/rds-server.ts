@@ -5,6 +5,7 @@ import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {requireServerBinaries} from '../../src/lib/sandbox/cluster/binaries.ts'
 import type {Instance} from '../../src/lib/sandbox/rds/instance.ts'
+import type {RegionOptions} from '../../src/lib/sandbox/rds/region.ts'
 import {startRdsServer, type RdsServer} from '../../src/lib/sandbox/rds/server.ts'
 import {guard} from './guard.ts'
 import {realNetwork} from './s3.ts'
@@ -22,12 +23,12 @@ export interface TestRds {
 }
 
 /** An RDS server of the sandbox and a client of the real SDK. Its minute takes 60 times `millisecondsPerSecond`. */
-export async function testRds({millisecondsPerSecond = 2}: {millisecondsPerSecond?: number} = {}): Promise<TestRds> {
+export async function testRds({millisecondsPerSecond = 2, ...options}: Pick<RegionOptions, 'millisecondsPerSecond' | 'instanceQuota'> = {}): Promise<TestRds> {
   const blocked = realNetwork()
   const directory = await mkdtemp(join(tmpdir(), 'dr-test-rds-'))
   const release = guard(END_ALL, directory)
   const binaries = await requireServerBinaries({directory: `${root}/node_modules/postgres-${MAJOR}/native/bin`, major: MAJOR})
-  const server = await startRdsServer({directory, credentials: rdsCredentials, millisecondsPerSecond, binaries: {...binaries, source: 'package'}, serverSettings: {shared_buffers: '16MB', max_connections: '20'}})
+  const server = await startRdsServer({...options, directory, credentials: rdsCredentials, millisecondsPerSecond, binaries: {...binaries, source: 'package'}, serverSettings: {shared_buffers: '16MB', max_connections: '20'}})
   const client = new RDSClient({region: 'us-east-1', endpoint: server.endpoint, credentials: rdsCredentials, maxAttempts: 1})
   return {
     server, client,

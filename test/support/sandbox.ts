@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {removeSandbox, sandboxDirectory} from '../../src/lib/sandbox/sandbox.ts'
 import {guard} from './guard.ts'
 
-const END = 'for pid in $(sed -n \'s/.*"pid": \\([0-9]*\\).*/\\1/p\' "$1/sandbox/state.json" 2>/dev/null); do kill -INT "$pid"; done; sleep 1; rm -rf "$1"'
+const END = 'for pid in $(sed -n \'s/.*"pid": \\([0-9]*\\).*/\\1/p\' "$1/sandbox/state.json" 2>/dev/null); do kill -INT "$pid"; done; for lock in "$1"/sandbox/postgres/data/postmaster.pid "$1"/sandbox/postgres/instances/*/data/postmaster.pid; do [ -e "$lock" ] && kill -QUIT "$(head -n 1 "$lock")"; done; sleep 1; rm -rf "$1"'
 
 /** A data folder for each test of a suite; its sandbox is ended and deleted with it. Call it inside `describe`. */
 export function temporarySandbox(): {readonly dataDir: string; readonly directory: string} {

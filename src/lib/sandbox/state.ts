@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {preflightError} from '../errors.ts'
 import type {SamplePasswords} from './database/create.ts'
 
-export type ServiceName = 'postgres' | 's3'
+export type ServiceName = 'postgres' | 's3' | 'rds'
 
 /** A process of the sandbox that goes on when `dr` ends. */
 export interface Service {

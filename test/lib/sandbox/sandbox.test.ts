@@ -11,7 +11,9 @@ import {testCluster} from '../../support/cluster.ts'
 import {drErrorOf} from '../../support/rejection.ts'
 import {temporarySandbox} from '../../support/sandbox.ts'
 
-const small = {rows: 200, tenants: 3}
+/** The RDS server has tests of its own. */
+const size = {rows: 200, tenants: 3}
+const small = {...size, rds: false}
 const pidsOf = ({services}: SandboxStatus): (number | undefined)[] => services.map(({pid}) => pid)
 const calls = async (directory: string): Promise<number> => {
   const {DATABASE_URL = ''} = await sandboxEnvironment(directory)
@@ -27,15 +29,15 @@ describe('sandbox', function () {
   it('starts PostgreSQL, S3 and the sample database, once', async () => {
     const first = await startSandbox(directory, small)
     expect(first).to.include({running: true, bucket: 'dashboarduz-backups'})
-    expect(first.database).to.deep.equal({name: 'dashboarduz', present: true, ...small})
+    expect(first.database).to.deep.equal({name: 'dashboarduz', present: true, ...size})
     expect(await calls(directory)).to.equal(75)
     await checkEnvironment()
     await checkSecrets(first)
-    const again = await startSandbox(directory, {rows: 999})
+    const again = await startSandbox(directory, {rows: 999, rds: false})
     expect(pidsOf(again)).to.deep.equal(pidsOf(first))
-    expect(again.database?.rows).to.equal(small.rows)
+    expect(again.database?.rows).to.equal(size.rows)
     const other = (first.postgres ?? 0) + 1
-    expect((await drErrorOf(startSandbox(directory, {major: other}))).message).to.equal(`The sandbox holds PostgreSQL ${other - 1}, not ${other}.`)
+    expect((await drErrorOf(startSandbox(directory, {major: other, rds: false}))).message).to.equal(`The sandbox holds PostgreSQL ${other - 1}, not ${other}.`)
   })
 
   async function checkEnvironment(): Promise<void> {
@@ -68,7 +70,7 @@ describe('sandbox', function () {
     for (const pid of pidsOf(before)) await endProcess(pid ?? 0, {signal: 'SIGKILL'})
     expect((await sandboxStatus(directory)).running).to.equal(false)
     expect((await drErrorOf(sandboxEnvironment(directory))).hints).to.deep.equal(['dr sandbox start'])
-    const after = await startSandbox(directory)
+    const after = await startSandbox(directory, small)
     expect(after.running).to.equal(true)
     expect(after.services.find(({name}) => name === 's3')?.port).to.equal(before.services.find(({name}) => name === 's3')?.port)
     expect(await calls(directory)).to.equal(75)
@@ -87,7 +89,7 @@ describe('sandbox', function () {
     expect((await stopSandbox(directory)).running).to.equal(false)
     expect(performance.now() - from).to.be.lessThan(5000)
     expect(processAlive(other.pid)).to.equal(true)
-    expect((await startSandbox(directory)).running).to.equal(true)
+    expect((await startSandbox(directory, small)).running).to.equal(true)
     await stopSandbox(directory)
     await writeFile(lock, `${other.pid}\n${join(own, 'data')}\n0\n${other.port}\n`)
     expect((await resetSandbox(directory, small)).running).to.equal(true)
@@ -112,7 +114,7 @@ describe('sandbox', function () {
     const controller = new AbortController()
     const cut = startSandbox(directory, {...small, signal: controller.signal, rowsProgress: () => { controller.abort(new Error('cut')) }})
     expect(await cut.catch((error: unknown) => error)).to.be.an('error')
-    expect((await startSandbox(directory)).running).to.equal(true)
+    expect((await startSandbox(directory, small)).running).to.equal(true)
     expect(await calls(directory)).to.equal(75)
   })
 
@@ -120,7 +122,7 @@ describe('sandbox', function () {
     await startSandbox(directory, small)
     const {DATABASE_URL = ''} = await sandboxEnvironment(directory)
     await withClient(DATABASE_URL, {database: 'postgres'}, (client) => client.query('DROP DATABASE dashboarduz'))
-    const status = await startSandbox(directory)
+    const status = await startSandbox(directory, small)
     expect(status.running).to.equal(false)
     expect(status.database?.present).to.equal(false)
   })
@@ -131,14 +133,14 @@ describe('sandbox', function () {
     expect(stopped.running).to.equal(false)
     expect(pidsOf(stopped)).to.deep.equal([undefined, undefined])
     for (const pid of pids) expect(processAlive(pid ?? 0)).to.equal(false)
-    await startSandbox(directory)
+    await startSandbox(directory, small)
     expect(await calls(directory)).to.equal(75)
   })
 
   it('begins anew on reset', async () => {
     const first = await startSandbox(directory, small)
     const password = (await readState(directory))?.passwords.owner
-    const second = await resetSandbox(directory, {rows: 400, tenants: 2})
+    const second = await resetSandbox(directory, {rows: 400, tenants: 2, rds: false})
     expect(second.database).to.include({rows: 400, tenants: 2})
     expect((await readState(directory))?.passwords.owner).not.to.equal(password)
     for (const pid of pidsOf(first)) expect(processAlive(pid ?? 0)).to.equal(false)

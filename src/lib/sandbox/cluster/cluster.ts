@@ -67,7 +67,7 @@ export async function presentCluster(directory: string): Promise<Cluster | undef
     ...running,
     directory,
     major: (await clusterMajor(directory)) ?? 0,
-    url: (database, role) => urlOf(running.port, password, database, role),
+    url: (database, role = {name: 'postgres', password}) => localUrl(running.port, database, role),
     stop: (mode = 'fast') => endProcess(running.pid, {signal: SIGNALS[mode], timeoutMs: 60_000}),
   }
 }
@@ -93,7 +93,8 @@ async function prepare(options: ClusterOptions, binaries: ServerBinaries, accoun
   await writeFile(mark, `${new Date().toISOString()}\n`)
 }
 
-function urlOf(port: number, password: string, database = 'postgres', role = {name: 'postgres', password}): string {
+/** A connection string to a server of this machine. It holds the password. */
+export function localUrl(port: number, database = 'postgres', role: {name: string; password: string}): string {
   const part = encodeURIComponent
   return `postgresql://${part(role.name)}:${part(role.password)}@127.0.0.1:${port}/${part(database)}`
 }

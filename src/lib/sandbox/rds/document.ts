@@ -6,6 +6,7 @@ const NAMESPACE = 'http://rds.amazonaws.com/doc/2014-10-31/'
 
 /** What the elements of each list are called. A list that is not here is a fault of ours. */
 const MEMBERS: Readonly<Record<string, string>> = {
+  DBInstanceAutomatedBackupsReplications: 'DBInstanceAutomatedBackupsReplication', DBProxies: 'member', DBProxyTargets: 'member', LogTypesToDisable: 'member', LogTypesToEnable: 'member', Targets: 'member',
   AssociatedRoles: 'DBInstanceRole', DBInstanceAutomatedBackups: 'DBInstanceAutomatedBackup', DBInstances: 'DBInstance', DBParameterGroups: 'DBParameterGroup', DBSnapshots: 'DBSnapshot',
   DBSubnetGroups: 'DBSubnetGroup', DescribeDBLogFiles: 'DescribeDBLogFilesDetails', DomainMemberships: 'DomainMembership', EnabledCloudwatchLogsExports: 'member', EventCategories: 'EventCategory',
   Events: 'Event', OptionGroupMemberships: 'OptionGroupMembership', Parameters: 'Parameter', ReadReplicaDBInstanceIdentifiers: 'ReadReplicaDBInstanceIdentifier', Subnets: 'Subnet', TagList: 'Tag',

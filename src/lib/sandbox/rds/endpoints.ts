@@ -8,11 +8,23 @@ import {connect, createServer, type AddressInfo, type Server, type Socket} from 
  */
 export class Endpoints {
   readonly #byName = new Map<string, Endpoint>()
+  readonly #ports: Map<string, number>
 
-  /** The port of this name, which leads to `target` from now on. Connections to another target are cut. */
-  async lead(name: string, target: number): Promise<number> {
-    const known = this.#byName.get(name) ?? (await Endpoint.open())
+  /** `ports`: what names had formerly; they get the same again when nobody else has it now. */
+  constructor(ports: Readonly<Record<string, number>> = {}) {
+    this.#ports = new Map(Object.entries(ports))
+  }
+
+  /** The port of every name that ever led anywhere. */
+  get ports(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#ports)
+  }
+
+  /** The port of this name, which leads to `target` from now on, or nowhere. Connections to another target are cut. */
+  async lead(name: string, target: number | undefined): Promise<number> {
+    const known = this.#byName.get(name) ?? (await Endpoint.open(this.#ports.get(name)))
     this.#byName.set(name, known)
+    this.#ports.set(name, known.port)
     known.target = target
     return known.port
   }
@@ -43,9 +55,14 @@ class Endpoint {
     server.on('connection', (socket) => { this.#forward(socket) })
   }
 
-  static async open(): Promise<Endpoint> {
+  static async open(port = 0): Promise<Endpoint> {
     const server = createServer()
-    await once(server.listen(0, '127.0.0.1'), 'listening')
+    try {
+      await once(server.listen(port, '127.0.0.1'), 'listening')
+    } catch (error) {
+      if (port === 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      return Endpoint.open()
+    }
     return new Endpoint(server)
   }
 

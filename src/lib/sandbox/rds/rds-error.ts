@@ -12,6 +12,7 @@ export class RdsError extends Error {
 }
 
 export const instanceNotFound = (id: string): RdsError => new RdsError('DBInstanceNotFound', `DBInstance ${id} not found.`, 404)
+/** Of a call to an instance that has to be in use. */
 export const instanceState = (id: string, status: string): RdsError => new RdsError('InvalidDBInstanceState', `Instance ${id} is not in available state: it is ${status}.`)
 export const invalidValue = (message: string): RdsError => new RdsError('InvalidParameterValue', message)
 export const invalidCombination = (message: string): RdsError => new RdsError('InvalidParameterCombination', message)

@@ -5,15 +5,14 @@ import type {AddressInfo} from 'node:net'
 import {text} from 'node:stream/consumers'
 import {setTimeout as pause} from 'node:timers/promises'
 import {messageOf} from '../../errors.ts'
-import type {Credentials} from '../s3/signature.ts'
-import {endsAsOf, type Action} from './actions/action.ts'
-import {createDbSnapshot, deleteDbInstance, describeDbSnapshots, modifyDbInstance, rebootDbInstance} from './actions/change.ts'
-import {describeDbInstanceAutomatedBackups, describeDbInstances, describeDbParameterGroups, describeDbParameters, describeDbSubnetGroups, describeEvents} from './actions/describe.ts'
-import {restoreDbInstanceToPointInTime} from './actions/restore.ts'
-import {addTagsToResource, listTagsForResource, removeTagsFromResource} from './actions/tags.ts'
+import {changeRules, faultsPath, secretHeader} from '../fault-rules.ts'
+import {sameText, type Credentials} from '../s3/signature.ts'
+import {endsAsOf} from './actions/action.ts'
+import {ACTIONS} from './actions/all.ts'
 import {errorDocument, resultDocument} from './document.ts'
-import {RdsFaults} from './faults.ts'
+import {isRdsFaultAction, RdsFaults, refusalBy} from './faults.ts'
 import {Form} from './form.ts'
+import type {Instance} from './instance.ts'
 import {RdsError} from './rds-error.ts'
 import {Region, type RegionOptions} from './region.ts'
 import {authenticate} from './signature.ts'
@@ -31,6 +30,9 @@ export interface RdsServer {
   readonly faults: RdsFaults
   /** The latest requests, oldest first: what was asked, and the code of the refusal. */
   readonly requests: readonly {action: string; body: string; refused?: string}[]
+  readonly port: number
+  /** Ends the API alone: instances are for the next process to take over. */
+  leave(): Promise<void>
   /** Ends the API and every instance. */
   close(): Promise<void>
 }
@@ -41,32 +43,27 @@ const ARCHIVE_SECONDS = 300
 /** Each time fills a file of WAL, however fast the time of the service goes. */
 const LEAST_ARCHIVE_MS = 400
 
-const ACTIONS: Readonly<Record<string, Action>> = {
-  AddTagsToResource: addTagsToResource, CreateDBSnapshot: createDbSnapshot, DeleteDBInstance: deleteDbInstance, DescribeDBInstanceAutomatedBackups: describeDbInstanceAutomatedBackups,
-  DescribeDBInstances: describeDbInstances, DescribeDBParameterGroups: describeDbParameterGroups, DescribeDBParameters: describeDbParameters, DescribeDBSnapshots: describeDbSnapshots,
-  DescribeDBSubnetGroups: describeDbSubnetGroups, DescribeEvents: describeEvents, ListTagsForResource: listTagsForResource, ModifyDBInstance: modifyDbInstance, RebootDBInstance: rebootDbInstance,
-  RemoveTagsFromResource: removeTagsFromResource, RestoreDBInstanceToPointInTime: restoreDbInstanceToPointInTime,
-}
-
 /**
  * An RDS API on 127.0.0.1 (query protocol, version 2014-10-31) whose instances are PostgreSQL clusters here, and whose
  * point-in-time recovery really recovers them. A parameter that it does not know is refused, not ignored.
  */
 export async function startRdsServer(options: RdsServerOptions): Promise<RdsServer> {
-  const work = new RdsService(options)
+  const work = new RdsService(options, await Region.open(options))
   const server = createServer((request, response) => void work.answer(request, response))
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const {port} = server.address() as AddressInfo
+  const end = async () => {
+    const closed = once(server, 'close')
+    server.close()
+    server.closeAllConnections()
+    await closed
+    await work.end()
+  }
   return {
-    endpoint: `http://127.0.0.1:${port}`, region: work.region, faults: work.faults, requests: work.requests,
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      server.closeAllConnections()
-      await closed
-      await work.close()
-    },
+    endpoint: `http://127.0.0.1:${port}`, port, region: work.region, faults: work.faults, requests: work.requests,
+    leave: () => end().then(() => work.region.leave()),
+    close: () => end().then(() => work.region.close()),
   }
 }
 
@@ -78,17 +75,21 @@ class RdsService {
   readonly #stop = new AbortController()
   readonly #archiving: Promise<void>
 
-  constructor(options: RdsServerOptions) {
-    this.region = new Region(options)
-    this.#credentials = options.credentials
+  constructor({credentials}: RdsServerOptions, region: Region) {
+    this.region = region
+    this.#credentials = credentials
     this.#archiving = this.#archive()
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const id = randomUUID()
     const body = await text(request).catch(() => '')
+    if (request.url === faultsPath) {
+      this.#answerFaults(request, body, response)
+      return
+    }
     const form = Form.parse(body)
-    const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body}
+    const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body: body.replace(/(?<=(?:^|&)MasterUserPassword=)[^&]*/, '****')}
     if (this.requests.length === MOST_REQUESTS) this.requests.shift()
     this.requests.push(record)
     response.setHeader('content-type', 'text/xml').setHeader('x-amzn-requestid', id)
@@ -103,19 +104,27 @@ class RdsService {
     }
   }
 
-  async close(): Promise<void> {
+  async end(): Promise<void> {
     this.#stop.abort()
     await this.#archiving
-    await this.region.close()
+  }
+
+  #answerFaults(request: IncomingMessage, body: string, response: ServerResponse): void {
+    const secret = request.headers[secretHeader]
+    const isAllowed = typeof secret === 'string' && sameText(secret, this.#credentials.secretAccessKey)
+    response.statusCode = !isAllowed ? 403 : changeRules(this.faults, request.method, body, isRdsFaultAction) ? 200 : 400
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(isAllowed ? this.faults.rules : []))
   }
 
   async #perform(name: string, form: Form, id: string, response: ServerResponse): Promise<string> {
     const action = ACTIONS[name]
     if (form.text('Version') !== '2014-10-31' || !action) throw new RdsError('InvalidAction', `Could not find operation ${name} for version ${form.text('Version') ?? ''}.`)
-    const fault = this.faults.take({action: name, instance: form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier')})
-    if (fault && 'code' in fault) throw new RdsError(fault.code, fault.message ?? 'A fault by switch.', fault.status ?? 400)
+    const instance = form.text('DBInstanceIdentifier') ?? form.text('SourceDBInstanceIdentifier')
+    const fault = this.faults.take({action: name, instance})
+    if (fault && 'code' in fault) throw refusalBy(fault, name, this.region.arnOf(instance ?? '*'))
     const result = await action({region: this.region, form, endsAs: endsAsOf(fault)})
     form.assertAllRead()
+    if (!/^(?:Describe|List)/.test(name)) this.region.save()
     if (fault && 'cutAfter' in fault) response.destroy()
     return resultDocument(name, result, id)
   }
@@ -125,10 +134,16 @@ class RdsService {
     const signal = this.#stop.signal
     while (!signal.aborted) {
       await pause(Math.max(LEAST_ARCHIVE_MS, ARCHIVE_SECONDS * this.region.millisecondsPerSecond), undefined, {signal}).catch(() => undefined)
-      for (const instance of this.region.instances.values()) {
-        // Automated backups need an instance that is available: that is why the window stands still in a full one.
-        if (instance.status === 'available') await instance.archive().catch((error: unknown) => { this.region.note(instance.id, messageOf(error), 'failure') })
-      }
+      for (const instance of this.region.instances.values()) await this.#archiveOne(instance)
+      this.region.save()
     }
+  }
+
+  /** Automated backups need an instance that is available: that is why the window stands still in a full one. */
+  async #archiveOne(instance: Instance): Promise<void> {
+    if (this.#stop.signal.aborted || instance.status !== 'available') return
+    await instance.archive().catch((error: unknown) => {
+      if (instance.status === 'available') this.region.note(instance.id, messageOf(error), 'failure')
+    })
   }
 }

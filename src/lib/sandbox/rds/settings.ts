@@ -3,6 +3,8 @@ import type {Value} from './document.ts'
 
 export type Tag = {readonly Key: string; readonly Value: string}
 
+export type Role = {readonly RoleArn: string; readonly FeatureName: string; /** `ACTIVE` when absent. */ readonly Status?: string}
+
 /** What is set of an instance, by the names of the API's DBInstance; lists of groups by their names alone. */
 export interface Settings {
   DBInstanceClass: string
@@ -44,9 +46,14 @@ export interface Settings {
   PerformanceInsightsEnabled: boolean
   PerformanceInsightsKMSKeyId: string | undefined
   PerformanceInsightsRetentionPeriod: number | undefined
-  AssociatedRoles: readonly {readonly RoleArn: string; readonly FeatureName: string}[]
+  AssociatedRoles: readonly Role[]
+  /** Set when the service keeps the master password as a secret. */
+  MasterUserSecret: {readonly SecretArn: string; readonly SecretStatus: string; readonly KmsKeyId: string} | undefined
   TagList: readonly Tag[]
 }
+
+/** As they come in a request; undefined when none do. */
+export const tagsOf = (form: Form): Tag[] | undefined => form.objects('Tags', 'Tag')?.map((one) => ({Key: one.required('Key'), Value: one.text('Value') ?? ''}))
 
 /** What an instance gets where nothing is said. */
 export const DEFAULTS: Settings = {
@@ -55,7 +62,7 @@ export const DEFAULTS: Settings = {
   DBParameterGroupName: 'default.postgres17', OptionGroupName: 'default:postgres-17', DBSubnetGroupName: 'default', MultiAZ: false, PubliclyAccessible: true, NetworkType: 'IPV4', AutoMinorVersionUpgrade: true,
   LicenseModel: 'postgresql-license', StorageEncrypted: false, KmsKeyId: undefined, CACertificateIdentifier: 'rds-ca-rsa2048-g1', CopyTagsToSnapshot: false, DeletionProtection: false,
   IAMDatabaseAuthenticationEnabled: false, EnabledCloudwatchLogsExports: [], EngineLifecycleSupport: 'open-source-rds-extended-support', MonitoringInterval: 0, MonitoringRoleArn: undefined,
-  DatabaseInsightsMode: 'standard', PerformanceInsightsEnabled: false, PerformanceInsightsKMSKeyId: undefined, PerformanceInsightsRetentionPeriod: undefined, AssociatedRoles: [], TagList: [],
+  DatabaseInsightsMode: 'standard', PerformanceInsightsEnabled: false, PerformanceInsightsKMSKeyId: undefined, PerformanceInsightsRetentionPeriod: undefined, AssociatedRoles: [], MasterUserSecret: undefined, TagList: [],
 }
 
 /** Settings that a copy has of its source whatever the request says or leaves out. */
@@ -75,8 +82,8 @@ export function restoredSettings(source: Settings, form: Form): Settings {
   }
 }
 
-/** What a request of ModifyDBInstance changes. */
-export function modifiedSettings(form: Form): Partial<Settings> {
+/** What a request of ModifyDBInstance changes of what is set now. */
+export function modifiedSettings(form: Form, now: Settings): Partial<Settings> {
   const {given} = readSettings(form)
   const insights = form.boolean('EnablePerformanceInsights')
   return definedOf({
@@ -84,13 +91,23 @@ export function modifiedSettings(form: Form): Partial<Settings> {
     PreferredMaintenanceWindow: form.text('PreferredMaintenanceWindow'), MonitoringInterval: form.integer('MonitoringInterval'), MonitoringRoleArn: form.text('MonitoringRoleArn'),
     DatabaseInsightsMode: form.text('DatabaseInsightsMode'), PerformanceInsightsEnabled: insights, PerformanceInsightsKMSKeyId: form.text('PerformanceInsightsKMSKeyId'),
     PerformanceInsightsRetentionPeriod: form.integer('PerformanceInsightsRetentionPeriod'), EngineVersion: form.text('EngineVersion'),
-    EnabledCloudwatchLogsExports: form.texts('CloudwatchLogsExportConfiguration.EnableLogTypes', 'member'),
+    EnabledCloudwatchLogsExports: exportsAfter(form, now.EnabledCloudwatchLogsExports),
   })
 }
 
+function exportsAfter(form: Form, now: readonly string[]): readonly string[] | undefined {
+  const [more, less] = ['EnableLogTypes', 'DisableLogTypes'].map((name) => form.texts(`CloudwatchLogsExportConfiguration.${name}`, 'member'))
+  return more || less ? [...new Set([...now, ...(more ?? [])])].filter((name) => !less?.includes(name)) : undefined
+}
+
+/** Settings that wait for the maintenance window unless a change is wanted at once, and are shown as pending until it is made. */
+const WAITING = ['DBInstanceClass', 'AllocatedStorage', 'BackupRetentionPeriod', 'MultiAZ', 'EngineVersion', 'LicenseModel', 'Iops', 'StorageThroughput', 'StorageType', 'CACertificateIdentifier', 'DBSubnetGroupName', 'IAMDatabaseAuthenticationEnabled', 'DedicatedLogVolume'] as const satisfies readonly (keyof Settings)[]
+
+export const waitingOf = (changes: Partial<Settings>): Partial<Settings> => definedOf(Object.fromEntries(WAITING.map((name) => [name, changes[name]])))
+
 /** Inputs that restore and modify have in common. */
 function readSettings(form: Form): {given: Partial<Settings>; tags: Tag[] | undefined} {
-  const tags = form.objects('Tags', 'Tag')?.map((one) => ({Key: one.required('Key'), Value: one.text('Value') ?? ''}))
+  const tags = tagsOf(form)
   const given = definedOf({
     DBInstanceClass: form.text('DBInstanceClass'), AllocatedStorage: form.integer('AllocatedStorage'), MaxAllocatedStorage: form.integer('MaxAllocatedStorage'), StorageType: form.text('StorageType'),
     Iops: form.integer('Iops'), StorageThroughput: form.integer('StorageThroughput'), DedicatedLogVolume: form.boolean('DedicatedLogVolume'), BackupRetentionPeriod: form.integer('BackupRetentionPeriod'),
@@ -107,13 +124,13 @@ function readSettings(form: Form): {given: Partial<Settings>; tags: Tag[] | unde
 const definedOf = <T extends object>(value: T): {[K in keyof T]?: Exclude<T[K], undefined>} => Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {[K in keyof T]?: Exclude<T[K], undefined>}
 
 /** As DescribeDBInstances shows them. */
-export function shownSettings({VpcSecurityGroupIds, DBParameterGroupName, OptionGroupName, DBSubnetGroupName, AssociatedRoles, ...plain}: Settings): Record<string, Value> {
+export function shownSettings({VpcSecurityGroupIds, DBParameterGroupName, OptionGroupName, DBSubnetGroupName, AssociatedRoles, ...plain}: Settings, ParameterApplyStatus: string): Record<string, Value> {
   return {
     ...plain,
     VpcSecurityGroups: VpcSecurityGroupIds.map((id) => ({VpcSecurityGroupId: id, Status: 'active'})),
-    DBParameterGroups: [{DBParameterGroupName, ParameterApplyStatus: 'in-sync'}],
+    DBParameterGroups: [{DBParameterGroupName, ParameterApplyStatus}],
     OptionGroupMemberships: [{OptionGroupName, Status: 'in-sync'}],
     DBSubnetGroup: {DBSubnetGroupName, VpcId: 'vpc-sandbox', SubnetGroupStatus: 'Complete', Subnets: ['a', 'b'].map((zone) => ({SubnetIdentifier: `subnet-${zone}`, SubnetStatus: 'Active'}))},
-    AssociatedRoles: AssociatedRoles.map((role) => ({...role, Status: 'ACTIVE'})),
+    AssociatedRoles: AssociatedRoles.map((role) => ({Status: 'ACTIVE', ...role})),
   }
 }

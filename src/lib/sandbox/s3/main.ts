@@ -1,5 +1,5 @@
-import {realpathSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
+import {runAsService} from '../service-main.ts'
 import {startS3Server, type S3ServerOptions} from './server.ts'
 
 /** This file, to be started by `node` as a process of its own. */
@@ -23,25 +23,4 @@ export function optionsFrom([directory, port = '0']: readonly string[], environm
   }
 }
 
-async function main(): Promise<void> {
-  const server = await startS3Server(optionsFrom(process.argv.slice(2), process.env))
-  const stop = () => void server.close().then(() => process.exit(0))
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  process.stdout.write(`${JSON.stringify({endpoint: server.endpoint, port: server.port, pid: process.pid})}\n`)
-}
-
-function isEntry(): boolean {
-  try {
-    return process.argv[1] !== undefined && realpathSync(process.argv[1]) === s3ServerMain
-  } catch {
-    return false
-  }
-}
-
-if (isEntry()) {
-  main().catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    process.exit(1)
-  })
-}
+runAsService(s3ServerMain, () => startS3Server(optionsFrom(process.argv.slice(2), process.env)), (server) => server.close())

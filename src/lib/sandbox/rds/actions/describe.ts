@@ -21,7 +21,8 @@ export const describeDbInstanceAutomatedBackups: Action = ({region, form}) => {
   const [id, resource, arn, wanted] = [form.text('DBInstanceIdentifier'), form.text('DbiResourceId'), form.text('DBInstanceAutomatedBackupsArn'), filtersOf(form)]
   const all: ShownBackup[] = [
     ...[...region.instances.values()].filter(({settings}) => settings.BackupRetentionPeriod > 0).map((instance) => shownBackup(region, instance, instance.restorableFrom ? 'active' : 'creating')),
-    ...region.retained.map(({instance, arn: own}) => shownBackup(region, instance, 'retained', own)),
+    ...region.retained.map(({instance, arn: own}) => shownBackup(region, instance, 'retained', {arn: own})),
+    ...region.replicas.map((replica) => shownBackup(region, replica.instance, 'replicating', replica)),
   ]
   const found = all.filter((one) => (id === undefined || one.DBInstanceIdentifier === id.toLowerCase()) && (resource === undefined || one.DbiResourceId === resource) && (arn === undefined || one.DBInstanceAutomatedBackupsArn === arn)
     && (wanted.get('status')?.includes(one.Status) ?? true) && (wanted.get('db-instance-id')?.includes(one.DBInstanceIdentifier) ?? true) && (wanted.get('dbi-resource-id')?.includes(one.DbiResourceId) ?? true))
@@ -31,14 +32,15 @@ export const describeDbInstanceAutomatedBackups: Action = ({region, form}) => {
 
 type ShownBackup = Record<string, Value> & {Status: string; DBInstanceIdentifier: string; DbiResourceId: string}
 
-function shownBackup(region: Region, instance: Instance, Status: string, arn?: string): ShownBackup {
+/** `kept`: what is not in the instance's own region, or has outlived it. */
+export function shownBackup(region: Region, instance: Instance, Status: string, kept?: {arn: string; sourceRegion?: string}): ShownBackup {
   const {settings, restorableFrom, restorableTo, id, resourceId} = instance
   return {
-    DBInstanceArn: region.arnOf(id), DbiResourceId: resourceId, DBInstanceIdentifier: id, Region: region.name, Status,
+    DBInstanceArn: region.arnOf(id).replace(region.name, kept?.sourceRegion ?? region.name), DbiResourceId: resourceId, DBInstanceIdentifier: id, Region: kept?.sourceRegion ?? region.name, Status,
     RestoreWindow: restorableFrom && {EarliestTime: restorableFrom, LatestTime: restorableTo}, AllocatedStorage: settings.AllocatedStorage, Engine: settings.Engine, EngineVersion: settings.EngineVersion,
     MasterUsername: settings.MasterUsername, InstanceCreateTime: instance.createdAt, Encrypted: settings.StorageEncrypted, KmsKeyId: settings.KmsKeyId, StorageType: settings.StorageType,
     BackupRetentionPeriod: settings.BackupRetentionPeriod, IAMDatabaseAuthenticationEnabled: settings.IAMDatabaseAuthenticationEnabled,
-    ...(arn !== undefined && {DBInstanceAutomatedBackupsArn: arn}), TagList: settings.TagList,
+    ...(kept && {DBInstanceAutomatedBackupsArn: kept.arn}), TagList: settings.TagList,
   }
 }
 

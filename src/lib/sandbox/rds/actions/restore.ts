@@ -15,24 +15,19 @@ export const restoreDbInstanceToPointInTime: Action = ({region, form, endsAs}) =
   const to = instantOf(form, source)
   const settings = restoredSettings(source.settings, form)
   assertGroups(region, settings)
+  if (region.instances.size >= region.instanceQuota) throw new RdsError('InstanceQuotaExceeded', `Cannot create more than ${region.instanceQuota} DB instances.`)
   if (region.instances.has(id)) throw new RdsError('DBInstanceAlreadyExists', 'DB instance already exists')
   form.assertAllRead()
   const instance = region.instance(id, settings, 'creating')
   region.note(id, `Restored from DB instance ${source.id} to ${id}`, 'restoration')
   instance.timeline.follow([
-    {status: 'creating', seconds: SECONDS.creating, work: async () => { if (endsAs === undefined) await recover(region, instance, source, to) }},
+    {status: 'creating', seconds: SECONDS.creating, ...(endsAs === undefined && {work: {do: 'recover', from: source.directory, ...(to && {to: to.toISOString()})}})},
     ...(endsAs === undefined ? [
-      {status: 'backing-up', seconds: SECONDS.backingUp, work: () => instance.backUp()},
+      {status: 'backing-up', seconds: SECONDS.backingUp, work: {do: 'back up'} as const},
       {status: 'modifying', seconds: SECONDS.modifying},
     ] : []),
   ], {end: endsAs ?? 'available', failure: 'restore-error'})
   return {DBInstance: region.shown(instance)}
-}
-
-async function recover(region: Region, instance: Instance, source: Instance, to: Date | undefined): Promise<void> {
-  instance.cluster = await source.cluster?.recover({directory: instance.directory, ...(to && {to})})
-  if (instance.cluster) instance.port = await region.endpoints.lead(instance.id, instance.cluster.cluster.port)
-  instance.initializingSince = performance.now()
 }
 
 function sourceOf(region: Region, form: Form): Instance {
@@ -40,7 +35,7 @@ function sourceOf(region: Region, form: Form): Instance {
   const given = [id, resource, arn].filter((one) => one !== undefined)
   if (given.length !== 1) throw invalidCombination('Exactly one of SourceDBInstanceIdentifier, SourceDbiResourceId and SourceDBInstanceAutomatedBackupsArn must be given.')
   if (id !== undefined) return withBackups(region.find(id))
-  const all = [...[...region.instances.values()].map((instance) => ({instance, arn: undefined})), ...region.retained]
+  const all = [...[...region.instances.values()].map((instance) => ({instance, arn: undefined})), ...region.retained, ...region.replicas]
   const found = all.find((one) => (resource === undefined ? one.arn === arn : one.instance.resourceId === resource))
   if (!found) throw arn === undefined ? instanceNotFound(resource ?? '') : new RdsError('DBInstanceAutomatedBackupNotFound', `The automated backup ${arn} was not found.`, 404)
   return withBackups(found.instance)

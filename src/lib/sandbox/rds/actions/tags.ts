@@ -1,11 +1,12 @@
 import type {Instance} from '../instance.ts'
 import {instanceNotFound} from '../rds-error.ts'
 import type {Region} from '../region.ts'
+import {tagsOf} from '../settings.ts'
 import type {Action} from './action.ts'
 
 export const addTagsToResource: Action = ({region, form}) => {
   const instance = instanceOf(region, form.required('ResourceName'))
-  const given = (form.objects('Tags', 'Tag') ?? []).map((one) => ({Key: one.required('Key'), Value: one.text('Value') ?? ''}))
+  const given = tagsOf(form) ?? []
   form.assertAllRead()
   const kept = instance.settings.TagList.filter(({Key}) => !given.some((one) => one.Key === Key))
   instance.settings = {...instance.settings, TagList: [...kept, ...given]}
