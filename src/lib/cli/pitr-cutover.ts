@@ -97,7 +97,7 @@ export async function cutoverReport({instance, mode, live, replaced, snapshot, o
   return [
     mode === 'rename' ? `${instance} is now ${live.resourceId}, at ${where} as before${outageMs === null ? '' : `; there was no ${instance} for ${duration(outageMs)}`}.` : `Clients reach ${live.instance} at ${where} now.`,
     `The old instance is ${replaced.instance}${replaced.frozen ? ', read-only' : ''}${snapshot === null ? '' : `; its snapshot is ${snapshot}`}. Keep it as long as backups are kept: the new one has none from before its first.`,
-    `To go back: dr pitr rollback ${shellQuote(run)}. What is cold is read in by: dr pitr warm ${live.instance}`,
+    `To go back: dr pitr rollback ${shellQuote(run)}.`,
   ]
 }
 
