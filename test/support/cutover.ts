@@ -1,3 +1,4 @@
+import {RDSClient} from '@aws-sdk/client-rds'
 import {setTimeout as pause} from 'node:timers/promises'
 import {loadConfig} from '../../src/lib/config/load.ts'
 import {rowOf, rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
@@ -7,7 +8,6 @@ import type {CutoverOptions, CutoverState} from '../../src/lib/procedures/pitr/c
 import {rollbackProcedure, rollbackState} from '../../src/lib/procedures/pitr/rollback.ts'
 import type {RollbackOptions, RollbackState} from '../../src/lib/procedures/pitr/rollback-options.ts'
 import {RdsApi} from '../../src/lib/rds/api.ts'
-import {createRdsClient} from '../../src/lib/rds/client.ts'
 import type {Clock} from '../../src/lib/rds/poller.ts'
 import {planRestore} from '../../src/lib/rds/restore-plan.ts'
 import type {JournalEntry} from '../../src/lib/runbook/journal.ts'
@@ -62,11 +62,11 @@ export class CutoverFixture {
     this.url = `postgresql://master:${PASSWORD}@127.0.0.1:${this.old.port}/crm`
     await withClient(this.url, {}, (client) => client.query(`CREATE TABLE calls (id serial PRIMARY KEY, note text, "createdAt" timestamptz DEFAULT now()); CREATE TABLE deals (id serial PRIMARY KEY, title text);
       INSERT INTO calls (note) SELECT 'rightful' FROM generate_series(1, 300); INSERT INTO deals (title) SELECT 'deal' FROM generate_series(1, 50); GRANT ALL ON ALL TABLES IN SCHEMA public TO app; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app`))
-    this.api = new RdsApi({}, createRdsClient({region: 'us-east-1', endpoint: this.aws.server.endpoint}, 2))
+    this.api = new RdsApi({}, new RDSClient({region: 'us-east-1', endpoint: this.aws.server.endpoint, credentials: rdsCredentials, maxAttempts: 2}))
     await this.old.archive()
     this.copy = await this.restored(COPY)
     await withClient(this.url, {}, (client) => client.query("UPDATE calls SET note = 'spoiled' WHERE id <= 40; INSERT INTO calls (note) SELECT 'later' FROM generate_series(1, 7); DELETE FROM deals WHERE id > 45"))
-    this.#settings = [this.old.settings, this.copy.settings]
+    this.keepSettings()
     const {config} = await loadConfig({env: {}, cwd: this.home, configDir: this.home, dataDir: this.home, flags: {environment: 'production', 'rds.instance': NAME, 'rds.pollSeconds': 0.05}})
     this.#config = config
   }
@@ -78,6 +78,11 @@ export class CutoverFixture {
     const instance = this.aws.server.region.find(id)
     await until(() => instance.timeline.isQuiet, 60_000)
     return instance
+  }
+
+  /** From now on a reset brings back what is set now. */
+  keepSettings(): void {
+    this.#settings = [this.old.settings, this.copy.settings]
   }
 
   /** Everything is called what it was at the beginning, with its first settings. */
@@ -101,6 +106,16 @@ export class CutoverFixture {
     this.api.close()
     await this.aws.close()
     await removeFolder(this.home)
+  }
+
+  /** For dr in this process. */
+  useEnvironment(): () => void {
+    const before = {...process.env}
+    Object.assign(process.env, {
+      AWS_ACCESS_KEY_ID: rdsCredentials.accessKeyId, AWS_SECRET_ACCESS_KEY: rdsCredentials.secretAccessKey, AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL_RDS: this.aws.server.endpoint, DATABASE_URL: this.url,
+      DR_DATA_DIR: this.home, DR_CONFIG_DIR: this.home, DR_ENVIRONMENT: 'production', DR_RDS_INSTANCE: NAME, DR_RDS_POLL_SECONDS: '0.05',
+    })
+    return () => { process.env = before }
   }
 
   options(more: Partial<CutoverOptions> = {}): CutoverOptions {
@@ -159,12 +174,48 @@ export class CutoverFixture {
   }
 }
 
-/** For the SDK, in this process. */
-export function useCredentials(): () => void {
-  const before = {...process.env}
-  Object.assign(process.env, {AWS_ACCESS_KEY_ID: rdsCredentials.accessKeyId, AWS_SECRET_ACCESS_KEY: rdsCredentials.secretAccessKey})
-  return () => {
-    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) if (before[name] === undefined) delete process.env[name]
-    else process.env[name] = before[name]
-  }
+const CHANGING = ['addTags', 'removeTags', 'modify', 'snapshot', 'remove', 'addProxyTarget', 'removeProxyTarget']
+const never = new Promise<never>(() => {})
+
+export interface Watched {
+  api: RdsApi
+  /** The calls that change something, by name, in their order. */
+  calls: string[]
+  /** Resolves when the call is reached that kills. */
+  reached: Promise<void>
+}
+
+/** The API as a process sees it that dies at the call of this number among those that change something: it never hears of the reply. */
+export function dyingAt(api: RdsApi, number: number, when: 'before' | 'after'): Watched {
+  const calls: string[] = []
+  let tell = () => {}
+  const reached = new Promise<void>((resolve) => { tell = resolve })
+  const proxy = new Proxy(api, {get(target, property) {
+    const method = Reflect.get(target, property) as unknown
+    if (typeof method !== 'function') return method
+    if (!CHANGING.includes(String(property))) return (method as () => unknown).bind(target)
+    return async (...args: unknown[]) => {
+      const dies = calls.push(String(property)) === number + 1
+      if (!dies || when === 'after') {
+        const result = await (method as (...given: unknown[]) => Promise<unknown>).apply(target, args)
+        if (!dies) return result
+      }
+      tell()
+      return never
+    }
+  }})
+  return {api: proxy, calls, reached}
+}
+
+/** A stage whose process dies when this step has done all its work, before the journal says so. */
+export function dyingBehind(step: string): {stage: Partial<Stage>; entries: JournalEntry[]; reached: Promise<void>} {
+  const {stage, entries} = testStage()
+  let tell = () => {}
+  const reached = new Promise<void>((resolve) => { tell = resolve })
+  const {journal} = stage
+  return {entries, reached, stage: {journal: {...journal, write(entry) {
+    if (entry.event !== 'done' || entry.step !== step) return journal.write(entry)
+    tell()
+    return never
+  }}}}
 }

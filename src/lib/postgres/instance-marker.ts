@@ -1,4 +1,6 @@
-import {rowOf, type Client} from './connection.ts'
+import {rowOf, rowsOf, type Client} from './connection.ts'
+import {codeOf} from './errors.ts'
+import {qualified} from './quote.ts'
 
 /** What tells the server that answers from one that it was copied from, or that was copied from it. */
 export interface InstanceMarker {
@@ -19,3 +21,39 @@ export async function readMarker(client: Client): Promise<InstanceMarker> {
 
 /** Of a transaction with 64 bits, those that rows carry. */
 export const shortXid = (xid: string): string => (BigInt(xid) % 2n ** 32n).toString()
+
+/**
+ * The first transaction of which no row of this database is, as rows carry it: in a copy, which nobody has written to, what its
+ * source has of this one and later ones was written since. The server's own count goes on without any row being written.
+ * Undefined when not every table could be read within the time, or none holds a row.
+ */
+export async function xidBehindRows(client: Client, {budgetMs, signal}: {budgetMs: number; signal: AbortSignal}): Promise<string | undefined> {
+  const deadline = performance.now() + budgetMs
+  const tables = await rowsOf<{schema: string; name: string}>(client, `
+    SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY c.relpages`)
+  await client.query('SET row_security = off')
+  const found: bigint[] = []
+  for (const table of tables) {
+    signal.throwIfAborted()
+    const left = Math.floor(deadline - performance.now())
+    if (left <= 0) return undefined
+    await client.query(`SET statement_timeout = ${left}`)
+    // Both ages are counted from the same transaction.
+    const [row] = await rowsOf<{newest: string | null; first: string}>(client, `SELECT min(age(xmin))::text AS newest, age('3'::xid)::text AS first FROM ONLY ${qualified(table)}`).catch((error: unknown) => {
+      if (!/^(42|57014)/.test(codeOf(error) ?? '')) throw error
+      return []
+    })
+    if (row === undefined) return undefined
+    if (row.newest !== null) found.push(BigInt.asUintN(32, BigInt(row.first) + 3n - BigInt(row.newest)))
+  }
+  return newestOf(found)
+}
+
+/** Of 32 bits, which wrap: none is further from another than half of them. */
+function newestOf(xids: readonly bigint[]): string | undefined {
+  const [first, ...rest] = xids
+  if (first === undefined) return undefined
+  const newest = rest.reduce((best, xid) => (BigInt.asIntN(32, xid - best) > 0n ? xid : best), first)
+  return BigInt.asUintN(32, newest + 1n).toString()
+}

@@ -5,6 +5,7 @@ import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
 import type {RecoveryState} from './pitr/recover-options.ts'
 import type {PartialState} from './partial/run-options.ts'
+import type {CutoverState} from './pitr/cutover-options.ts'
 import type {RestoreState} from './restore/options.ts'
 import type {InvestigateState} from './investigate/options.ts'
 import {LOADED} from './restore/resume.ts'
@@ -42,6 +43,10 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     continues: ({begun}) => (begun.includes('partial.merge') ? 'goes on from what it finds: puts the rows back, or proves a merge that has happened' : 'stages the rows again, and compares'),
     removedBy: ({state, begun}, later) => !begun.includes('partial.merge') && (later as PartialState).live === (state as PartialState).live,
   },
+  'pitr-cutover': {
+    left: ({state, begun}) => (begun.includes('cutover.mark') ? [cutoverLeft(state as CutoverState)] : []),
+    continues: () => 'goes on from what AWS says of both instances; dr pitr rollback goes back',
+  },
   investigate: {
     left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
     removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
@@ -66,6 +71,9 @@ function stagedBy({stage, stageDatabase, stageSchema, live, runId}: PartialState
 }
 
 const swapLeft = ({live, database, swap}: RestoreState): string => (swap?.kept === undefined ? `${database}, or ${live} itself, holds the backup: it was at the swap` : `${live} holds the backup; the old database is ${swap.kept}`)
+
+const cutoverLeft = ({name, oldName, mode, cutOver}: CutoverState): string =>
+  mode !== 'rename' ? `writes to ${name} are stopped, or clients reach its copy already` : cutOver ? `${name} is the copy; the old instance is ${oldName}` : `writes to ${name} are stopped, or it is ${oldName} and there is no ${name}`
 
 /** The runs that can be gone on with or undone, and those at work; all there are with `all`. Newest first. */
 export async function unfinishedRuns(folder: string, {all = false}: {all?: boolean} = {}): Promise<ListedRun[]> {

@@ -47,7 +47,8 @@ export function assertNothingPending(instances: readonly DBInstance[]): void {
   }
 }
 
-type Compared = [what: string, old: unknown, copy: unknown]
+type Value = string | number | readonly string[] | undefined
+type Compared = [what: string, old: Value, copy: Value]
 
 /** Where the copy is less than the old one. `error`: clients or safety would suffer. */
 export function compareSettings(old: DBInstance, copy: DBInstance): Finding[] {
@@ -73,7 +74,7 @@ export function compareSettings(old: DBInstance, copy: DBInstance): Finding[] {
   return [...errors.filter(([is]) => is).map(([, one]) => finding('error', one)), ...warnings.filter(([is]) => is).map(([, one]) => finding('warning', one)), ...whatStays(old, id)]
 }
 
-const shown = (value: unknown): string => (value === undefined ? 'none' : Array.isArray(value) ? value.join(', ') : String(value))
+const shown = (value: Value): string => (value === undefined ? 'none' : typeof value === 'object' ? value.join(', ') : String(value))
 
 /** What does not follow to the copy, whatever its settings are. */
 function whatStays({ReadReplicaDBInstanceIdentifiers = [], IAMDatabaseAuthenticationEnabled, MasterUserSecret}: DBInstance, id: string): Finding[] {

@@ -1,5 +1,5 @@
 import {withClient} from '../../postgres/connection.ts'
-import {readMarker, shortXid} from '../../postgres/instance-marker.ts'
+import {readMarker, shortXid, xidBehindRows} from '../../postgres/instance-marker.ts'
 import {countLive, type LiveCounts} from '../../postgres/live.ts'
 import {readServer} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
@@ -25,6 +25,10 @@ export async function countParty({config}: RdsOptions, target: Target, {applicat
   const rows = counts.tables.reduce((sum, one) => sum + (one.rows ?? 0), 0)
   return {counts, facts: {...marker, serverVersion: server.version, bytes: server.databaseBytes, tables: counts.tables.length, rows, ...(counts.newest && {newest: counts.newest})}}
 }
+
+/** The first transaction that a copy does not know; where its rows do not say, the next one of its own. */
+export const firstUnknown = async (target: Target, nextXid: string, {signal}: StepIo): Promise<string> =>
+  (await withClient(target, {applicationName: 'dr pitr cutover'}, (client) => xidBehindRows(client, {budgetMs: COUNT_BUDGET_MS, signal}))) ?? nextXid
 
 /** Table by table: what is there now, and what would be. */
 export function lossOf(now: LiveCounts, coming: LiveCounts): Loss[] {

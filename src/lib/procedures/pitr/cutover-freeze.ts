@@ -25,13 +25,17 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
         state.frozen = {databases}
         for (const name of notOurs) io.notice(`Writes to the database ${name} cannot be stopped: this role does not own it.`)
         for (const role of exempt) io.notice(`The role ${role} may write all the same: it has default_transaction_read_only = off.`)
-        await api.addTags(old.arn, [frozenTag(databases)], io.signal)
       }
+      // First: what the other says is found by it.
       await api.addTags(copy.arn, markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), io.signal)
+      if (state.frozen) await api.addTags(old.arn, [frozenTag(state.frozen.databases)], io.signal)
     },
-    async undo({old, copy}, io) {
+    async undo({old, copy, name, frozen, cutOver}, io) {
+      const found = await byResource(options, partyOf(old).resourceId, io.signal)
+      // What could not be undone is found by it.
+      if (cutOver || found?.DBInstanceIdentifier !== name) throw new DrError('pitr.not-undone', `${name} is not the old instance again.`, {hints: ['dr pitr rollback brings it back.']})
+      if (found.TagList?.some(({Key}) => Key === TAG.frozen)) await thaw(options, partyOf(old), frozen?.databases ?? [], io)
       await dropTags(options, partyOf(copy).resourceId, [TAG.replaces, TAG.cutover], io)
-      await dropTags(options, partyOf(old).resourceId, [TAG.frozen], io)
     },
   }
 }

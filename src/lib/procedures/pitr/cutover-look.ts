@@ -6,7 +6,7 @@ import {targetUrl} from '../../postgres/target.ts'
 import {marksOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
-import {countParty, lossOf, type Counted} from './cutover-facts.ts'
+import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
 import {partyFrom, targetAt} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 
@@ -72,7 +72,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const coming = await countParty(options, at, {applicationName: APPLICATION}, io)
       copy.facts = coming.facts
       await assertTakesWrites(at, copy.id)
-      const now = await oldParty(options, state, coming.facts.nextXid, io)
+      const now = await oldParty(options, state, await firstUnknown(at, coming.facts.nextXid, io), io)
       if (now === undefined) return
       old.facts = now.facts
       state.loss = lossOf(now.counts, coming.counts)

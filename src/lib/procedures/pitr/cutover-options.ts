@@ -71,7 +71,9 @@ export interface CutoverState {
   loss?: Loss[]
   findings: Finding[]
   frozen?: {databases: FrozenDatabase[]; at?: string; lsn?: string; lastCommit?: string; ended?: number}
-  /** Milliseconds in which no instance had the name, or no target was available. */
+  /** When the old one was asked to give its name away; ISO. */
+  awayAt?: string
+  /** Milliseconds in which the name was nobody's. */
   outageMs?: number
   /** Clients reach the copy. */
   cutOver?: boolean

@@ -5,7 +5,6 @@ import {runTool} from '../../system/tool.ts'
 import {leftOrThrown, MINUTE_MS, untilSo} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import {rename, renameBack} from './cutover-rename.ts'
-import {systemPollClock} from './wait.ts'
 
 /** The steps after which clients reach the copy. */
 export function switchSteps(options: CutoverOptions): Step<CutoverState>[] {
@@ -21,8 +20,10 @@ function renameOldStep(options: CutoverOptions): Step<CutoverState> {
     title: `Rename ${options.name} out of the way`,
     effect: 'destroy',
     byHand: ({name, oldName}) => [awsRename(name, oldName)],
-    async run({old, name, oldName}, io) {
+    async run(state, io) {
+      const {old, name, oldName} = state
       const {resourceId} = partyOf(old)
+      state.awayAt ??= new Date().toISOString()
       await rename(options, {resourceId, from: name, to: oldName}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       io.notice(`There is no ${name} now; the old instance is ${oldName}.`)
     },
@@ -34,17 +35,15 @@ function renameOldStep(options: CutoverOptions): Step<CutoverState> {
 }
 
 function renameNewStep(options: CutoverOptions): Step<CutoverState> {
-  const {clock = systemPollClock} = options
   return {
     id: 'cutover.rename-new',
-    title: `Give its name to the copy`,
+    title: 'Give its name to the copy',
     effect: 'destroy',
     byHand: ({name, copy}) => [awsRename(copy?.id ?? 'COPY', name)],
     async run(state, io) {
       const {resourceId, id} = partyOf(state.copy)
-      const from = clock.now()
       await rename(options, {resourceId, from: id, to: state.name}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
-      state.outageMs = Math.round(clock.now() - from)
+      if (state.awayAt !== undefined) state.outageMs = Date.now() - Date.parse(state.awayAt)
       state.cutOver = true
     },
     async undo(state, io) {

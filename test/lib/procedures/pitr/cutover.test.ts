@@ -1,22 +1,14 @@
 import {expect} from 'chai'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
-import {COPY, CutoverFixture, NAME, useCredentials} from '../../../support/cutover.ts'
-import {until} from '../../../support/until.ts'
+import {CutoverFixture, NAME} from '../../../support/cutover.ts'
 
 describe('a cut-over by rename', function () {
   this.timeout(180_000)
   const crm = new CutoverFixture()
-  let restoreEnvironment = () => {}
   const notes = () => withClient(crm.url, {}, (client) => rowOf<{spoiled: string; later: string; deals: string}>(client, "SELECT count(*) FILTER (WHERE note = 'spoiled') AS spoiled, count(*) FILTER (WHERE note = 'later') AS later, (SELECT count(*) FROM deals) AS deals FROM calls"))
 
-  before(async () => {
-    restoreEnvironment = useCredentials()
-    await crm.open()
-  })
-  after(async () => {
-    await crm.close()
-    restoreEnvironment()
-  })
+  before(() => crm.open())
+  after(() => crm.close())
   afterEach(() => crm.reset())
 
   it('has clients find the copy at the same address, loses no row of the old one, and is rolled back', async () => {

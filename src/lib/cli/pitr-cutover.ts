@@ -1,0 +1,123 @@
+import type {Finding} from '../checks/finding.ts'
+import type {CutoverMode, CutoverOptions, CutoverState} from '../procedures/pitr/cutover-options.ts'
+import type {RollbackOptions, RollbackState} from '../procedures/pitr/rollback-options.ts'
+import type {Procedure, StepIo} from '../runbook/procedure.ts'
+import type {Loss} from '../report/swap-lines.ts'
+import type {Context} from './context.ts'
+import {instanceOf, openRds} from './rds.ts'
+import {targetOf} from './target.ts'
+import type {RunResult} from './run-procedure.ts'
+
+export interface CutoverFlags {
+  mode?: CutoverMode | undefined
+  source?: string | undefined
+  freeze?: boolean | undefined
+  snapshot?: boolean | undefined
+  accept?: boolean | undefined
+  'accept-pending'?: boolean | undefined
+  'keep-frozen'?: boolean | undefined
+  plan: boolean
+}
+
+export interface ComposedCutover<S> {
+  procedure: Procedure<S>
+  state: S
+  close: () => void
+}
+
+/** AWS is asked only where a plan is to be shown: it holds what is known now. */
+export async function composeCutover(context: Context, copy: string | undefined, flags: CutoverFlags): Promise<ComposedCutover<CutoverState>> {
+  const {cutoverProcedure, cutoverState} = await import('../procedures/pitr/cutover.ts')
+  const {config, api, close} = await openRds(context)
+  try {
+    const mode = flags.mode ?? 'rename'
+    const options: CutoverOptions = {
+      config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), mode, copy, freeze: flags.freeze ?? true, snapshot: flags.snapshot ?? true, accept: flags.accept ?? false,
+      // Nobody knows its new name; another address clients may know still.
+      acceptPending: flags['accept-pending'] ?? false, keepFrozen: flags['keep-frozen'] ?? mode !== 'rename',
+    }
+    return {...await planned(context, cutoverProcedure(options), cutoverState(options, new Date()), flags), close}
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+export async function composeRollback(context: Context, run: string | undefined, flags: {source?: string | undefined; plan: boolean}): Promise<ComposedCutover<RollbackState>> {
+  const {rollbackProcedure, rollbackState} = await import('../procedures/pitr/rollback.ts')
+  const {config, api, close} = await openRds(context)
+  try {
+    const options: RollbackOptions = {config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), run, journals: context.journalDirectory}
+    return {...await planned(context, rollbackProcedure(options), rollbackState(options, new Date()), flags), close}
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+/** A plan shows what the first phase finds: it only reads. */
+async function planned<S>(context: Context, procedure: Procedure<S>, state: S, {plan}: {plan: boolean}): Promise<{procedure: Procedure<S>; state: S}> {
+  const io: StepIo = {progress() {}, notice() {}, run: 'RUN', signal: await context.signal()}
+  for (const step of plan ? (procedure.phases[0]?.steps ?? []) : []) await step.run(state, io)
+  return {procedure, state}
+}
+
+/** What `dr pitr cutover --json` prints. */
+export interface CutoverResult {
+  /** The production instance. */
+  instance: string
+  mode: CutoverMode
+  /** What clients reach now. */
+  live: {instance: string; resourceId: string; host: string; port: number}
+  /** What they reached before. */
+  replaced: {instance: string; resourceId: string; frozen: boolean}
+  snapshot: string | null
+  /** Rows of each table of the old instance and of the copy, and those that were written since. */
+  loss: Loss[]
+  /** Milliseconds in which the name was nobody's; null where it is not by rename. */
+  outageMs: number | null
+  findings: Finding[]
+  run: string
+  journal: string
+}
+
+export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
+  const {name, mode, oldName, old, copy, loss = [], outageMs = null, findings} = state
+  const renamed = mode === 'rename'
+  return {
+    instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0},
+    replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss, outageMs, findings, run, journal,
+  }
+}
+
+/** What is said when it has ended. */
+export async function cutoverReport({instance, mode, live, replaced, snapshot, outageMs, run}: CutoverResult): Promise<string[]> {
+  const [{duration}, {shellQuote}] = await Promise.all([import('../ui/format.ts'), import('../ui/shell.ts')])
+  const where = `${live.host}:${live.port}`
+  return [
+    mode === 'rename' ? `${instance} is now ${live.resourceId}, at ${where} as before${outageMs === null ? '' : `; there was no ${instance} for ${duration(outageMs)}`}.` : `Clients reach ${live.instance} at ${where} now.`,
+    `The old instance is ${replaced.instance}${replaced.frozen ? ', read-only' : ''}${snapshot === null ? '' : `; its snapshot is ${snapshot}`}. Keep it as long as backups are kept: the new one has none from before its first.`,
+    `To go back: dr pitr rollback ${shellQuote(run)}.`,
+  ]
+}
+
+/** What `dr pitr rollback --json` prints. */
+export interface RollbackResult {
+  instance: string
+  mode: CutoverMode | null
+  /** The run of the cut-over. */
+  undone: string
+  /** What holds what was written since. */
+  kept: {instance: string; resourceId: string}
+  /** Rows of each table of the new instance and of the old one, and those that were written since the cut-over. */
+  loss: Loss[]
+  run: string
+  journal: string
+}
+
+export const rollbackResult = ({state: {name, mode, cutoverRun = '', copy, loss = []}, run, journal}: RunResult<RollbackState>): RollbackResult =>
+  ({instance: name, mode: mode ?? null, undone: cutoverRun, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, run, journal})
+
+export const rollbackReport = ({instance, kept}: RollbackResult): string[] => [
+  `${instance} is the old instance again.`, `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance}`,
+]
