@@ -1,12 +1,12 @@
 import {
   AddRoleToDBInstanceCommand, AddTagsToResourceCommand, CreateDBSnapshotCommand, DeleteDBInstanceCommand, DeregisterDBProxyTargetsCommand, DescribeDBInstanceAutomatedBackupsCommand, DescribeDBInstancesCommand, DescribeDBParameterGroupsCommand,
-  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
+  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RebootDBInstanceCommand, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
   type DBInstance, type DBInstanceAutomatedBackup, type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
 } from '@aws-sdk/client-rds'
 import {createRdsClient, type RdsPlace} from './client.ts'
 import {rdsError, type Asked} from './faults.ts'
 
-export type {DBInstance, DBSnapshot, Event, Tag} from '@aws-sdk/client-rds'
+export type {DBInstance, DBInstanceAutomatedBackup, DBSnapshot, Event, Tag} from '@aws-sdk/client-rds'
 
 /** How an instance is deleted. Its automated backups are kept, always: the API's own default deletes them. */
 export interface Removal {
@@ -63,6 +63,10 @@ export class RdsApi {
   async modify(input: Omit<ModifyDBInstanceCommandInput, 'ApplyImmediately'>, signal: AbortSignal): Promise<DBInstance> {
     const {DBInstance: changed = {}} = await this.#must({action: 'ModifyDBInstance', instance: input.DBInstanceIdentifier, sent: input}, () => this.#client.send(new ModifyDBInstanceCommand({...input, ApplyImmediately: true}), {abortSignal: signal}))
     return changed
+  }
+
+  async reboot(instance: string, signal: AbortSignal): Promise<void> {
+    await this.#must({action: 'RebootDBInstance', instance}, () => this.#client.send(new RebootDBInstanceCommand({DBInstanceIdentifier: instance}), {abortSignal: signal}))
   }
 
   async snapshot(instance: string, id: string, tags: Tag[], signal: AbortSignal): Promise<DBSnapshot> {

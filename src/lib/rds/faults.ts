@@ -34,6 +34,9 @@ export function rdsError(error: unknown, asked: Asked, place: RdsPlace): Error {
   return new DrError(code, told, {exitCode, hints, cause: new Error(`${name}: ${message}`)})
 }
 
+/** The words for a fault that is known without asking: by its name. */
+export const refusalOf = (name: string, asked: Asked, place: RdsPlace): Error => rdsError(Object.assign(new Error(''), {name}), asked, place)
+
 function tellerOf(error: Error): Teller {
   const {name, message} = error
   if (isClock(name, message)) return clock

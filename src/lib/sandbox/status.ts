@@ -4,6 +4,7 @@ import {localUrl, presentCluster, type Cluster} from './cluster/cluster.ts'
 import {answers} from './cluster/launch.ts'
 import {ROLES} from './database/create.ts'
 import {programRuns} from './node-service.ts'
+import {proxyAddress} from './rds/saved-region.ts'
 import {INSTANCE, mainCluster, regionOf} from './rds-service.ts'
 import {readState, type SandboxState, type Service, type ServiceName} from './state.ts'
 
@@ -14,6 +15,8 @@ export interface SandboxStatus {
   services: {name: ServiceName; running: boolean; pid?: number; port?: number; directory: string}[]
   /** Of the RDS server; the port is that of the instance's name, for clients. */
   instances?: {id: string; status: string; port?: number}[]
+  /** RDS proxies, each with the instance that it leads to. */
+  proxies?: {name: string; target?: string; port?: number}[]
   database?: {name: string; present: boolean; rows: number; tenants: number}
   bucket?: string
   postgres?: number
@@ -63,24 +66,29 @@ export async function statusOf(directory: string, state: SandboxState): Promise<
   const services = await Promise.all(state.services.map((service) => serviceStatus(service, cluster)))
   const {name, rows, tenants} = state.database
   const present = cluster !== undefined && (await holds(cluster, name))
-  const instances = instancesOf(directory, services.some((one) => one.name === 'rds' && one.running))
+  const rdsRuns = services.some((one) => one.name === 'rds' && one.running)
   return {
     directory,
     running: present && services.length > 0 && services.every((service) => service.running),
     services,
-    ...(instances && {instances}),
+    ...regionStatus(directory, rdsRuns),
     database: {name, present, rows, tenants},
     bucket: state.s3.bucket,
     ...(cluster && {postgres: cluster.major}),
   }
 }
 
-function instancesOf(directory: string, running: boolean): SandboxStatus['instances'] {
+function regionStatus(directory: string, running: boolean): Pick<SandboxStatus, 'instances' | 'proxies'> {
   const region = regionOf(directory)
-  return region?.instances.map(({id, status, runs}) => {
-    const port = running && runs ? region.ports[id] : undefined
-    return {id, status: running ? status : 'stopped', ...(port !== undefined && {port})}
-  })
+  if (!region) return {}
+  const at = (name: string, leads: boolean) => (running && leads ? {port: region.ports[name] ?? 0} : {})
+  return {
+    instances: region.instances.map(({id, status, runs}) => ({id, status: running ? status : 'stopped', ...at(id, runs)})),
+    proxies: region.proxies.map(({name, target}) => {
+      const instance = region.instances.find(({resourceId}) => resourceId === target?.resourceId)
+      return {name, ...(instance && {target: instance.id}), ...at(proxyAddress(name), true)}
+    }),
+  }
 }
 
 async function serviceStatus(service: Service, cluster: Cluster | undefined): Promise<SandboxStatus['services'][number]> {

@@ -1,4 +1,4 @@
-import {FaultRules} from '../fault-rules.ts'
+import {FaultRules, type Rule} from '../fault-rules.ts'
 import {RdsError} from './rds-error.ts'
 
 /** Every given field must agree. */
@@ -16,6 +16,15 @@ export interface RdsFaultMatch {
  * - `cutAfter`: it is carried out, and the connection is cut in place of the reply.
  */
 export type RdsFaultAction = {code: string; message?: string; status?: number} | {endsAs: string} | {cutAfter: true}
+
+/** Of a rule that came over the wire. */
+export function isRdsFaultAction(value: unknown): value is RdsFaultAction {
+  if (typeof value !== 'object' || value === null) return false
+  const {code, endsAs, cutAfter} = value as Record<string, unknown>
+  return typeof code === 'string' || typeof endsAs === 'string' || cutAfter === true
+}
+
+export type RdsFaultRule = Rule<RdsFaultMatch, RdsFaultAction>
 
 interface RdsFaultSubject {
   action: string

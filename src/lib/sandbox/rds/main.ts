@@ -28,7 +28,9 @@ export async function startRdsService([directory, port = '0']: readonly string[]
   const {DBParameterGroupName, DBSubnetGroupName} = first.settings
   if (DBParameterGroupName !== undefined) region.parameterGroups.set(DBParameterGroupName, first.parameters)
   if (DBSubnetGroupName !== undefined) region.subnetGroups.add(DBSubnetGroupName)
-  await region.create(first.id, first.settings, first.directory)
+  const proxy = await region.createProxy(first.id)
+  await region.aim(proxy, await region.create(first.id, first.settings, first.directory))
+  region.save()
   return server
 }
 

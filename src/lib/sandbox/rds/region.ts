@@ -10,7 +10,7 @@ import type {Value} from './document.ts'
 import {Endpoints} from './endpoints.ts'
 import {Instance, newInstance, type SavedInstance} from './instance.ts'
 import {instanceNotFound} from './rds-error.ts'
-import {readRegion, writeRegion, type Proxy, type Replica, type Retained, type SavedRegion, type ServiceEvent, type Snapshot} from './saved-region.ts'
+import {proxyAddress, readRegion, writeRegion, type Proxy, type Replica, type Retained, type SavedRegion, type ServiceEvent, type Snapshot} from './saved-region.ts'
 import {DEFAULTS, type Settings} from './settings.ts'
 import {perform} from './work.ts'
 
@@ -32,9 +32,6 @@ export interface RegionOptions {
 const EVENTS_KEPT = 1000
 /** Statuses other than `available` in which a request of its own ends. */
 const ASKED_FOR = ['deleting', 'stopped']
-
-/** No instance can have such a name. */
-const proxyAddress = (name: string): string => `proxy/${name}`
 
 /** All that the service keeps of one region. */
 export class Region {

@@ -64,6 +64,9 @@ export interface Snapshot {
   tags: readonly Tag[]
 }
 
+/** Among the names that have a port; no instance can have such a one. */
+export const proxyAddress = (name: string): string => `proxy/${name}`
+
 /** Undefined when nothing was kept yet. */
 export const readRegion = (file: string): SavedRegion | undefined => (existsSync(file) ? (readJson(file) as SavedRegion) : undefined)
 

@@ -5,11 +5,12 @@ import type {AddressInfo} from 'node:net'
 import {text} from 'node:stream/consumers'
 import {setTimeout as pause} from 'node:timers/promises'
 import {messageOf} from '../../errors.ts'
-import type {Credentials} from '../s3/signature.ts'
+import {changeRules, faultsPath, secretHeader} from '../fault-rules.ts'
+import {sameText, type Credentials} from '../s3/signature.ts'
 import {endsAsOf} from './actions/action.ts'
 import {ACTIONS} from './actions/all.ts'
 import {errorDocument, resultDocument} from './document.ts'
-import {RdsFaults, refusalBy} from './faults.ts'
+import {isRdsFaultAction, RdsFaults, refusalBy} from './faults.ts'
 import {Form} from './form.ts'
 import type {Instance} from './instance.ts'
 import {RdsError} from './rds-error.ts'
@@ -83,6 +84,10 @@ class RdsService {
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const id = randomUUID()
     const body = await text(request).catch(() => '')
+    if (request.url === faultsPath) {
+      this.#answerFaults(request, body, response)
+      return
+    }
     const form = Form.parse(body)
     const record: RdsService['requests'][number] = {action: form.text('Action') ?? '', body: body.replace(/(?<=(?:^|&)MasterUserPassword=)[^&]*/, '****')}
     if (this.requests.length === MOST_REQUESTS) this.requests.shift()
@@ -102,6 +107,13 @@ class RdsService {
   async end(): Promise<void> {
     this.#stop.abort()
     await this.#archiving
+  }
+
+  #answerFaults(request: IncomingMessage, body: string, response: ServerResponse): void {
+    const secret = request.headers[secretHeader]
+    const isAllowed = typeof secret === 'string' && sameText(secret, this.#credentials.secretAccessKey)
+    response.statusCode = !isAllowed ? 403 : changeRules(this.faults, request.method, body, isRdsFaultAction) ? 200 : 400
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(isAllowed ? this.faults.rules : []))
   }
 
   async #perform(name: string, form: Form, id: string, response: ServerResponse): Promise<string> {

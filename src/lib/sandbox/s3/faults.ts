@@ -42,23 +42,8 @@ function matches({method, keyContains, operation}: FaultMatch, subject: FaultSub
   return (method === undefined || method === subject.method) && (keyContains === undefined || subject.key.includes(keyContains)) && (operation === undefined || operation === subject.operation)
 }
 
-/** Reads rules that came over the wire; undefined when they are none. */
-export function parseFaultRules(text: string): FaultRule[] | undefined {
-  let rules: unknown
-  try {
-    rules = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  return Array.isArray(rules) && rules.every(isFaultRule) ? rules : undefined
-}
-
-function isFaultRule(value: unknown): value is FaultRule {
-  if (typeof value !== 'object' || value === null || !('match' in value) || !('times' in value) || !('action' in value)) return false
-  return typeof value.match === 'object' && value.match !== null && typeof value.times === 'number' && isAction(value.action)
-}
-
-function isAction(value: unknown): value is FaultAction {
+/** Of a rule that came over the wire. */
+export function isFaultAction(value: unknown): value is FaultAction {
   if (typeof value !== 'object' || value === null) return false
   const action = value as Record<string, unknown>
   if (action.corrupt === 'flip-byte') return true

@@ -2,8 +2,9 @@ import {randomBytes} from 'node:crypto'
 import type {IncomingMessage, ServerResponse} from 'node:http'
 import {text} from 'node:stream/consumers'
 import {setTimeout as delay} from 'node:timers/promises'
+import {changeRules, faultsPath, secretHeader} from '../fault-rules.ts'
 import {Exchange, owner, type Reply, type Target} from './exchange.ts'
-import {parseFaultRules, type Faults} from './faults.ts'
+import {isFaultAction, type Faults} from './faults.ts'
 import {CutConnection, Line} from './line.ts'
 import type {Link} from './link.ts'
 import {findRoute, type Route} from './operations.ts'
@@ -20,10 +21,6 @@ export interface Environment {
   link: Link
   faults: Faults
 }
-
-/** Where a detached server takes its faults: POST replaces all rules, GET tells them, DELETE clears them. */
-export const faultsPath = '/__faults'
-export const secretHeader = 'x-sandbox-secret'
 
 /** Answers one request; never rejects. */
 export async function handle(environment: Environment, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -87,12 +84,7 @@ async function fail(line: Line, error: unknown, facts: {bucket?: string; key?: s
 async function answerFaults({faults, credentials}: Environment, line: Line, request: IncomingMessage): Promise<void> {
   const secret = request.headers[secretHeader]
   if (typeof secret !== 'string' || !sameText(secret, credentials.secretAccessKey)) throw s3Error('AccessDenied', 'Access Denied')
-  if (request.method === 'POST') {
-    line.beginBody()
-    const rules = parseFaultRules(await text(request))
-    if (!rules) throw s3Error('InvalidArgument', 'Faults are a JSON list of {match, times, action}.')
-    faults.clear()
-    faults.add(...rules)
-  } else if (request.method === 'DELETE') faults.clear()
+  line.beginBody()
+  if (!changeRules(faults, request.method, await text(request), isFaultAction)) throw s3Error('InvalidArgument', 'Faults are a JSON list of {match, times, action}.')
   line.response.setHeader('content-type', 'application/json').end(JSON.stringify(faults.rules))
 }

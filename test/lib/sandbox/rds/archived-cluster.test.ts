@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {existsSync} from 'node:fs'
+import {existsSync, readdirSync} from 'node:fs'
 import {chmod} from 'node:fs/promises'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -93,6 +93,43 @@ describe('an archived cluster', function () {
     await copy.flush()
     expect(await recovered(copy, at)).to.equal(later)
     expect(await digestOf(source), 'the source').to.equal(digest)
+  })
+
+  it('is recovered from a copy to its latest, whatever instant the copy itself was recovered to', async () => {
+    const at = await instant()
+    const copy = await source.recover({directory: join(home, 'a copy'), to: at})
+    running.push(copy)
+    await copy.takeBase()
+    await withClient(copy.cluster.url(), {}, (client) => client.query("CREATE TABLE IF NOT EXISTS calls (id int PRIMARY KEY, note text); INSERT INTO calls VALUES (7000, 'after the copy was made')"))
+    await copy.flush()
+    expect(await recovered(copy, undefined)).to.equal(await digestOf(copy))
+  })
+
+  it('archives nothing while nothing is written, and can be recovered to each instant of that time', async () => {
+    await source.flush()
+    const before = readdirSync(join(source.directory, 'archive'))
+    await instant()
+    const restorable = await source.flush()
+    expect(restorable.getTime()).to.be.closeTo(Date.now(), 1000)
+    expect(readdirSync(join(source.directory, 'archive'))).to.deep.equal(before)
+    expect(await recovered(source, restorable)).to.equal(await digestOf(source))
+  })
+
+  it('keeps three base backups and the WAL that they need', async () => {
+    while ((await source.bases()).length < 3) await source.takeBase()
+    const [first, second] = await source.bases()
+    const digest = await digestOf(source)
+    const files = readdirSync(join(source.directory, 'archive')).toSorted()
+    await source.takeBase()
+    const bases = await source.bases()
+    expect(bases).to.have.length(3)
+    expect(bases[0]?.at).to.deep.equal(second?.at)
+    expect(existsSync(first?.directory ?? '')).to.equal(false)
+    const kept = readdirSync(join(source.directory, 'archive')).toSorted()
+    expect(kept).not.to.include(files[0])
+    expect(await recovered(source, bases[0]?.at), 'to the oldest instant').to.be.a('string')
+    expect(await recovered(source, bases[2]?.at)).to.equal(digest)
+    expect(await source.baseIsDue()).to.equal(false)
   })
 
   it('is not recovered to an instant before its first base backup', async () => {
