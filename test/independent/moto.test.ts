@@ -124,9 +124,11 @@ describe('the RDS calls on moto', function () {
     expect(await api.instance('other', signal)).to.equal(undefined)
   })
 
-  it('change settings, give a role, and take a role that is there for given', async () => {
+  it('change settings, restart, give a role, and take a role that is there for given', async () => {
     await api.modify({DBInstanceIdentifier: 'crm-copy', MonitoringInterval: 60, MonitoringRoleArn: 'arn:aws:iam::123456789012:role/m', PreferredMaintenanceWindow: 'mon:03:00-mon:03:30'}, signal)
     expect(await found('crm-copy')).to.include({MonitoringInterval: 60, PreferredMaintenanceWindow: 'mon:03:00-mon:03:30'})
+    await api.reboot('crm-copy', signal)
+    expect((await drErrorOf(api.reboot('nobody', signal))).code).to.equal('rds.no-instance')
     const role = {RoleArn: 'arn:aws:iam::123456789012:role/s3', FeatureName: 's3Import'}
     for (let time = 0; time < 2; time++) await api.addRole('crm-copy', role, signal)
     expect((await found('crm-copy')).AssociatedRoles).to.have.length(1)

@@ -40,6 +40,7 @@ export interface BackupSetting {
   beforeStatement?: (statement: string) => Promise<void>
   onNotice?: (text: string) => void
   onStep?: (id: string) => void
+  instance?: BackupOptions['instance']
 }
 
 export interface BackupOutcome {
@@ -72,7 +73,7 @@ export async function runBackup(setting: BackupSetting): Promise<BackupOutcome> 
     config, tools, target: parseTarget(setting.url), storages: setting.storages ?? [localRepository(directory)], runDirectory: run.directory,
     stagingRoot: setting.stagingRoot ?? join(directory, 'backups', '.staging'), drVersion: 'test', digest: setting.digest ?? false, accept: setting.accept ?? false, env: {ENCRYPTION_KEY: 'k'.repeat(32)},
     ...(setting.compress !== undefined && {compress: setting.compress}), ...(setting.beforeStatement && {beforeStatement: setting.beforeStatement}),
-    newLabel: setting.newLabel ?? laterLabel,
+    newLabel: setting.newLabel ?? laterLabel, ...(setting.instance && {instance: setting.instance}),
   }
   const [newest] = tools
   if (newest === undefined) throw new Error('no tools')

@@ -1,8 +1,10 @@
 import {availableParallelism} from 'node:os'
 import {join} from 'node:path'
 import type {BackupOptions, BackupState} from '../procedures/backup/options.ts'
+import type {BackedUpInstance} from '../procedures/backup/settings.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Context} from './context.ts'
+import {openRds} from './rds.ts'
 import type {Resuming} from './run-procedure.ts'
 import {openStorages} from './storages.ts'
 import {targetOf} from './target.ts'
@@ -24,9 +26,10 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
   const [newest] = tools
   if (newest === undefined) throw new Error('findTools found nothing and said nothing.')
   const storages = await openStorages(config, config.backup.destinations)
+  const instance = purpose === 'safety' ? undefined : await backedUpInstance(context, drVersion)
   const run = plan ? unstartedRun() : await createRun(config.dataDirectory)
   const options: BackupOptions = {
-    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, ...(purpose && {purpose}), digest: config.backup.digest, env: process.env,
+    config, target, storages, tools, runDirectory: run.directory, stagingRoot: stagingRoot(config), drVersion, accept, ...(purpose && {purpose}), ...(instance && {instance}), digest: config.backup.digest, env: process.env,
     ...(config.backup.compress !== undefined && {compress: config.backup.compress}),
   }
   const work = new BackupWork(options, run)
@@ -37,7 +40,22 @@ export async function composeBackup(context: Context, drVersion: string, {plan, 
     state: backupState(options, {tools: newest, compression, jobs: dumpJobs(config.backup.jobs, availableParallelism())}),
     async close() {
       await work.close()
+      instance?.close()
       for (const storage of storages) await storage.close()
+    },
+  }
+}
+
+/** Undefined where none is configured. AWS is asked when its step is run, not before. */
+async function backedUpInstance(context: Context, by: string): Promise<(BackedUpInstance & {close: () => void}) | undefined> {
+  const {environment, rds: {instance: id, proxy}} = await context.config()
+  if (id === undefined) return undefined
+  const {api, close} = await openRds(context)
+  return {
+    id, close,
+    async save(storages, signal) {
+      const {saveInstanceSettings} = await import('../procedures/instance-settings/save.ts')
+      return saveInstanceSettings({api, storages, instance: id, environment, proxy, by}, signal)
     },
   }
 }

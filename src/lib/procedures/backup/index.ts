@@ -13,6 +13,7 @@ import type {Copied} from './attempt.ts'
 import {buildManifest} from './manifest.ts'
 import type {BackupOptions, BackupState} from './options.ts'
 import {preflightSteps} from './preflight.ts'
+import {settingsStep} from './settings.ts'
 import {putAt} from './shipper.ts'
 import type {BackupWork} from './work.ts'
 
@@ -26,7 +27,7 @@ export function backupProcedure(options: BackupOptions, work: BackupWork): Proce
     once: 'its snapshot has ended with its process; dr backup makes a new one, and removes what this one has stored',
     phases: [
       {title: 'Check', steps: preflightSteps(options, work)},
-      {title: 'Back up', steps: [copyStep(options, work), proveStep(options, work), compareStep(options, work), commitStep(options, work)]},
+      {title: 'Back up', steps: [...(options.instance ? [settingsStep(options.instance, work)] : []), copyStep(options, work), proveStep(options, work), compareStep(options, work), commitStep(options, work)]},
     ],
   }
 }

@@ -4,6 +4,7 @@ import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
+import type {BackedUpInstance} from './settings.ts'
 
 /** What a backup needs from outside. */
 export interface BackupOptions {
@@ -24,6 +25,8 @@ export interface BackupOptions {
   accept?: boolean
   /** Of a state that is about to be replaced. */
   purpose?: 'safety'
+  /** Its settings are saved too; absent where none is configured. */
+  instance?: BackedUpInstance
   env: NodeJS.ProcessEnv
   /** Tests only. */
   newLabel?: () => string
@@ -46,6 +49,8 @@ export interface BackupState {
   server?: ServerFacts
   lastGood?: {label: string; archiveBytes: number; databaseBytes: number}
   label?: string
+  /** Label under which the settings of the instance were saved. */
+  settings?: string
   status?: 'good' | 'suspect'
   findings: Finding[]
   attempts: number
