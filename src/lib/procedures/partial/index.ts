@@ -28,6 +28,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
     title: `Bring rows of ${sourceTitle(partialState(options))} back into ${target.database} (${config.environment})`,
     target: targetName(target),
     later: 'go-on',
+    forJournal: withoutValues,
     undoGate,
     phases: [
       {title: 'Look', again: true, steps: [targetStep(options, work), ...openSteps<PartialState>(options, work)]},
@@ -47,4 +48,12 @@ export function partialState(options: PartialOptions): PartialState {
   const {environment, source: {database}} = from.kind === 'backup' ? from.backup.manifest : {environment: config.environment, source: {database: target.database}}
   const foreign = environment === config.environment && database === target.database ? undefined : `${database} (${environment})`
   return {...stageState(options), environment: config.environment, runId, wish, ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
+}
+
+/** Of the rows that were looked at the journal has numbers only: what stood in them is nobody's who reads it later. */
+function withoutValues(state: PartialState): PartialState {
+  const {comparison} = state
+  if (comparison === undefined) return state
+  const tables = comparison.tables.map((one) => ({...one, sample: [], conflicts: one.conflicts.map(({index}) => ({key: {}, index, holder: {}}))}))
+  return {...state, comparison: {...comparison, tables}}
 }
