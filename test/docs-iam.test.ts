@@ -19,7 +19,7 @@ const RDS: Readonly<Record<Role, Readonly<Record<string, string>>>> = {
   restore: {},
   pitr: {
     instance: 'the source and the copy', instances: 'copies that dr made', automatedBackups: 'from when to when one can go back', hasParameterGroup: 'a check beforehand', hasSubnetGroup: 'a check beforehand', events: 'what AWS noted of a failure',
-    restore: 'the recovery', modify: 'settings that a recovery takes no input for', addRole: 'roles do not follow a copy', addTags: 'marks', remove: 'side copies are removed',
+    restore: 'the recovery', modify: 'settings that a recovery takes no input for', addRole: 'roles do not follow a copy', reboot: 'of the copy, when static parameters wait for it', addTags: 'marks', remove: 'side copies are removed',
   },
   cutover: {
     instance: 'the old one and the new one', instances: 'the copy that is meant', events: 'what AWS noted of a failure', modify: 'renames', snapshot: 'of the old one, first', snapshotNamed: 'whether that is complete',

@@ -5,7 +5,7 @@ import {askGate, askStep} from './ask.ts'
 import {lookStep} from './look.ts'
 import {proveStep} from './prove.ts'
 import {settingsStep, waitStep} from './ready.ts'
-import {sourceName, type RecoveryOptions, type RecoverySource, type RecoveryState} from './recover-options.ts'
+import {sourceName, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
 
 /** Has AWS restore an instance as it was at an instant into a new one, watches it, sets what a restore cannot, and proves what came of it. */
 export function recoveryProcedure(options: RecoveryOptions): Procedure<RecoveryState> {
@@ -31,7 +31,9 @@ const targetOf = ({config: {rds: {region, endpoint}}, wish: {source}}: RecoveryO
 /** The first state: what is known without asking AWS. Throws `pitr.target` (exit 2) for a name that AWS would refuse. */
 export function recoveryState({config, wish, now}: Pick<RecoveryOptions, 'config' | 'wish' | 'now'>): RecoveryState {
   const {source, to, target, choice} = wish
-  const name = target ?? targetName(source, to === null ? now() : new Date(to))
+  // The policies of docs/iam allow only names that begin as that of the instance.
+  const base = 'instance' in source ? source.instance : config.rds.instance ?? sourceName(source)
+  const name = target ?? targetName(base, to === null ? now() : new Date(to))
   assertName(name)
   return {environment: config.environment, wish, source: sourceName(source), purpose: choice.purpose, to, target: name.toLowerCase(), rtoSeconds: config.objectives.rtoSeconds, marks: {}, findings: []}
 }
@@ -39,8 +41,8 @@ export function recoveryState({config, wish, now}: Pick<RecoveryOptions, 'config
 const LONGEST = 63
 
 /** `crm-prod-pitr-20261122090000`; a name that would be too long is cut before the instant. */
-export function targetName(source: RecoverySource, at: Date): string {
+export function targetName(source: string, at: Date): string {
   const tail = `-pitr-${at.toISOString().replaceAll(/\D/g, '').slice(0, 14)}`
-  const base = sourceName(source).split(':').at(-1) ?? ''
+  const base = source.split(':').at(-1) ?? ''
   return `${base.slice(0, LONGEST - tail.length).replace(/-+$/, '')}${tail}`.toLowerCase()
 }

@@ -5,19 +5,20 @@ import {brokenRole, isSettled, missingRoles, unsetOf, wantsReboot} from '../../r
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {isOurs} from './look.ts'
 import {copyOf, planned, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
-import {waitFor} from './wait.ts'
+import {systemPollClock, waitFor} from './wait.ts'
 
 const LEAST_PATIENCE_MS = 4 * 60 * 60_000
 const TIMES_RTO = 4
+const SHOWS_MS = 15 * 60_000
 
 /** AWS may take longer than the objective; to give up then would help nobody. */
 export const patienceMs = (rtoSeconds: number): number => Math.max(LEAST_PATIENCE_MS, TIMES_RTO * rtoSeconds * 1000)
 
-/** Waits for the copy, and makes sure that it is still the one that was asked for. */
-async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<DBInstance> {
+/** Waits for the copy, and makes sure that it is still the one that was asked for. `settled`: what else must hold. */
+async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo, settled: (instance: DBInstance) => boolean = () => true): Promise<DBInstance> {
   const copy = copyOf(state)
   const earlierMs = Math.max(0, options.now().getTime() - Date.parse(state.asked?.at ?? options.now().toISOString()))
-  const found = await waitFor(options, {instance: copy.instance, budgetMs: patienceMs(state.rtoSeconds), objectiveMs: state.rtoSeconds * 1000, earlierMs, settled: isSettled}, io)
+  const found = await waitFor(options, {instance: copy.instance, budgetMs: patienceMs(state.rtoSeconds), objectiveMs: state.rtoSeconds * 1000, earlierMs, settled: (one) => isSettled(one) && settled(one)}, io)
   if (!isOurs(found, state.runId) || (copy.resourceId !== '' && found.DbiResourceId !== copy.resourceId)) throw otherInstance(copy.instance)
   return found
 }
@@ -60,12 +61,21 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
         await options.api.addRole(copyOf(state).instance, role, io.signal)
         settled.roles.push(role.FeatureName)
       }
-      const last = settled.modified.length + settled.roles.length === 0 ? instance : await ready(options, state, io)
-      const broken = brokenRole(last)
-      if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
+      const last = settled.modified.length + settled.roles.length === 0 ? instance : await inPlace(options, state, io)
       if (wantsReboot(last)) settled.rebooted = await reboot(options, state, io)
     },
   }
+}
+
+/** A change shows only after a while, when the status has long been available again. */
+async function inPlace(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<DBInstance> {
+  const {clock = systemPollClock} = options
+  const [{plan: {afterwards}}, until] = [planned(state), clock.now() + SHOWS_MS]
+  const last = await ready(options, state, io, (one) => Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until)
+  const [unset, broken] = [Object.keys(unsetOf(afterwards, last)), brokenRole(last)]
+  if (unset.length > 0) io.notice(`AWS took these settings, but the instance does not show them: ${unset.join(', ')}. aws rds describe-db-instances tells.`)
+  if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
+  return last
 }
 
 /** Names of what was changed. */

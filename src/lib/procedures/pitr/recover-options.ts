@@ -1,6 +1,5 @@
 import type {Finding} from '../../checks/finding.ts'
 import type {Target} from '../../postgres/target.ts'
-import type {DBInstance} from '../../rds/api.ts'
 import type {RestoreChoice} from '../../rds/restore-inputs.ts'
 import type {Purpose} from '../../rds/tags.ts'
 import type {RestoreWindow} from '../../rds/window.ts'
@@ -99,8 +98,6 @@ export interface RecoveryOptions extends RdsOptions {
   proof: ProofOptions
   /** A plan of before, which is carried out as it stands. */
   expected?: ExpectedPlan
-  /** What is known of a source that is deleted, by a saved configuration. */
-  saved?: DBInstance
   now: () => Date
 }
 

@@ -1,9 +1,10 @@
-import {preflightError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
 import type {DBInstance, DBInstanceAutomatedBackup} from '../../rds/api.ts'
 import {refusalOf} from '../../rds/faults.ts'
 import type {RestoreChoice} from '../../rds/restore-inputs.ts'
 import {backupWarning, sourceOfBackup} from '../../rds/retained.ts'
 import type {RestoreWindow} from '../../rds/window.ts'
+import {latestInstanceSettings} from '../instance-settings/latest.ts'
 import type {RdsOptions} from './options.ts'
 import {sourceName, type RecoveryChoice, type RecoveryOptions, type RecoverySource} from './recover-options.ts'
 
@@ -16,7 +17,7 @@ export interface FoundSource {
   warnings: string[]
 }
 
-type FindOptions = RdsOptions & Pick<RecoveryOptions, 'wish' | 'saved'>
+type FindOptions = RdsOptions & Pick<RecoveryOptions, 'wish' | 'proof'>
 
 /** Finds the source and its restore window. Throws `rds.no-instance`, `rds.no-backup`, `rds.no-pitr`, `pitr.window` (exit 3). */
 export async function findSource(options: FindOptions, signal: AbortSignal): Promise<FoundSource> {
@@ -35,15 +36,34 @@ async function liveSource({api, config}: FindOptions, instance: string, signal: 
 
 /** Of a deleted instance, or of another region: there may be no instance to ask for the settings. */
 async function backedUpSource(options: FindOptions, source: Exclude<RecoverySource, {instance: string}>, signal: AbortSignal): Promise<FoundSource> {
-  const {api, config, wish, saved} = options
+  const {api, config, wish} = options
   const backups = await api.automatedBackups('resourceId' in source ? {DbiResourceId: source.resourceId} : {DBInstanceAutomatedBackupsArn: source.backupArn}, signal)
   const [backup] = backups
   if (backup === undefined) throw refusalOf('DBInstanceAutomatedBackupNotFoundFault', {action: 'RestoreDBInstanceToPointInTime', instance: sourceName(source)}, config.rds)
   const window = windowOf(backup, sourceName(source))
-  const live = saved ?? await instanceOf(options, backup, signal)
-  if (live) return {source: {...sourceOfBackup(backup), ...live}, by: source, window, warnings: []}
-  return {source: sourceOfBackup(backup), by: source, window, warnings: [backupWarning(givenFlags(wish.choice))]}
+  const live = await instanceOf(options, backup, signal)
+  if (live) return {source: live, by: source, window, warnings: []}
+  const {settings, warnings} = await savedOf(options, backup, signal)
+  // The backup is of the last moment, what was saved is of some day before.
+  return {source: {...settings, ...definedOf(sourceOfBackup(backup))}, by: source, window, warnings: settings ? warnings : [...warnings, backupWarning(givenFlags(wish.choice))]}
 }
+
+/** What `dr config snapshot` has saved of it, while it was there. */
+async function savedOf({proof: {storages}}: FindOptions, {DBInstanceIdentifier, DbiResourceId}: DBInstanceAutomatedBackup, signal: AbortSignal): Promise<{settings?: DBInstance; warnings: string[]}> {
+  if (DBInstanceIdentifier === undefined) return {warnings: []}
+  try {
+    const saved = await latestInstanceSettings(storages, DBInstanceIdentifier, {signal})
+    if (saved === undefined) return {warnings: ['No configuration of it was saved (dr config snapshot).']}
+    const other = saved.settings.DbiResourceId === DbiResourceId ? '' : ', of another instance of that name'
+    return {settings: saved.settings, warnings: [`The instance is gone: its settings are those that were saved as ${saved.label}${other} (${saved.location}).`]}
+  } catch (error) {
+    if (!(error instanceof DrError)) throw error
+    return {warnings: [`A saved configuration was not to be had: ${error.message}`]}
+  }
+}
+
+/** Without what is undefined: that would hide what is known otherwise. */
+const definedOf = (instance: DBInstance): DBInstance => Object.fromEntries(Object.entries(instance).filter(([, value]) => value !== undefined))
 
 /** The instance that the backup is of, when it is still there and still the same. */
 async function instanceOf({api}: FindOptions, {DBInstanceIdentifier, DbiResourceId}: DBInstanceAutomatedBackup, signal: AbortSignal): Promise<DBInstance | undefined> {
