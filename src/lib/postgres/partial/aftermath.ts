@@ -132,9 +132,12 @@ export async function analyzeTables(client: Client, tables: readonly TableName[]
 /** What the server says when it does not do it. */
 async function trouble(client: Client, sql: string): Promise<string | undefined> {
   try {
-    await client.query(sql)
+    await client.query('BEGIN READ WRITE')
+    await asApplication(client, () => client.query(sql))
+    await client.query('COMMIT')
     return undefined
   } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
     if (codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
     return messageOf(error)
   }

@@ -79,7 +79,7 @@ const RULES: Readonly<Record<string, KeyRule>> = {a: 'no action', r: 'restrict',
  * search_path is afterwards as it was.
  */
 export async function readCatalog(client: Client, scope: TableScope): Promise<Catalog> {
-  const {path, major} = await rowOf<{path: string; major: number}>(client, "SELECT current_setting('search_path') AS path, current_setting('server_version_num')::int / 10000 AS major")
+  const {path, major} = await rowOf<{path: string; major: number}>(client, "SELECT pg_catalog.current_setting('search_path') AS path, pg_catalog.current_setting('server_version_num')::int OPERATOR(pg_catalog./) 10000 AS major")
   const excluded = [scope.excludeSchemas.map(schemaPattern)]
   const setPath = (value: string) => client.query("SELECT pg_catalog.set_config('search_path', $1, false)", [value])
   await setPath('pg_catalog')

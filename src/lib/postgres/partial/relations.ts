@@ -1,13 +1,14 @@
 import {preflightError} from '../../errors.ts'
 import {rowsOf, type Client} from '../connection.ts'
 import {qualified, quoteIdent} from '../quote.ts'
+import {withFullNames} from './made-objects.ts'
 import type {Catalog, ForeignKeyShape, TableName, TableShape} from './contract.ts'
 import {keyOf, sameTable, shapeOf, shownName} from './names.ts'
 
 /** A column as the server has it now. */
 export interface Column {
   name: string
-  /** As this session has to write it. */
+  /** As any session may write it: with its schema when it is not of pg_catalog. */
   type: string
   /** The type's own name, of a domain that of its base: `int4`. */
   base: string
@@ -57,7 +58,7 @@ const EQUALITY = `(
 
 /** The columns of tables as they are now, also of staged ones. Those that are not there are left out. */
 export async function readColumns(client: Client, tables: readonly TableName[]): Promise<(table: TableName) => Column[] | undefined> {
-  const rows = await rowsOf<TableName & {columns: (Omit<Column, 'collation' | 'fallback' | 'equality'> & {collation: string | null; fallback: string | null; equality: string | null})[]}>(client, `
+  const rows = await withFullNames(client, () => rowsOf<TableName & {columns: (Omit<Column, 'collation' | 'fallback' | 'equality'> & {collation: string | null; fallback: string | null; equality: string | null})[]}>(client, `
     SELECT n.nspname AS schema, c.relname AS name, jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', b.typname,
       'builtin', tn.nspname = 'pg_catalog', 'collation', CASE WHEN co.collname <> 'default' THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END,
       'generated', a.attgenerated <> '', 'alwaysIdentity', a.attidentity = 'a', 'fallback', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -67,7 +68,7 @@ export async function readColumns(client: Client, tables: readonly TableName[]):
     JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace tn ON tn.oid = t.typnamespace JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    GROUP BY n.nspname, c.relname`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
+    GROUP BY n.nspname, c.relname`, [tables.map(({schema}) => schema), tables.map(({name}) => name)]))
   const known = new Map(rows.map(({schema, name, columns}) => [
     keyOf({schema, name}), columns.map(({collation, fallback, equality, ...column}): Column => ({...column, ...(equality !== null && {equality}), ...(collation !== null && {collation}), ...(fallback !== null && {fallback})})),
   ]))

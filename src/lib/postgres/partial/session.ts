@@ -10,7 +10,7 @@ export interface SessionFacts {
 /** Asked before a transaction: a question inside would take its snapshot before its locks. */
 export async function readSession(client: Client): Promise<SessionFacts> {
   return rowOf(client, `
-    SELECT pg_catalog.current_setting('server_version_num')::int / 10000 AS major, (SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout') AS "deadlockTimeoutMs",
+    SELECT pg_catalog.current_setting('server_version_num')::int OPERATOR(pg_catalog./) 10000 AS major, (SELECT setting::int FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'deadlock_timeout') AS "deadlockTimeoutMs",
       pg_catalog.current_setting('track_counts')::bool AS "trackCounts"`)
 }
 

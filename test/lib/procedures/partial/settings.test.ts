@@ -12,6 +12,9 @@ const MORE = `
   CREATE TABLE numbered (id int PRIMARY KEY, name varchar(20), parent int REFERENCES numbered, CHECK (id < limit_of()));
   INSERT INTO numbered SELECT g, 'n' || g, CASE WHEN g > 1 THEN g - 1 END FROM generate_series(1, 9) g;
   CREATE INDEX ON numbered (lower(name));
+  CREATE EXTENSION citext;
+  CREATE TABLE words (word citext PRIMARY KEY, other citext UNIQUE, parent citext REFERENCES words ON DELETE SET NULL, note text);
+  INSERT INTO words VALUES ('Alpha', 'one', NULL, 'first'), ('Beta', 'two', 'ALPHA', 'second'), ('Gamma', 'three', 'alpha', 'third');
   CREATE MATERIALIZED VIEW name_count AS SELECT count(*)::int AS n, (SELECT true FROM pg_sleep(0.3)) AS slow FROM numbered;`
 const DAMAGE = "UPDATE numbered SET name = 'x' WHERE id IN (1, 4); DELETE FROM numbered WHERE id > 7; INSERT INTO numbered VALUES (50, 'more', 1)"
 
@@ -88,6 +91,20 @@ describe('A partial restore, whatever role, database and schema are set to', fun
     const undone = await runRevert({url: sample.url, directory: sample.directory})
     if (undone.error) throw undone.error
     expect(await rows()).to.deep.equal(damaged)
+  })
+
+  it('takes values for equal as their own type does, not as texts', async () => {
+    const words = () => sample.live((client) => rowsOf(client, 'SELECT word::text, other::text, parent::text, note FROM public.words ORDER BY note'))
+    const before = await words()
+    await live("UPDATE words SET word = 'ALPHA', note = 'x' WHERE note = 'first'; DELETE FROM words WHERE note = 'third'")
+    const {error, state} = await run({wish: {tables: ['words']}, way: 'exact'})
+    if (error) throw error
+    expect(state.comparison?.tables[0]).to.include({missing: 1, changed: 1, extra: 0, identical: 1})
+    expect(state.comparison?.closure).to.deep.equal([])
+    expect(await words()).to.deep.equal(before.map((row) => ((row as {note: string}).note === 'first' ? {...row, word: 'ALPHA'} : row)))
+    await live("DELETE FROM words WHERE note = 'third'; UPDATE words SET other = 'THREE' WHERE note = 'second'")
+    const refused = await run({wish: {tables: ['words']}, way: 'missing'})
+    expect(refused.error).to.include({code: 'partial.conflict'})
   })
 
   it('looks up what a condition of the operator’s names as the application does', async () => {
