@@ -32,7 +32,7 @@ export default class Undo extends BaseCommand {
     const {args, flags} = await this.parse(Undo)
     const context = this.context(flags)
     const {composeAnyUndo, revertReport} = await import('../lib/cli/undo.ts')
-    const {what, composed} = await composeAnyUndo(context, args.run, {plan: flags.plan, drVersion: this.config.version})
+    const {what, composed} = await composeAnyUndo(context, args.run, {plan: flags.plan, answered: flags.yes || flags.confirm !== undefined, drVersion: this.config.version})
     try {
       if (what === 'swap') {
         const result = await this.runProcedure(composed.procedure, composed.state, flags, context)

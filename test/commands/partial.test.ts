@@ -66,6 +66,28 @@ describe('dr partial', function () {
     expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
   })
 
+  it('is not gone back behind by a second dr undo without a name; one of an unknown name lists what there is', async () => {
+    const runs: string[] = []
+    for (const id of [10, 20]) {
+      const {exitCode, stdout, stderr} = await here('partial', '--table', 'leads', '--where', `id = ${id}`, '--merge', 'missing', '--yes', '--json')
+      expect(exitCode, stderr).to.equal(0)
+      runs.push((JSON.parse(stdout) as PartialResult).run)
+      // The age of a merge is told in seconds.
+      const began = Math.floor(Date.now() / 1000)
+      await until(() => Promise.resolve(Math.floor(Date.now() / 1000) > began), 10_000)
+    }
+    const unknown = await here('undo', '20261122T101942Z-partial-2827', '--yes')
+    expect(unknown.exitCode, unknown.stderr).to.equal(3)
+    for (const run of runs) expect(unknown.stderr).to.contain(`dr undo ${run} takes back --merge missing`)
+    expect((await here('undo', '--yes')).exitCode).to.equal(0)
+    const again = await here('undo', '--yes')
+    expect(again.exitCode, again.stderr).to.equal(2)
+    expect(again.stderr).to.contain(`dr undo ${runs[0] ?? ''}`)
+    expect(await count()).to.deep.equal({leads: 27_001, calls: 30_000})
+    expect((await here('undo', runs[0] ?? '', '--yes')).exitCode).to.equal(0)
+    expect(await count()).to.deep.equal({leads: 27_000, calls: 30_000})
+  })
+
   it('leaves tables beside, which dr restore clean-up drops', async () => {
     const {exitCode, stdout, stderr} = await here('partial', '--table', 'public.leads', '--merge', 'side')
     expect(exitCode, stderr).to.equal(0)

@@ -4,6 +4,7 @@ import type {Config} from '../../src/lib/config/config.ts'
 import {withClient} from '../../src/lib/postgres/connection.ts'
 import type {RowsSince} from '../../src/lib/postgres/partial/contract.ts'
 import {undoSchemas} from '../../src/lib/postgres/partial/undo-schema.ts'
+import {ownSession} from '../../src/lib/postgres/partial/session.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {partialProcedure, partialState} from '../../src/lib/procedures/partial/index.ts'
 import type {PartialFrom, StagePlace} from '../../src/lib/procedures/partial/options.ts'
@@ -120,7 +121,10 @@ async function wanted({backup, directory, s3, signal = new AbortController().sig
 export async function runRevert({url, directory}: Pick<PartialSetting, 'url' | 'directory'>): Promise<{state: RevertState; error?: Error & {code?: string; exitCode?: number}}> {
   const {config} = await loadConfig({env: {}, cwd: directory, configDir: directory, dataDir: directory})
   const options = {config, target: parseTarget(url)}
-  const [merge] = (await withClient(url, {}, (client) => undoSchemas(client))).filter(({undone}) => !undone)
+  const [merge] = (await withClient(url, {}, async (client) => {
+    await ownSession(client)
+    return undoSchemas(client)
+  })).filter(({undone}) => !undone)
   if (merge === undefined) throw new Error('There is nothing to take back.')
   const state = revertState(options, merge)
   const journal = await createJournal(join(directory, 'journal'), 'undo', new Date())

@@ -1,6 +1,9 @@
 export const environments = ['production', 'staging', 'development'] as const
 export type Environment = (typeof environments)[number]
 
+/** Where partial restores keep rows; never part of a backup, or of what is compared: patterns as in `database.excludeSchemas`, whatever stands there. */
+export const ownSchemas = ['dr_stage_*', 'dr_undo_*'] as const
+
 /** A feature of the application, looked at after a partial restore: a row of `sql` is a failure; `url` must answer with `expect` (200). */
 export interface FeatureCheck {
   name: string

@@ -1,4 +1,4 @@
-import type {Config, Environment} from './config.ts'
+import {ownSchemas, type Config, type Environment} from './config.ts'
 import {durationMs} from './duration.ts'
 import type {SettingPath, SettingValue} from './schema.ts'
 
@@ -44,7 +44,7 @@ function databaseOf(values: Resolved, need: Need): Config['database'] {
   return {
     maintenanceDatabase: need('database.maintenanceDatabase'),
     tenantColumn: need('database.tenantColumn'),
-    excludeSchemas: need('database.excludeSchemas'),
+    excludeSchemas: [...new Set([...ownSchemas, ...need('database.excludeSchemas')])],
     ...present({url: values['database.url'], migrationLock: values['database.migrationLock']}),
   }
 }

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {environments} from './config.ts'
+import {environments, ownSchemas} from './config.ts'
 import {durationPattern} from './duration.ts'
 
 type Kind = 'text' | 'path' | 'number' | 'boolean' | 'list'
@@ -45,7 +45,7 @@ export const settings = {
   'database.url': {...describe('Connection URL of the database; better left to DATABASE_URL', matching(/^postgres(ql)?:\/\/\S+$/, 'a URL such as postgres://user:password@host:5432/name')), env: ['DATABASE_URL'], secret: true},
   'database.maintenanceDatabase': {...describe('Another database of the same server, to connect to while the main one is created or renamed', matching(/./, 'the name of a database')), default: 'postgres'},
   'database.tenantColumn': {...describe('Column that says to which tenant a row belongs', matching(/./, 'the name of a column')), default: 'tenantId'},
-  'database.excludeSchemas': {schema: z.array(z.string().min(1)).describe('Schemas that are not backed up; * stands for any text'), kind: 'list', allowed: 'a list of names of schemas', default: ['dr_stage_*', 'dr_undo_*']},
+  'database.excludeSchemas': {schema: z.array(z.string().min(1)).describe('Schemas that are not backed up, beside those of partial restores; * stands for any text'), kind: 'list', allowed: 'a list of names of schemas', default: [...ownSchemas]},
   'database.migrationLock': {...describe('Advisory lock that the migration tool takes (Prisma: 72707369); null: none', {schema: z.int().nullable(), kind: 'number', allowed: 'a whole number, or null for none'}), default: 72_707_369, nullable: true},
   'local.directory': describe('Folder for local backups; default: backups in the data folder', folder),
   's3.bucket': {...describe('Bucket for backups', matching(/^([A-Za-z\d][\w.-]{1,253}|arn:\S+)$/, 'the name of a bucket, without s3://')), env: ['AWS_S3_BUCKET']},

@@ -56,7 +56,7 @@ export async function endQuietly(client: Client): Promise<void> {
 
 /** From 14 on the server ends the statement of a session whose client has gone, with its locks: not when it is done at last. */
 export async function endWithClient(client: Client): Promise<void> {
-  await client.query("SELECT set_config('client_connection_check_interval', '1s', false) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'")
+  await client.query("SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'client_connection_check_interval'")
 }
 
 /** Whether the work ended within the limit. It is not ended by the limit, and its failure is no news. */

@@ -13,7 +13,7 @@ interface Seen {
   atStart: string | null
 }
 
-const PROBE = `SELECT pg_catalog.pg_backend_pid() AS pid, nullif(pg_catalog.current_setting('${SETTING}', true), '') AS value, nullif(pg_catalog.current_setting('${SETTING_AT_START}', true), '') AS "atStart"`
+const PROBE = `SELECT pg_catalog.pg_backend_pid() AS pid, pg_catalog.current_setting('${SETTING}', true) AS value, pg_catalog.current_setting('${SETTING_AT_START}', true) AS "atStart"`
 
 /**
  * Tells a pooler by deed; the same host and port say nothing, pgbouncer also listens on 5432. In transaction mode a
@@ -28,7 +28,7 @@ export async function assertNoPooler(client: Client, target: Target): Promise<vo
   try {
     const second = await rowOf<Seen>(other, PROBE)
     const again = await rowOf<Seen>(client, PROBE)
-    if (second.pid === first.pid || again.pid !== first.pid || again.value !== mark || second.value !== null) throw sharesSessions()
+    if (second.pid === first.pid || again.pid !== first.pid || again.value !== mark || (second.value ?? '') !== '') throw sharesSessions()
     if (second.atStart !== mark) throw dropsOptions()
     await client.query(`RESET ${SETTING}`)
   } finally {

@@ -36,6 +36,7 @@ export async function writeProbe(target: Target, database: string, applicationNa
 }
 
 async function probe(client: Client): Promise<ProbeOutcome> {
+  await client.query("SET search_path = 'pg_catalog'")
   const tables = await rowsOf<{schema: string; name: string}>(client, `
     SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND pg_catalog.has_table_privilege(c.oid, 'UPDATE') ORDER BY c.relpages DESC LIMIT ${TABLES}`)

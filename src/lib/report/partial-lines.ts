@@ -57,7 +57,7 @@ function closureLine({kind, rows, table, references, columns: names}: ClosureFin
 export function sampleLines({tables}: Pick<Comparison, 'tables'>, most: number): string[] {
   return tables.filter(({sample}) => sample.length > 0).flatMap((table) => table.sample.slice(0, most).flatMap(({key, columns: changed}) => [
     short(`${tableText(table)} ${keyText(key)}`),
-    ...changed.slice(0, 4).map(({name, live, backup}) => short(`  ${name}: ${valueText(live)} → ${valueText(backup)}`)),
+    ...changed.slice(0, 4).map(({name, live, backup, hidden}) => short(`  ${name}: ${hidden ? 'differs' : `${valueText(live)} → ${valueText(backup)}`}`)),
     ...(changed.length > 4 ? [`  and ${number(changed.length - 4)} more columns`] : []),
   ]))
 }

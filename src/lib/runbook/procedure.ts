@@ -132,4 +132,6 @@ export interface Procedure<S> {
   leaves?(state: S): readonly string[]
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
+  /** What of the state may stand in the journal; all of it without this. A later process begins with it. */
+  forJournal?(state: S): S
 }

@@ -41,6 +41,12 @@ describe('loadConfig', () => {
     })
   })
 
+  it('leaves the schemas of partial restores out, whatever others are', async () => {
+    await file('database: {excludeSchemas: [archive_*, dr_undo_*]}\n')
+    expect((await load()).config.database.excludeSchemas).to.deep.equal(['dr_stage_*', 'dr_undo_*', 'archive_*'])
+    expect((await load({env: {DR_DATABASE_EXCLUDE_SCHEMAS: 'tmp'}})).config.database.excludeSchemas).to.deep.equal(['dr_stage_*', 'dr_undo_*', 'tmp'])
+  })
+
   const runbook = [
     {environment: 'production', cron: '0 2 * * *', days: 30, rtoSeconds: 3600, rpoSeconds: 3600, isProtected: true},
     {environment: 'staging', cron: '0 3 * * *', days: 7, rtoSeconds: 14_400, rpoSeconds: 86_400, isProtected: false},

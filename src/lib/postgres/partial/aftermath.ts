@@ -1,10 +1,12 @@
+import {setTimeout as wait} from 'node:timers/promises'
 import {messageOf} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import {analyzeSql} from '../restore-facts.ts'
-import type {Catalog, TableName} from './contract.ts'
-import {column, fromOf, keysFrom, keysTo} from './relations.ts'
+import type {Catalog, ForeignKeyShape, TableName} from './contract.ts'
+import {column, equals, fromOf, keysFrom, keysTo} from './relations.ts'
+import {asApplication} from './session.ts'
 
 /** One foreign key of touched tables, looked at by a query of our own. */
 export interface LinkProof {
@@ -15,21 +17,34 @@ export interface LinkProof {
   orphans: number
   /** Of a key that was never validated orphans may have been there before. */
   validated: boolean
+  /** Why the server did not say it. */
+  trouble?: string
 }
 
 /** Looks for orphans of every foreign key from and to these tables. */
 export async function proveLinks(client: Client, live: Catalog, tables: readonly TableName[], signal?: AbortSignal): Promise<LinkProof[]> {
   const keys = [...new Set(tables.flatMap((table) => [...keysFrom(live, table), ...keysTo(live, table)]))]
   const proofs: LinkProof[] = []
-  for (const {name, table, columns, references, referencedColumns, validated} of keys) {
+  for (const key of keys) {
     signal?.throwIfAborted()
-    const {orphans} = await rowOf<{orphans: string}>(client, `
-      SELECT count(*) AS orphans FROM ${fromOf(live, table)} AS c WHERE ${columns.map((one) => `${column('c', one)} IS NOT NULL`).join(' AND ')}
-        AND NOT EXISTS (SELECT FROM ${fromOf(live, references)} AS p WHERE ${columns.map((one, index) => `${column('p', referencedColumns[index] ?? '')} = ${column('c', one)}`).join(' AND ')})`)
-      .catch((error: unknown) => { throw statementError(error, `Proving ${name}`) })
-    proofs.push({foreignKey: name, table, references, orphans: Number(orphans), validated})
+    proofs.push(await proofOf(client, live, key))
   }
   return proofs
+}
+
+async function proofOf(client: Client, live: Catalog, key: ForeignKeyShape): Promise<LinkProof> {
+  const {name, table, columns, references, referencedColumns, validated} = key
+  const proof = {foreignKey: name, table, references, validated}
+  try {
+    const {orphans} = await rowOf<{orphans: string}>(client, `
+      SELECT pg_catalog.count(*) AS orphans FROM ${fromOf(live, table)} AS c WHERE ${columns.map((one) => `${column('c', one)} IS NOT NULL`).join(' AND ')}
+        AND NOT EXISTS (SELECT FROM ${fromOf(live, references)} AS p WHERE ${columns.map((one, index) => `${column('p', referencedColumns[index] ?? '')} ${equals(key, index)} ${column('c', one)}`).join(' AND ')})`)
+    return {...proof, orphans: Number(orphans)}
+  } catch (error) {
+    // Somebody's limit, or somebody, has ended it: of the rows it says nothing.
+    if (codeOf(error) === '57014') return {...proof, orphans: 0, trouble: messageOf(error)}
+    throw statementError(error, `Proving ${name}`)
+  }
 }
 
 export interface RefreshedView extends TableName {
@@ -59,15 +74,45 @@ const VIEWS = `
     EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL) AS concurrently
   FROM (SELECT oid, max(depth) AS depth FROM reached GROUP BY oid) x JOIN pg_catalog.pg_class c ON c.oid = x.oid AND c.relkind = 'm' JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY x.depth, 1, 2`
 
+export interface RefreshOptions {
+  /** How long readers may keep it waiting at once, and others then wait behind it; half a second at most. Tried several times. */
+  lockTimeoutMs: number
+  signal?: AbortSignal | undefined
+}
+
+const TRIES = 8
+const LONGEST_MS = 500
+const PAUSE_MS = 250
+
 /** Refreshes the materialized views that hang on these tables, without keeping readers out where the view allows it. What fails is said, and the others go on. */
-export async function refreshViews(client: Client, tables: readonly TableName[], signal?: AbortSignal): Promise<RefreshedView[]> {
+export async function refreshViews(client: Client, tables: readonly TableName[], options: RefreshOptions): Promise<RefreshedView[]> {
   const done: RefreshedView[] = []
   for (const {schema, name, populated, owns, owner, concurrently} of await rowsOf<View>(client, VIEWS, [tables.map((one) => one.schema), tables.map((one) => one.name)])) {
-    signal?.throwIfAborted()
-    const skipped = !populated ? 'it holds nothing yet' : owns ? await trouble(client, `REFRESH MATERIALIZED VIEW ${concurrently ? 'CONCURRENTLY ' : ''}${qualified({schema, name})}`) : `it belongs to ${owner}`
+    options.signal?.throwIfAborted()
+    const skipped = !populated ? 'it holds nothing yet' : owns ? await refresh(client, `REFRESH MATERIALIZED VIEW ${concurrently ? 'CONCURRENTLY ' : ''}${qualified({schema, name})}`, options) : `it belongs to ${owner}`
     done.push({schema, name, ...(skipped !== undefined && {skipped})})
   }
   return done
+}
+
+/** Why it was not done. Whoever reads keeps it waiting, and whoever comes behind it waits as long. */
+async function refresh(client: Client, sql: string, {lockTimeoutMs, signal}: RefreshOptions): Promise<string | undefined> {
+  const limits = `SET LOCAL lock_timeout = ${Math.min(lockTimeoutMs, LONGEST_MS)}; SET LOCAL statement_timeout = 0`
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.query(`BEGIN READ WRITE; ${limits}`)
+      await asApplication(client, () => client.query(sql))
+      await client.query('COMMIT')
+      return undefined
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => undefined)
+      if (codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
+      if (codeOf(error) !== '55P03') return messageOf(error)
+      if (attempt === TRIES) return 'others keep it in use'
+      await wait(PAUSE_MS, undefined, {signal}).catch(() => undefined)
+      signal?.throwIfAborted()
+    }
+  }
 }
 
 export interface AnalyzedTable extends TableName {
@@ -87,9 +132,12 @@ export async function analyzeTables(client: Client, tables: readonly TableName[]
 /** What the server says when it does not do it. */
 async function trouble(client: Client, sql: string): Promise<string | undefined> {
   try {
-    await client.query(sql)
+    await client.query('BEGIN READ WRITE')
+    await asApplication(client, () => client.query(sql))
+    await client.query('COMMIT')
     return undefined
   } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
     if (codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
     return messageOf(error)
   }

@@ -18,14 +18,17 @@ const setBy = ({entries}: Planned, plan: Plan, act: 'update' | 'link'): string[]
 
 /**
  * All that the plans ask for, in one statement: foreign keys are checked and followed at its end, so that neither the order of
- * tables nor circles matter. In one table rows go before others get their unique values. undefined where nothing is to be done.
+ * tables nor circles matter. In one table rows go before others get their unique values. It runs with the application's search_path,
+ * for functions behind checks and indexes: every name in it has its schema. undefined where nothing is to be done.
  */
 export function mergeSql(planned: Planned, counts: Tally): string | undefined {
   const parts: {name: string; sql: string}[] = []
   for (const [index, plan] of planned.plans.entries()) parts.push(...partsOf(planned, plan, index, counts))
   if (parts.length === 0) return undefined
-  return `WITH ${parts.map(({name, sql}) => `${name} AS (${sql} RETURNING 1)`).join(',\n')}\nSELECT ${parts.map(({name}) => `(SELECT count(*) FROM ${name}) AS ${name}`).join(', ')}`
+  return `WITH ${parts.map(({name, sql}) => `${name} AS (${sql} RETURNING 1)`).join(',\n')}\nSELECT ${parts.map(({name}) => `(SELECT pg_catalog.count(*) FROM ${name}) AS ${name}`).join(', ')}`
 }
+
+const EQUALS = 'OPERATOR(pg_catalog.=)'
 
 function partsOf(planned: Planned, plan: Plan, index: number, counts: Tally): {name: string; sql: string}[] {
   const {relation: {from, columns}, sql} = plan
@@ -34,10 +37,10 @@ function partsOf(planned: Planned, plan: Plan, index: number, counts: Tally): {n
   const add = (act: Act, statement: (where: string) => string) => {
     if (counts.of(plan, [act]) === 0) return
     const name = `${act}${index}`
-    parts.push({name: quoteIdent(name), sql: statement(`p.act = '${act}'${earlier.map((one) => ` AND (SELECT count(*) FROM ${one}) >= 0`).join('')}`)})
+    parts.push({name: quoteIdent(name), sql: statement(`p.act ${EQUALS} '${act}'${earlier.map((one) => ` AND (SELECT pg_catalog.count(*) FROM ${one}) IS NOT NULL`).join('')}`)})
     earlier.push(quoteIdent(name))
   }
-  const located = 't.ctid = p.tid AND t.tableoid = p.rel'
+  const located = `t.ctid ${EQUALS} p.tid AND t.tableoid ${EQUALS} p.rel`
   add('delete', (where) => `DELETE FROM ${from} AS t USING ${sql} AS p WHERE ${located} AND ${where}`)
   for (const act of ['update', 'link'] as const) {
     const set = plan.set ?? setBy(planned, plan, act)

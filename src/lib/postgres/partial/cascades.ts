@@ -2,7 +2,7 @@ import {rowOf, type Client} from '../connection.ts'
 import type {Comparison, ForeignKeyShape} from './contract.ts'
 import {after, afterColumn, among, before, DOOMED, heads, kept, plansOf, REWRITTEN, unplanned, type Plan, type Planned} from './plan.ts'
 import {sameTable} from './names.ts'
-import {column, fromOf, type Column} from './relations.ts'
+import {column, equals, fromOf, type Column} from './relations.ts'
 import {analyzed, type Tally} from './tally.ts'
 
 /** Of no entry of the selection. */
@@ -27,7 +27,7 @@ const deletes = (alias: string): string => `${alias}.act ${among(DOOMED)}`
 async function cascade(client: Client, planned: Planned, key: ForeignKeyShape, parent: Plan): Promise<void> {
   const child = planned.plans.find(({relation}) => sameTable(relation.table, key.table))
   if (child === undefined) return
-  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} = ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
+  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} ${equals(key, index)} ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
   const {columns, from, table} = child.relation
   const taken = key.onDelete === 'cascade'
   const images = [...columns.map((one) => kept(one, column('c', one.name))), ...columns.map((one) => (taken ? 'NULL' : kept(one, nulled(key, one) ?? column('c', one.name))))]
@@ -62,7 +62,7 @@ export async function findRefusals(client: Client, planned: Planned, counts: Tal
 }
 
 async function naming(client: Client, planned: Planned, key: ForeignKeyShape, parent: Plan): Promise<number> {
-  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} = ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
+  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} ${equals(key, index)} ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
   const untouched = `(SELECT count(*) FROM ${fromOf(planned.live, key.table)} c JOIN ${parent.sql} d ON ${on((name) => column('c', name))} WHERE ${deletes('d')} AND ${unplanned(planned, key.table, 'c')})`
   const planneds = plansOf(planned, key.table).map((plan) => `(SELECT count(*) FROM ${plan.sql} p JOIN ${parent.sql} d ON ${on((name) => after(plan, name))} WHERE ${deletes('d')} AND p.act ${among([...REWRITTEN, 'insert'])})`)
   return Number((await rowOf<{count: string}>(client, `SELECT ${[untouched, ...planneds].join(' + ')} AS count`)).count)

@@ -17,6 +17,7 @@ interface ForeignKeyRow {
   setColumns: string[] | null
   deferrable: boolean
   validated: boolean
+  operators: string[] | null
 }
 
 const columnNames = (relation: string, numbers: string) => `ARRAY(SELECT a.attname::text FROM unnest(${numbers}) WITH ORDINALITY k (attnum, place) JOIN pg_attribute a ON a.attrelid = ${relation} AND a.attnum = k.attnum ORDER BY k.place)`
@@ -56,12 +57,17 @@ const TABLES = `
   LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
   WHERE ${LISTED} ORDER BY n.nspname, c.relname`
 
+/** Of a type of an extension (citext); null where all are the server's own. */
+const OPERATORS = `(
+  SELECT array_agg(quote_ident(n.nspname) || '.' || o.oprname ORDER BY k.place) FROM unnest(f.conpfeqop) WITH ORDINALITY k (operator, place) JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace n ON n.oid = o.oprnamespace
+  HAVING bool_or(n.nspname <> 'pg_catalog'))`
+
 /** What a partition has from its root, on either end, has a parent. */
 const foreignKeysSql = (major: number) => `
   SELECT f.conname AS name, n.nspname AS schema, c.relname AS table, ${columnNames('f.conrelid', 'f.conkey')} AS columns,
     tn.nspname AS "referencedSchema", t.relname AS "referencedTable", ${columnNames('f.confrelid', 'f.confkey')} AS "referencedColumns", f.confdeltype AS rule, f.confupdtype AS "updateRule",
     ${major >= 15 ? `CASE WHEN f.confdelsetcols IS NOT NULL THEN ${columnNames('f.conrelid', 'f.confdelsetcols')} END` : 'NULL::text[]'} AS "setColumns",
-    f.condeferrable AS deferrable, f.convalidated AS validated
+    f.condeferrable AS deferrable, f.convalidated AS validated, ${OPERATORS} AS operators
   FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
   WHERE f.contype = 'f' AND f.conparentid = 0 AND ${LISTED} ORDER BY n.nspname, c.relname, f.conname`
 
@@ -73,7 +79,7 @@ const RULES: Readonly<Record<string, KeyRule>> = {a: 'no action', r: 'restrict',
  * search_path is afterwards as it was.
  */
 export async function readCatalog(client: Client, scope: TableScope): Promise<Catalog> {
-  const {path, major} = await rowOf<{path: string; major: number}>(client, "SELECT current_setting('search_path') AS path, current_setting('server_version_num')::int / 10000 AS major")
+  const {path, major} = await rowOf<{path: string; major: number}>(client, "SELECT pg_catalog.current_setting('search_path') AS path, pg_catalog.current_setting('server_version_num')::int OPERATOR(pg_catalog./) 10000 AS major")
   const excluded = [scope.excludeSchemas.map(schemaPattern)]
   const setPath = (value: string) => client.query("SELECT pg_catalog.set_config('search_path', $1, false)", [value])
   await setPath('pg_catalog')
@@ -92,9 +98,9 @@ function tableOf({relkind, rootSchema, rootName, ...rest}: TableRow): TableShape
   return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(rootSchema !== null && rootName !== null && {root: {schema: rootSchema, name: rootName}})}
 }
 
-function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, updateRule, setColumns, deferrable, validated}: ForeignKeyRow): ForeignKeyShape {
+function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, updateRule, setColumns, deferrable, validated, operators}: ForeignKeyRow): ForeignKeyShape {
   return {
     name, table: {schema, name: table}, columns, references: {schema: referencedSchema, name: referencedTable}, referencedColumns,
-    onDelete: RULES[rule] ?? 'no action', onUpdate: RULES[updateRule] ?? 'no action', ...(setColumns !== null && {setColumns}), deferrable, validated,
+    onDelete: RULES[rule] ?? 'no action', onUpdate: RULES[updateRule] ?? 'no action', ...(setColumns !== null && {setColumns}), deferrable, validated, ...(operators !== null && {operators}),
   }
 }

@@ -8,9 +8,10 @@ import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
 import {findKeyChanges} from './key-changes.ts'
 import {fillLinks} from './links.ts'
+import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
-import {readSession, transactionSettings} from './session.ts'
+import {readSession, transactionSettings, type SessionFacts} from './session.ts'
 import {analyzed, type Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
@@ -19,10 +20,9 @@ import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
  * transaction that writes nothing but temporary tables, which are dropped again. Takes no locks but those of reading.
  */
 export async function compareSelection(client: Client, request: MergeRequest): Promise<Comparison> {
-  const planned = await planOf(client, request, 'pg_temp').catch((error: unknown) => { throw statementError(error, 'Comparing with the backup') })
+  const session = await readSession(client)
+  const planned = await plansFor(client, request, session).catch((error: unknown) => { throw statementError(error, 'Comparing with the backup') })
   try {
-    const session = await readSession(client)
-    await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     for (const setting of transactionSettings(session)) await client.query(setting)
     const counts = await fillPlans(client, planned, {everything: true})
@@ -33,12 +33,29 @@ export async function compareSelection(client: Client, request: MergeRequest): P
     await client.query('ROLLBACK').catch(() => undefined)
     throw statementError(rightsError(error), 'Comparing with the backup')
   } finally {
-    await client.query(`DROP TABLE IF EXISTS ${planned.plans.map(({sql}) => sql).join(', ')}`).catch(() => undefined)
+    await client.query(`DROP TABLE IF EXISTS ${[...planned.plans.map(({sql}) => sql), ...planned.marks.values()].join(', ')}`).catch(() => undefined)
+  }
+}
+
+/** Types are written as the transaction of the comparison reads them. */
+async function plansFor(client: Client, request: MergeRequest, session: SessionFacts): Promise<Planned> {
+  try {
+    await client.query('BEGIN READ WRITE')
+    for (const setting of transactionSettings(session)) await client.query(setting)
+    const planned = await planOf(client, request, 'pg_temp')
+    await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
+    await makeMarks(client, planned)
+    await client.query('COMMIT')
+    return planned
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
   }
 }
 
 /** What the plans hold then. Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
 export async function fillPlans(client: Client, planned: Planned, options: FillOptions): Promise<Tally> {
+  await markRows(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
   await analyzed(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)

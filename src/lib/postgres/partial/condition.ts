@@ -9,7 +9,7 @@ import {distinctTables, shownName} from './names.ts'
 /** Refuses, in the server's words, a condition of the operator's that is no condition of this table's rows. It is planned, not run. Resolves to the tables that it looks into beside the row, by the plan. */
 export async function assertCondition(client: Client, table: TableName, text: string): Promise<TableName[]> {
   try {
-    await client.query('BEGIN READ ONLY')
+    await client.query('BEGIN READ ONLY; SET LOCAL search_path TO DEFAULT')
     // Prepared: one statement, whatever the text holds.
     const {rows: [row]} = await client.query<{'QUERY PLAN': [{Plan: PlanNode}]}>({text: `EXPLAIN (VERBOSE, FORMAT JSON) SELECT FROM ${qualified(table)} AS r WHERE (\n${text}\n)`, queryMode: 'extended'} as {text: string})
     await client.query('ROLLBACK')

@@ -42,6 +42,8 @@ export interface ForeignKeyShape {
   setColumns?: string[]
   deferrable: boolean
   validated: boolean
+  /** By which the server compares, column by column, with their schema; absent: its own `=`. */
+  operators?: string[]
 }
 
 /** A table with rows of its own, or a partitioned one with those of its partitions. Foreign tables and views are not here. */
@@ -154,8 +156,8 @@ export interface TableComparison extends TableName {
   changedSince?: number
   /** Of `changed`: with another time of change (`timestampColumns`) than in the backup; undefined where there is no such column. */
   editedSince?: number
-  /** Of `changed`, column by column; values as text, long ones cut. */
-  sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null}[]}[]
+  /** Of `changed`, column by column; values as text, long ones cut. `hidden`: by its name the column holds a secret, and only that it differs is told. Not for the journal. */
+  sample: {key: Record<string, string>; columns: {name: string; live: string | null; backup: string | null; hidden?: true}[]}[]
   /** Rows that a unique key other than the row's own does not let in. */
   conflicts: {key: Record<string, string>; index: string; holder: Record<string, string>}[]
   /** Which live rows `changed` and `extra` are, and in what form: the merge takes these or none. Absent of a table that is not live. */

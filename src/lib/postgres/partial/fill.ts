@@ -4,7 +4,7 @@ import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {TableName} from './contract.ts'
 import {ACTING, among, heads, kept, type Entry, type Planned} from './plan.ts'
-import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate.ts'
+import {markOf, predicateSql, transactionsOf, withoutSql, type PredicateSide} from './predicate.ts'
 import {sameTable, shownName} from './names.ts'
 import {column, differs, equal, exact, inLiveType, type Column} from './relations.ts'
 import {linkedBy, strangersOf} from './strangers.ts'
@@ -20,22 +20,25 @@ export interface FillOptions {
 const whereItIs = ({plan: {relation}}: Entry): string => `r.ctid AS "dr:tid", r.tableoid AS "dr:rel"${relation.mirrored ? '' : ', r.xmin AS "dr:xmin"'}`
 
 /** The conditions of an entry, on either side. */
-export function conditionOf(planned: Planned, {selected: {table, where}}: Entry, side: 'live' | 'stage'): string {
+export function conditionOf(planned: Planned, {selected: {table, where}}: Entry, side: Side): string {
+  return predicateSql(where, {...sidesOf(planned, side), table})
+}
+
+export type Side = 'live' | 'stage'
+
+/** Where the rows of tables are on a side. */
+export function sidesOf(planned: Planned, side: Side): Omit<PredicateSide, 'table'> {
   const stagedOf = (name: TableName) => planned.request.staged.find((one) => sameTable(one.table, name))
   const liveFor = (name: TableName) => planned.plans.find(({relation}) => sameTable(relation.table, name))?.relation.from ?? qualified(name)
   const tableFor = (name: TableName) => {
     const staged = side === 'stage' ? stagedOf(name) : undefined
     return staged ? qualified(staged.stage) : liveFor(name)
   }
-  return predicateSql(where, {side, table, tableFor, liveFor, keyFor: (name) => stagedOf(name)?.key, ...(planned.request.mirror && {xmin: `r.${quoteIdent(XMIN)}`})})
+  return {side, tableFor, liveFor, keyFor: (name) => stagedOf(name)?.key, markFor: (from, text) => planned.marks.get(markOf(from, text)), ...(planned.request.mirror && {xmin: `r.${quoteIdent(XMIN)}`})}
 }
 
 /** Fills the plan of an entry of role `rows` or `parent`: what is missing, changed and extra. */
 export async function fillRows(client: Client, planned: Planned, entry: Entry, options: FillOptions): Promise<void> {
-  if (hasSql(entry.selected.where)) {
-    await assertCondition(client, entry.plan.relation.from, conditionOf(planned, entry, 'live'))
-    await assertCondition(client, qualified(entry.staged.stage), conditionOf(planned, entry, 'stage'))
-  }
   try {
     await (entry.plan.key === undefined ? fillWhole(client, planned, entry, options) : fillKeyed(client, planned, entry, options))
   } catch (error) {
@@ -114,11 +117,12 @@ function isForeign(planned: Planned, entry: Entry, alias: 'l' | 's'): string {
   return isReached(planned, entry) ? `${alias}."dr:foreign"` : `(${column(alias, tenant.column)}::text <> ${quoteLiteral(tenant.id)})`
 }
 
-/** A row `r` that is not the selection's, but leads to another's. Of staged rows the others' parents need not be there. */
+/** A row `r` that is not the tenant's, whatever else the operator's condition asks of it, but leads to another's. Of staged rows the others' parents need not be there. */
 export function strangerSql(planned: Planned, entry: Entry, side: 'live' | 'stage'): string {
   const {selected} = entry
-  const others = {...entry, selected: {...selected, where: (side === 'live' ? strangersOf : linkedBy)(selected.where)}}
-  return `((${conditionOf(planned, entry, side)}) IS NOT TRUE AND ${conditionOf(planned, others, side)})`
+  const where = withoutSql(selected.where)
+  const [own, others] = [where, (side === 'live' ? strangersOf : linkedBy)(where)].map((one) => conditionOf(planned, {...entry, selected: {...selected, where: one}}, side))
+  return `((${own}) IS NOT TRUE AND ${others})`
 }
 
 const foreignColumn = (planned: Planned, entry: Entry, side: 'live' | 'stage'): string => (isReached(planned, entry) ? `, ${strangerSql(planned, entry, side)} AS "dr:foreign"` : '')

@@ -3,11 +3,13 @@ import {quoteLiteral} from '../quote.ts'
 import type {ClosureFinding, ForeignKeyShape, KeyShape, TableComparison} from './contract.ts'
 import {parentJoins} from './links.ts'
 import {after, among, before, DOOMED, plansOf, type Entry, type Plan, type Planned} from './plan.ts'
-import {column, differs, keysFrom} from './relations.ts'
+import {column, differs, equal, keysFrom} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /** Longer values are cut in samples. */
 const SHOWN_CHARACTERS = 200
+/** Columns whose values are nobody's to see, by their names. */
+const SECRET = /hash|token|secret|passw|encrypted|cipher|credential|(api|private)_?key/i
 /** So many conflicts are listed; with a single one nothing is merged. */
 const CONFLICTS = 1000
 
@@ -21,9 +23,9 @@ const tellingOf = (plan: Plan): readonly string[] => plan.key ?? plan.relation.c
 export async function sampleOf(client: Client, {index, plan, compared}: Entry, limit: number): Promise<TableComparison['sample']> {
   if (plan.key === undefined || compared.length === 0 || limit === 0) return []
   const cut = (value: string) => `CASE WHEN length(${value}) > ${SHOWN_CHARACTERS} THEN left(${value}, ${SHOWN_CHARACTERS}) || '…' ELSE ${value} END`
-  const values = compared.map((one) => `(${quoteLiteral(one.name)}, ${before(plan, one.name)}::text, ${after(plan, one.name)}::text, ${differs(one, before(plan, one.name), after(plan, one.name))})`)
+  const values = compared.map((one) => `(${quoteLiteral(one.name)}, ${SECRET.test(one.name) ? 'NULL, NULL, true' : `${before(plan, one.name)}::text, ${after(plan, one.name)}::text, NULL::boolean`}, ${differs(one, before(plan, one.name), after(plan, one.name))})`)
   return rowsOf(client, `
-    SELECT p.key, (SELECT jsonb_agg(jsonb_build_object('name', v.name, 'live', ${cut('v.live')}, 'backup', ${cut('v.backup')})) FROM (VALUES ${values.join(', ')}) v (name, live, backup, differs) WHERE v.differs) AS columns
+    SELECT p.key, (SELECT jsonb_agg(jsonb_build_object('name', v.name, 'live', ${cut('v.live')}, 'backup', ${cut('v.backup')}) || CASE WHEN v.hidden THEN '{"hidden": true}'::jsonb ELSE '{}'::jsonb END) FROM (VALUES ${values.join(', ')}) v (name, live, backup, hidden, differs) WHERE v.differs) AS columns
     FROM (SELECT p.*, ${keyJson(plan.key, (name) => before(plan, name))} AS key FROM ${plan.sql} p WHERE p.entry = ${index} AND p.act IN ('update', 'changed') ORDER BY p.tid LIMIT ${limit}) p`)
 }
 
@@ -46,7 +48,7 @@ async function heldBy(client: Client, planned: Planned, {plan, index}: Entry, {n
     OR x.act IN ('update', 'link', 'cascade-null') AND (${columns.map((name) => `${after(other, name, 'x')} IS DISTINCT FROM ${column('h', name)}`).join(' OR ')})))`)
   return rowsOf(client, `
     SELECT ${keyJson(key, (name) => after(plan, name))} AS key, ${quoteLiteral(indexName)} AS index, ${keyJson(key, (name) => column('h', name))} AS holder
-    FROM ${plan.sql} p JOIN ${plan.relation.from} AS h ON ${columns.map((name) => `${column('h', name)} = ${after(plan, name)}`).join(' AND ')}
+    FROM ${plan.sql} p JOIN ${plan.relation.from} AS h ON ${plan.relation.columns.filter((one) => columns.includes(one.name)).map((one) => equal(one, column('h', one.name), after(plan, one.name))).join(' AND ')}
     WHERE p.entry = ${index} AND p.act IN ('insert', 'update', 'link') AND (p.tid IS NULL OR p.tid <> h.ctid OR p.rel <> h.tableoid) AND ${touched.join(' AND ')} LIMIT ${CONFLICTS}`)
 }
 

@@ -1,7 +1,7 @@
 import {rowOf, type Client} from '../connection.ts'
 import type {ForeignKeyShape, KeyChange} from './contract.ts'
 import {after, among, before, mayChange, plansOf, REWRITTEN, unplanned, type Plan, type Planned} from './plan.ts'
-import {column, differs, fromOf} from './relations.ts'
+import {column, differs, equals, fromOf} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /**
@@ -21,7 +21,7 @@ export async function findKeyChanges(client: Client, planned: Planned, counts: T
 }
 
 async function naming(client: Client, planned: Planned, key: ForeignKeyShape, parent: Plan): Promise<number> {
-  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} = ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
+  const on = (value: (name: string) => string) => key.columns.map((name, index) => `${value(name)} ${equals(key, index)} ${before(parent, key.referencedColumns[index] ?? '', 'd')}`).join(' AND ')
   const changed = parent.relation.columns.filter(({name}) => key.referencedColumns.includes(name)).map((one) => differs(one, before(parent, one.name, 'd'), after(parent, one.name, 'd'))).join(' OR ')
   const parents = `${parent.sql} d ON d.act ${among(REWRITTEN)} AND (${changed})`
   const untouched = `(SELECT count(*) FROM ${fromOf(planned.live, key.table)} c JOIN ${parents} AND ${on((name) => column('c', name))} WHERE ${unplanned(planned, key.table, 'c')})`

@@ -3,13 +3,13 @@ import type {ForeignKeyShape} from './contract.ts'
 import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
 import {after, afterColumn, among, DOOMED, heads, kept, mayChange, plansOf, REWRITTEN, unplanned, type Entry, type Plan, type Planned} from './plan.ts'
 import {sameTable} from './names.ts'
-import {column, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
+import {column, equals, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
 /** Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is found. */
 export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {
   const {columns, references, referencedColumns} = key
   const plans = plansOf(planned, references)
-  const on = (value: (name: string) => string) => referencedColumns.map((name, index) => `${value(name)} = ${valueOf(columns[index] ?? '')}`).join(' AND ')
+  const on = (value: (name: string) => string) => referencedColumns.map((name, index) => `${value(name)} ${equals(key, index)} ${valueOf(columns[index] ?? '')}`).join(' AND ')
   const loses = (plan: Plan, index: number) => referencedColumns.map((name, place) => `${after(plan, name, `d${index}`)} IS DISTINCT FROM ${valueOf(columns[place] ?? '')}`).join(' OR ')
   const joins = [
     `LEFT JOIN ${fromOf(planned.live, references)} AS h ON ${on((name) => column('h', name))}`,

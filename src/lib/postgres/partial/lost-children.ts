@@ -4,7 +4,7 @@ import {conditionOf, liveRows, onKey, stagedRows} from './fill.ts'
 import {parentJoins} from './links.ts'
 import {after, type Entry, type Planned, unplanned} from './plan.ts'
 import {sameTable} from './names.ts'
-import {column, equal, inLiveType, keysTo} from './relations.ts'
+import {column, equal, equals, inLiveType, keysTo} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /** What hangs on the selection in staged tables: live rows that were detached from it, and rows that went with it. */
@@ -36,7 +36,7 @@ async function countDetached(client: Client, planned: Planned, key: ForeignKeySh
   const links = key.setColumns ?? key.columns
   return countOf(client, `
     ${stagedRows(child, 'true')} JOIN ${liveRows(child)} ON ${onKey(child)}
-    JOIN ${selected} ON ${key.columns.map((name, index) => `${column('sp', key.referencedColumns[index] ?? '')} = ${column('s', name)}`).join(' AND ')} ${joins}
+    JOIN ${selected} ON ${key.columns.map((name, index) => `${column('sp', key.referencedColumns[index] ?? '')} ${equals(key, index)} ${column('s', name)}`).join(' AND ')} ${joins}
     WHERE (${links.map((name) => `${column('l', name)} IS NULL`).join(' OR ')}) AND ${there} AND ${unplanned(planned, child.plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
 }
 
@@ -47,7 +47,7 @@ async function countGone(client: Client, key: ForeignKeyShape, child: Entry, {pl
     return live ? equal(live, after(child.plan, name, 'x'), stagedValue(child, name)) : 'false'
   })
   return countOf(client, `
-    ${stagedRows(child, 'true')} JOIN ${plan.sql} AS q ON q.act = 'insert' AND ${key.columns.map((name, index) => `${after(plan, key.referencedColumns[index] ?? '', 'q')} = ${stagedValue(child, name)}`).join(' AND ')}
+    ${stagedRows(child, 'true')} JOIN ${plan.sql} AS q ON q.act = 'insert' AND ${key.columns.map((name, index) => `${after(plan, key.referencedColumns[index] ?? '', 'q')} ${equals(key, index)} ${stagedValue(child, name)}`).join(' AND ')}
     LEFT JOIN ${liveRows(child)} ON ${onKey(child)}
     WHERE l."dr:tid" IS NULL AND NOT EXISTS (SELECT FROM ${child.plan.sql} x WHERE x.act = 'insert' AND ${own.join(' AND ')})`)
 }

@@ -55,8 +55,10 @@ const DEFINITION = `CASE o.catalog ${Object.entries(DEFINITIONS).map(([name, sql
 
 /** Names are written with their schema, whatever the search_path is otherwise. */
 export async function withFullNames<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  const {path} = await rowOf<{path: string}>(client, "SELECT current_setting('search_path') AS path")
-  await client.query("SELECT set_config('search_path', 'pg_catalog', false)")
+  const {path} = await rowOf<{path: string}>(client, "SELECT pg_catalog.current_setting('search_path') AS path")
+  // What holds for a transaction alone would be made to hold for the session.
+  if (path === 'pg_catalog') return work()
+  await client.query("SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)")
   try {
     return await work()
   } finally {

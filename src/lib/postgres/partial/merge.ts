@@ -15,7 +15,7 @@ import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, shownName} from './names.ts'
 import {createRunSchema} from './run-schema.ts'
 import {moveSequences} from './sequences.ts'
-import type {SessionFacts} from './session.ts'
+import {asApplication, type SessionFacts} from './session.ts'
 import type {Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {createUndoTables, finishUndoTables} from './undo-schema.ts'
@@ -77,7 +77,7 @@ export async function applyPlans(client: Client, planned: Planned, counts: Tally
   const sql = mergeSql(planned, counts)
   if (sql === undefined) return
   const enable = await disableTriggers(client, planned.plans.filter((plan) => counts.touches(plan)).map(({relation}) => relation.table))
-  await client.query(sql).catch((error: unknown) => { throw constraintError(error) })
+  await asApplication(client, () => client.query(sql)).catch((error: unknown) => { throw constraintError(error) })
   assertWritten(planned, counts, start, await read())
   await assertTenant(client, planned)
   await assertImages(client, planned, counts)

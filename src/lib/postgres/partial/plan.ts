@@ -59,6 +59,8 @@ export interface Planned {
   entries: Entry[]
   /** Staged, but not selected: looked at for what hangs on the selection. */
   observed: Entry[]
+  /** Tables that mark the rows for which the operator's conditions hold: see `markRows`. */
+  marks: Map<string, string>
 }
 
 const place = (plan: Plan, name: string): number => plan.relation.columns.findIndex((one) => one.name === name) + 1
@@ -116,7 +118,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
-  return {live, request, mode, plans, entries, observed}
+  return {live, request, mode, plans, entries, observed, marks: new Map()}
 }
 
 /** As the live table has its columns: what is of its own type there, or generated, counts as that, though a mirror has other types. */

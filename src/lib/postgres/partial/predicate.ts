@@ -14,6 +14,8 @@ export interface PredicateSide {
   /** Where they are live, and what tells them apart: for `written-by` on the side `stage`. */
   liveFor?: (table: TableName) => string
   keyFor?: (table: TableName) => readonly string[] | undefined
+  /** The table that marks the rows for which this text of the operator's holds. */
+  markFor?: (from: string, text: string) => string | undefined
   /** What tells the transaction that last wrote a live row `r`; else `r.xmin`. */
   xmin?: string
 }
@@ -28,13 +30,21 @@ export function predicateSql(predicate: Predicate, side: PredicateSide): string 
   switch (predicate.kind) {
     case 'all': return 'true'
     case 'equals': return `r.${quoteIdent(predicate.column)}::text = ${quoteLiteral(predicate.value)}`
-    // A comment at the end of the operator's text must not swallow the parenthesis.
-    case 'sql': return `(\n${predicate.text}\n)`
+    case 'sql': return ownSql(predicate.text, side)
     case 'refers': return refersSql(predicate, side)
     case 'written-by': return writtenBySql(predicate.transaction, side)
     case 'any': return predicate.of.length === 0 ? 'false' : `(${predicate.of.map((one) => predicateSql(one, side)).join(' OR ')})`
     case 'every': return predicate.of.length === 0 ? 'true' : `(${predicate.of.map((one) => predicateSql(one, side)).join(' AND ')})`
   }
+}
+
+/** What a mark is found by. */
+export const markOf = (from: string, text: string): string => JSON.stringify([from, text])
+
+function ownSql(text: string, {table, tableFor, markFor}: PredicateSide): string {
+  const mark = markFor?.(tableFor(table), text)
+  // A comment at the end of the text must not swallow the parenthesis.
+  return mark === undefined ? `(\n${text}\n)` : `(r.ctid, r.tableoid) IN (SELECT m.tid, m.rel FROM ${mark} AS m)`
 }
 
 const rowOf = (columns: readonly string[]): string => `(${columns.map((column) => `r.${quoteIdent(column)}`).join(', ')})`
@@ -61,10 +71,11 @@ export function transactionsOf(predicate: Predicate): string[] {
   return predicate.kind === 'refers' ? transactionsOf(predicate.where) : []
 }
 
-/** Whether it holds SQL of the operator's own. */
-export function hasSql(predicate: Predicate): boolean {
-  if (predicate.kind === 'any' || predicate.kind === 'every') return predicate.of.some(hasSql)
-  return predicate.kind === 'refers' ? hasSql(predicate.where) : predicate.kind === 'sql'
+/** As if the operator had written no condition. */
+export function withoutSql(predicate: Predicate): Predicate {
+  if (predicate.kind === 'any' || predicate.kind === 'every') return {...predicate, of: predicate.of.map(withoutSql)}
+  if (predicate.kind === 'refers') return {...predicate, where: withoutSql(predicate.where)}
+  return predicate.kind === 'sql' ? {kind: 'all'} : predicate
 }
 
 /** Proves that a condition is one, in one statement: the extended protocol takes no second one. Throws `partial.where` with the server's words. */

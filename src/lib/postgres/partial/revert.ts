@@ -1,3 +1,4 @@
+import {ownSchemas} from '../../config/config.ts'
 import {preflightError} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {codeOf, statementError} from '../errors.ts'
@@ -24,7 +25,6 @@ import {assertAsMade, childrenOf, unmake, type PutIn} from './unmake.ts'
 
 /** Of rows in the words of an error. */
 const SHOWN = 10
-const EXCLUDED = ['dr_stage_*', 'dr_undo_*']
 
 /**
  * Takes a merge back, exactly, in one transaction, and drops its undo schema; tables that the run has made anew go again. Throws `partial.changed-since` (exit 3), naming
@@ -37,7 +37,7 @@ export async function revertMerge(client: Client, undoSchema: string, options: T
 
 async function revertInTransaction(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
   const undo = await readUndo(client, undoSchema)
-  const live = await readCatalog(client, {excludeSchemas: EXCLUDED})
+  const live = await readCatalog(client, {excludeSchemas: ownSchemas})
   const touched = undo.map(({schema, name}) => ({schema, name}))
   const tables = distinctTables([...touched, ...cascadedFrom(live, touched)])
   await assertRights(client, tables)
@@ -57,7 +57,7 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
 /** What the merge of this schema wrote: how many rows of each table, and how many of them are not as it left them. Reads only. */
 export async function changedSinceMerge(client: Client, undoSchema: string): Promise<(TableName & {rows: number; changed: number})[]> {
   const undo = await readUndo(client, undoSchema)
-  const live = await readCatalog(client, {excludeSchemas: EXCLUDED})
+  const live = await readCatalog(client, {excludeSchemas: ownSchemas})
   const session = await readSession(client)
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   for (const setting of transactionSettings(session)) await client.query(setting)
@@ -81,7 +81,7 @@ async function withoutMade(client: Client, undoSchema: string, undoing: Undoing,
   const isMade = (table: TableName) => made.tables.some((one) => sameTable(one, table))
   await unmake(client, made, await putInto(client, undoSchema, reversed.filter(({undo}) => isMade(undo))))
   const stays = (table: TableName) => !isMade(table)
-  const left = {undo: undoing.undo.filter(stays), tables: undoing.tables.filter(stays), live: await readCatalog(client, {excludeSchemas: EXCLUDED})}
+  const left = {undo: undoing.undo.filter(stays), tables: undoing.tables.filter(stays), live: await readCatalog(client, {excludeSchemas: ownSchemas})}
   return {left, dropped: {dropped: made.tables.map(nameOf), tables: undoing.undo.filter(isMade).map(({rows, ...table}) => ({...nameOf(table), restored: 0, removed: rows}))}}
 }
 
@@ -135,7 +135,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
   const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
-  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: []}, reversed}
+  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map()}, reversed}
 }
 
 async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {

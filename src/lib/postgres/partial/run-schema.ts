@@ -15,7 +15,7 @@ export const markSql = (schema: string, mark: Mark): string => `COMMENT ON SCHEM
 /** Makes the schema, for nobody but its owner. Throws `partial.undo-exists` (exit 3). */
 export async function createRunSchema(client: Client, schema: string, mark: Mark): Promise<void> {
   const there = await rowsOf(client, 'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
-  if (there.length > 0) throw preflightError('partial.undo-exists', `There is a schema ${schema} already.`, {hints: ['dr undo reverts the merge that made it; dr list shows it.']})
+  if (there.length > 0) throw preflightError('partial.undo-exists', `There is a schema ${schema} already.`, {hints: ['dr undo reverts the merge that made it; dr restore clean-up lists it.']})
   await client.query(`CREATE SCHEMA ${quoteIdent(schema)}`)
   await client.query(markSql(schema, mark))
 }

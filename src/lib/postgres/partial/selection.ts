@@ -59,6 +59,7 @@ export function assertWish({tables, tenant, where, transaction, columns, relink,
   if (where !== undefined && tables.length !== 1) throw usageError('partial.where', '--where speaks of the columns of one table.', {hints: ['Name it: --table NAME, exactly once.']})
   if (where?.trim() === '') throw usageError('partial.where', '--where is empty.', {hints: ['Leave it out to take the whole table.']})
   if (transaction !== undefined && !/^\d{1,20}$/.test(transaction)) throw usageError('partial.transaction', `--transaction ${transaction} is no number of a transaction.`, {hints: ['dr investigate --table NAME shows which transactions wrote its rows.']})
+  if (columns?.length === 0) throw usageError('partial.columns', '--columns names no column.', {hints: ['Name those that are to be put back, --columns status,score; or leave it out.']})
   if (columns !== undefined && (relink || withParents)) throw usageError('partial.columns', `--columns puts back these columns of rows that are still there; ${relink ? '--relink' : '--with-parents'} is about others.`, {hints: ['Run them one after the other.']})
 }
 

@@ -10,14 +10,32 @@ export interface SessionFacts {
 /** Asked before a transaction: a question inside would take its snapshot before its locks. */
 export async function readSession(client: Client): Promise<SessionFacts> {
   return rowOf(client, `
-    SELECT current_setting('server_version_num')::int / 10000 AS major, (SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout') AS "deadlockTimeoutMs",
-      current_setting('track_counts')::bool AS "trackCounts"`)
+    SELECT pg_catalog.current_setting('server_version_num')::int OPERATOR(pg_catalog./) 10000 AS major, (SELECT setting::int FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'deadlock_timeout') AS "deadlockTimeoutMs",
+      pg_catalog.current_setting('track_counts')::bool AS "trackCounts"`)
 }
 
 /**
- * For one transaction: values compare as text the same everywhere, nothing is filtered, nobody's limits end it. The search_path
- * stays the application's own: the operator's conditions, and functions behind checks and indexes, are written for it.
+ * For a session in the live database: what role and database are set to neither ends it nor keeps it from writing, and in its SQL
+ * every name is the server's own. `asApplication` makes an exception.
  */
+export async function ownSession(client: Client): Promise<void> {
+  await client.query("SET search_path = 'pg_catalog'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off")
+  await client.query("SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')")
+}
+
+/** For one transaction: values compare as text the same everywhere, nothing is filtered, nobody's limits end it, and no name of a function or an operator is found but the server's own. */
 export const transactionSettings = ({major}: SessionFacts): string[] => [
-  ...CANONICAL_SETTINGS.filter((setting) => !setting.includes('search_path')), 'SET row_security = off', 'SET statement_timeout = 0', 'SET idle_in_transaction_session_timeout = 0', ...(major >= 17 ? ['SET transaction_timeout = 0'] : []),
+  ...CANONICAL_SETTINGS, 'SET row_security = off', 'SET statement_timeout = 0', 'SET idle_in_transaction_session_timeout = 0', ...(major >= 17 ? ['SET transaction_timeout = 0'] : []),
 ].map((setting) => setting.replace(/^SET /, 'SET LOCAL '))
+
+/**
+ * Inside of a transaction: names are looked up as the application's own sessions do, by what role and database are set to. For the
+ * operator's conditions, and for what runs functions of the schema (checks, indexes, views): of our own such a statement may hold
+ * only names with their schema. When it fails the transaction does, and its search_path with it.
+ */
+export async function asApplication<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await client.query('SET LOCAL search_path TO DEFAULT')
+  const result = await work()
+  await client.query("SET LOCAL search_path = 'pg_catalog'")
+  return result
+}

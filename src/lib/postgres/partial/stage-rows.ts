@@ -7,6 +7,7 @@ import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import {columnList} from './copy-columns.ts'
 import type {Predicate, TableName} from './contract.ts'
+import {CANONICAL_SETTINGS} from '../snapshot.ts'
 
 /** Where rows go, and which of them are wanted. */
 export interface StageInto {
@@ -19,14 +20,18 @@ export interface StageInto {
 
 /** Settings of the session that stages: nothing may end a long load, and what the text of values means must not depend on the database. */
 export const STAGING_SETTINGS: readonly string[] = [
-  'SET statement_timeout = 0', 'SET idle_in_transaction_session_timeout = 0', 'SET default_transaction_read_only = off', 'SET synchronous_commit = off', "SET lock_timeout = '5s'", 'SET row_security = off',
+  ...CANONICAL_SETTINGS, 'SET statement_timeout = 0', 'SET idle_in_transaction_session_timeout = 0', 'SET default_transaction_read_only = off', 'SET synchronous_commit = off', "SET lock_timeout = '5s'", 'SET row_security = off',
   "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')",
-  "SET DateStyle = 'ISO, YMD'", "SET IntervalStyle = 'postgres'", "SET search_path = 'pg_catalog'", "SET client_encoding = 'UTF8'", 'SET standard_conforming_strings = on',
+  "SET client_encoding = 'UTF8'",
 ]
 
 /** Rows of one table's member of an archive, decompressed: text as COPY writes it. Resolves to how many came in. The encoding is the archive's. */
 export async function stageText(client: Client, {stage, columns, where}: StageInto, text: AsyncIterable<Buffer>, {encoding, signal}: {encoding: string; signal: AbortSignal}): Promise<number> {
-  return copyBytes(client, `COPY ${qualified(stage)}${columnList(columns)} FROM STDIN (FORMAT text, ENCODING ${quoteLiteral(encoding).trim()})${where === undefined ? '' : ` WHERE ${where}`}`, text, signal)
+  // pg_dump writes money as the database is set to.
+  await client.query('SET lc_monetary TO DEFAULT')
+  const rows = await copyBytes(client, `COPY ${qualified(stage)}${columnList(columns)} FROM STDIN (FORMAT text, ENCODING ${quoteLiteral(encoding).trim()})${where === undefined ? '' : ` WHERE ${where}`}`, text, signal)
+  await client.query("SET lc_monetary = 'C'")
+  return rows
 }
 
 /** Rows of a table of another database, streamed from one connection to the other. Both have the same settings for the text of values. */

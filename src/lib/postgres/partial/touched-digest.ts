@@ -25,7 +25,7 @@ interface Row {
 export async function touchedDigest(client: Client, {plans}: Planned): Promise<TouchedDigest> {
   const found = plans.length === 0 ? [] : await rowsOf<Row>(client, plans.map(({sql, relation: {columns}}, index) => `
     SELECT ${index} AS plan, entry, CASE act WHEN 'changed' THEN 'update' WHEN 'extra' THEN 'delete' ELSE act END AS act, count(*) AS rows,
-      sum(hashtextextended(ROW(${columns.map((_, place) => `p."b${place + 1}"`).join(', ')})::text COLLATE "C", 0)::numeric) AS sum
+      sum(pg_catalog.hashtextextended(ROW(${columns.map((_, place) => `p."b${place + 1}"`).join(', ')})::text COLLATE "C", 0::bigint)::numeric) AS sum
     FROM ${sql} p WHERE act NOT IN ('insert', 'missing', 'foreign') GROUP BY 1, 2, 3`).join(' UNION ALL '))
   return (plan, acts, entry) => {
     const rows = found.filter((row) => plans[row.plan] === plan && acts.includes(row.act) && (entry === undefined || row.entry === entry))

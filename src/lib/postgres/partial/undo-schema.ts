@@ -115,7 +115,7 @@ export async function mergeCommitted(client: Client, undoSchema: string): Promis
 export async function readUndo(client: Client, schema: string): Promise<UndoTable[]> {
   const found = (await undoSchemas(client)).find((one) => one.schema === schema)
   if (found === undefined || found.undone) {
-    throw preflightError('partial.undo-unknown', found ? `The merge of ${schema} was reverted already.` : `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
+    throw preflightError('partial.undo-unknown', found ? `The merge of ${schema} was reverted already.` : `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr restore clean-up lists what can be undone.']})
   }
   return manifestOf(client, schema)
 }
@@ -131,7 +131,7 @@ export async function dropUndo(client: Client, schema: string): Promise<void> {
   const owned = await rowOf<{names: string[]; others: number}>(client, `
     SELECT coalesce(array_agg(c.relname::text) FILTER (WHERE c.relname ~ '${OWN}'), '{}') AS names, count(*) FILTER (WHERE c.relkind NOT IN ('i', 't') AND NOT c.relname ~ '${OWN}')::int AS others
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, [schema])
-  if (!(await undoSchemas(client)).some((one) => one.schema === schema)) throw preflightError('partial.undo-unknown', `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr list shows what can be undone.']})
+  if (!(await undoSchemas(client)).some((one) => one.schema === schema)) throw preflightError('partial.undo-unknown', `There is no schema ${schema} that a merge of dr made.`, {hints: ['dr restore clean-up lists what can be undone.']})
   if (owned.others > 0) {
     await client.query(markSql(schema, 'undone'))
     return

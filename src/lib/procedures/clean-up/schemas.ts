@@ -2,6 +2,7 @@ import {messageOf} from '../../errors.ts'
 import {withClient, type Client} from '../../postgres/connection.ts'
 import {runIsAtWork, runKey} from '../../postgres/create-database.ts'
 import {dropMadeNote, madeAlone, madeSchemas} from '../../postgres/partial/made.ts'
+import {ownSession} from '../../postgres/partial/session.ts'
 import {abandonedStages, dropStage, stageSchemas} from '../../postgres/partial/stage-schema.ts'
 import {dropUndo, undoSchemas} from '../../postgres/partial/undo-schema.ts'
 import type {Target} from '../../postgres/target.ts'
@@ -29,6 +30,7 @@ export interface SchemaLimits {
 /** Those that bear dr's own mark and name; of a run that is at work none goes. */
 export function leftSchemas(target: Target, {olderThanMs, now}: SchemaLimits): Promise<LeftSchema[]> {
   return withClient(target, {applicationName: APPLICATION}, async (client) => {
+    await ownSession(client)
     const abandoned = new Set((await abandonedStages(client)).map(({schema}) => schema))
     const judged = (one: Omit<LeftSchema, 'ageSeconds' | 'stays'>, stays?: string): LeftSchema => {
       const ageMs = now.getTime() - Date.parse(one.at)
@@ -51,6 +53,7 @@ export function beganAt(run: string): string {
 /** Drops those that go; resolves to what did not, and why. */
 export function dropSchemas(target: Target, going: readonly LeftSchema[], signal: AbortSignal, onDrop: (schema: string) => void): Promise<{dropped: string[]; failed: {schema: string; why: string}[]}> {
   return withClient(target, {applicationName: APPLICATION}, async (client) => {
+    await ownSession(client)
     const [dropped, failed]: [string[], {schema: string; why: string}[]] = [[], []]
     for (const one of going) {
       signal.throwIfAborted()

@@ -92,12 +92,13 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   state.comparedFor = way
 }
 
-/** Whoever misspells a tenant or a transaction must not read that nothing is lost. */
+/** Whoever misspells a tenant, a transaction or a value must not read that nothing is lost. */
 function assertThere({comparison, wish}: PartialState): void {
   const {tables} = needed(comparison, 'comparison')
-  if (tables.some(({missing, changed, extra, identical}) => missing + changed + extra + identical > 0)) return
+  if (tables.some(({missing, changed, extra, identical, conflicts}) => missing + changed + extra + identical + conflicts.length > 0)) return
   const [first] = wish.tables
   if (wish.transaction !== undefined) throw usageError('partial.transaction', `No row of ${first === undefined ? 'the selection' : wish.tables.join(', ')} was last written by transaction ${wish.transaction}.`, {hints: [`dr investigate${first === undefined ? '' : ` --table ${first}`} shows which transactions wrote the rows; those under a savepoint have its number.`]})
+  if (wish.where !== undefined) throw usageError('partial.where', `--where holds for no row of ${first ?? 'the selection'}${wish.tenant === undefined ? '' : ` of tenant ${wish.tenant}`}, live or in the backup: ${wish.where}`, {hints: ['Look at the values that there are: dr investigate --table NAME', 'Leave it out to compare the whole table.']})
   if (wish.tenant !== undefined) throw usageError('partial.tenant-unknown', `No row of tenant ${wish.tenant} is live or in the backup.`, {hints: ['dr diff --all lists the tenants.', 'database.tenantColumn names the column that says whose a row is.']})
 }
 

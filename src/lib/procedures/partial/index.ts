@@ -33,6 +33,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
     title: `Bring rows of ${sourceTitle(partialState(options))} back into ${target.database} (${config.environment})`,
     target: targetName(target),
     later: 'go-on',
+    forJournal: withoutValues,
     undoGate,
     phases: [
       ...(copy ? [sideCopyPhase(options, copy)] : []),
@@ -53,4 +54,12 @@ export function partialState(options: PartialOptions): PartialState {
   const {environment, source: {database}} = from.kind === 'backup' ? from.backup.manifest : {environment: config.environment, source: {database: target.database}}
   const foreign = environment === config.environment && database === target.database ? undefined : `${database} (${environment})`
   return {...stageState(options), ...(from.kind === 'database' && from.copy && {copy: sideCopyState(from.copy)}), environment: config.environment, runId, wish, ...(stage !== undefined && {stage}), ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
+}
+
+/** Of the rows that were looked at the journal has numbers only: what stood in them is nobody's who reads it later. */
+function withoutValues(state: PartialState): PartialState {
+  const {comparison} = state
+  if (comparison === undefined) return state
+  const tables = comparison.tables.map((one) => ({...one, sample: [], conflicts: one.conflicts.map(({index}) => ({key: {}, index, holder: {}}))}))
+  return {...state, comparison: {...comparison, tables}}
 }

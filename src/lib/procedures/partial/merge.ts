@@ -6,6 +6,7 @@ import {mergeCommitted, undoSchemas} from '../../postgres/partial/undo-schema.ts
 import {targetUrl} from '../../postgres/target.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
+import {afterRevert} from './aftermath.ts'
 import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
 
@@ -73,10 +74,13 @@ async function takeBack({config}: PartialOptions, work: PartialWork, state: Part
   if (!(await isCommitted(work, state))) return
   const schema = needed(state.undoSchema, 'undo schema')
   try {
-    const {transaction} = await work.inLive((client) => revertMerge(client, schema, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal, onWaiting: (why) => { io.progress(why) }}))
-    state.takenBack = {transaction}
+    const reverted = await work.inLive((client) => revertMerge(client, schema, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal, onWaiting: (why) => { io.progress(why) }}))
+    state.takenBack = {transaction: reverted.transaction}
     delete state.merged
     io.notice('The rows are as they were before.')
+    // The rows are back whatever becomes of this.
+    const findings = await work.inLive((client) => afterRevert(client, reverted, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal})).catch((error: unknown) => [{severity: 'warning', subject: 'Materialized views', message: messageOf(error)}])
+    for (const {severity, subject, message} of findings) if (severity === 'warning') io.notice(`${subject}: ${message}`)
   } catch (error) {
     throw new DrError('partial.not-reverted', `The rows that came back are still there: ${messageOf(error)}`, {cause: error, hints: [`dr undo ${io.run}`, ...(error instanceof DrError ? error.hints : [])]})
   }

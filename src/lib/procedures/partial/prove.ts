@@ -9,6 +9,7 @@ import {writeProbe} from '../../postgres/write-probe.ts'
 import {rowsText, tableText, type Way} from '../../report/partial-lines.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
+import {analyzeFindings, viewFindings, withoutAutovacuum} from './aftermath.ts'
 import {featureFindings, featuresOf, lookAtFeatures} from './features.ts'
 import {leftOut} from './merge.ts'
 import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
@@ -21,7 +22,7 @@ export function touchedTables({merged, selection}: PartialState): TableName[] {
   return [...new Map(all.map(({schema, name}) => [JSON.stringify([schema, name]), {schema, name}])).values()]
 }
 
-export function proveStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+export function proveStep({target, config}: PartialOptions, work: PartialWork): Step<PartialState> {
   return {
     id: 'partial.prove',
     title: 'Compare again; foreign keys, views, statistics',
@@ -34,14 +35,13 @@ export function proveStep({target}: PartialOptions, work: PartialWork): Step<Par
       const live = await work.liveCatalog()
       const links = await work.inLive((client) => proveLinks(client, live, tables, io.signal), io.signal)
       io.progress('materialized views')
-      const views = await work.inLive((client) => refreshViews(client, tables, io.signal), io.signal)
+      const views = await work.inLive((client) => refreshViews(client, tables, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal}), io.signal)
       io.progress('statistics')
       const analyzed = await work.inLive((client) => analyzeTables(client, tables, io.signal), io.signal)
       const again = await comparedAgain(work, state, io)
       state.findings.push(
         ...again, ...tenantFinding(state), ...linkFindings(links), ...sequenceFinding(state),
-        ...views.map(({schema, name, skipped}): Finding => ({code: 'partial.view', severity: skipped === undefined ? 'ok' : 'warning', subject: `${schema}.${name}`, message: skipped === undefined ? 'refreshed' : `not refreshed: ${skipped}`})),
-        ...analyzed.flatMap(({schema, name, trouble}): Finding[] => (trouble === undefined ? [] : [{code: 'partial.analyze', severity: 'warning', subject: `${schema}.${name}`, message: `no new statistics: ${trouble}`}])),
+        ...viewFindings(views), ...analyzeFindings(analyzed), ...await work.inLive((client) => withoutAutovacuum(client, live, tables), io.signal),
       )
     }),
   }
@@ -86,8 +86,10 @@ function tenantFinding({selection}: PartialState): Finding[] {
 
 function linkFindings(links: Awaited<ReturnType<typeof proveLinks>>): Finding[] {
   const wrong = links.filter(({orphans}) => orphans > 0)
-  if (wrong.length === 0) return [{code: 'partial.links', severity: 'ok', subject: '', message: `${links.length} foreign ${links.length === 1 ? 'key holds' : 'keys hold'}, every row looked at`}]
-  return wrong.map(({foreignKey, table, references, orphans}) => ({code: 'partial.links', severity: 'error', subject: tableText(table), message: `${rowsText(orphans)} refer to rows of ${tableText(references)} that are not there (${foreignKey})`}))
+  const held = links.filter(({orphans, trouble}) => orphans === 0 && trouble === undefined).length
+  const untold = links.flatMap(({foreignKey, table, trouble}): Finding[] => (trouble === undefined ? [] : [{code: 'partial.links', severity: 'warning', subject: tableText(table), message: `whether ${foreignKey} holds was not shown: ${trouble}`}]))
+  if (wrong.length === 0) return [{code: 'partial.links', severity: 'ok', subject: '', message: `${held} foreign ${held === 1 ? 'key holds' : 'keys hold'}, every row looked at`}, ...untold]
+  return [...untold, ...wrong.map(({foreignKey, table, references, orphans}) => ({code: 'partial.links', severity: 'error' as const, subject: tableText(table), message: `${rowsText(orphans)} refer to rows of ${tableText(references)} that are not there (${foreignKey})`}))]
 }
 
 function sequenceFinding({merged}: PartialState): Finding[] {

@@ -1,6 +1,9 @@
 import {preflightError} from '../../errors.ts'
+import type {Comparison} from '../../postgres/partial/contract.ts'
 import {keyChangeError} from '../../postgres/partial/merge.ts'
+import {quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
+import {shellQuote} from '../../system/shell.ts'
 import {needed, wayOf, type PartialState} from './run-options.ts'
 
 /** What the merge itself would refuse, said before it is asked for. */
@@ -14,9 +17,17 @@ export function refuseImpossible(state: PartialState): void {
     ]})
   }
   const conflicts = comparison.tables.reduce((sum, one) => sum + one.conflicts.length, 0)
-  if (conflicts > 0) throw preflightError('partial.conflict', `${rowsText(conflicts)} cannot go in: a unique key is held by another row.\n${conflictLines(comparison).map((line) => `  ${line}`).join('\n')}`, {hints: ['Change the rows that hold the keys, or leave these out with --where.', '--merge side leaves the rows of the backup in tables beside, for hand work.']})
+  if (conflicts > 0) throw preflightError('partial.conflict', `${rowsText(conflicts)} cannot go in: a unique key is held by another row.\n${conflictLines(comparison).map((line) => `  ${line}`).join('\n')}`, {hints: [...ofAnotherTenant(state, comparison), 'Change the rows that hold the keys, or leave these out with --where.', '--merge side leaves the rows of the backup in tables beside, for hand work.']})
   const [change] = comparison.keyChanges ?? []
   if (change !== undefined) throw keyChangeError(change)
   const refused = (wayOf(state) === 'exact' && comparison.refusals) || []
   if (refused[0] !== undefined) throw preflightError('partial.restricted', `${rowsText(refused[0].rows)} of ${tableText(refused[0].table)} hold rows of ${tableText(refused[0].references)} that would be deleted (${refused[0].foreignKey}).`, {hints: [`Select them, too: --table ${tableText(refused[0].table)}`, '--merge changed deletes nothing.']})
+}
+
+/** A row of the tenant's that another one has by now holds its own key: as a row of the table, whosever it is, it can be put back. */
+function ofAnotherTenant({selection}: PartialState, {tables}: Comparison): string[] {
+  const tenant = selection?.tenant
+  if (tenant === undefined) return []
+  const moved = tables.filter(({conflicts}) => conflicts.some(({key, holder}) => JSON.stringify(key) === JSON.stringify(holder)))
+  return moved.map((table) => `Rows of ${tableText(table)} that belong to another tenant by now: dr partial --table ${shellQuote(tableText(table))} --where ${shellQuote(`${quoteIdent(tenant.column)} = ${quoteLiteral(tenant.id).trim()}`)} --merge changed`)
 }

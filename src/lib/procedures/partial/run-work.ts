@@ -1,6 +1,7 @@
 import {endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {Catalog, MergeMode, MergeRequest, RowsSince} from '../../postgres/partial/contract.ts'
+import {ownSession} from '../../postgres/partial/session.ts'
 import {mergeCommitted} from '../../postgres/partial/undo-schema.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {takeOver} from '../restore/resume.ts'
@@ -23,7 +24,7 @@ export class PartialWork extends StageWork {
     this.#options = options
   }
 
-  /** A session of its own in the live database, with the settings of role and database. An abort ends it, in the middle of a statement too. */
+  /** A session of its own in the live database. An abort ends it, in the middle of a statement too. */
   inLive<T>(work: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#inside(this.#options.target.database, work, signal)
   }
@@ -37,6 +38,7 @@ export class PartialWork extends StageWork {
     return withClient(this.#options.target, {database, applicationName: `dr partial ${this.run}`}, async (client) => {
       signal?.throwIfAborted()
       await endWithClient(client)
+      await ownSession(client)
       const end = () => { void endQuietly(client) }
       signal?.addEventListener('abort', end, {once: true})
       return work(client).catch((error: unknown) => {

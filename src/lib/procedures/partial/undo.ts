@@ -1,7 +1,9 @@
-import {preflightError} from '../../errors.ts'
-import {withClient} from '../../postgres/connection.ts'
+import type {Finding} from '../../checks/finding.ts'
+import {messageOf, preflightError} from '../../errors.ts'
+import {withClient, type Client} from '../../postgres/connection.ts'
 import type {RevertResult} from '../../postgres/partial/contract.ts'
 import {revertMerge} from '../../postgres/partial/revert.ts'
+import {ownSession} from '../../postgres/partial/session.ts'
 import {undoSchemas, type UndoSchema} from '../../postgres/partial/undo-schema.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
@@ -11,7 +13,8 @@ import {rowsText, tableText, timeText} from '../../report/partial-lines.ts'
 import {targetLines, type SwapTarget} from '../../report/swap-lines.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {byApplication} from '../swap/preflight.ts'
-import {runNamed, undoSchemaOf} from './run-options.ts'
+import {afterRevert} from './aftermath.ts'
+import {needed, runNamed, undoSchemaOf} from './run-options.ts'
 
 const APPLICATION = 'dr undo'
 
@@ -28,6 +31,7 @@ export interface RevertState {
   merge: UndoSchema
   target?: SwapTarget
   reverted?: RevertResult
+  findings: Finding[]
 }
 
 /** The merge that this run has made, or the schema of that name; undefined: none of it. */
@@ -43,12 +47,12 @@ export function revertProcedure(options: RevertOptions, merge: UndoSchema): Proc
     once: 'it is one transaction, so nothing is half done; run the command again',
     phases: [
       {title: 'Check', steps: [lookStep(options)]},
-      {title: 'Undo', gate: revertGate(options), steps: [revertStep(options)]},
+      {title: 'Undo', gate: revertGate(options), steps: [revertStep(options), afterStep(options)]},
     ],
   }
 }
 
-export const revertState = ({config, target}: RevertOptions, merge: UndoSchema): RevertState => ({environment: config.environment, live: target.database, merge})
+export const revertState = ({config, target}: RevertOptions, merge: UndoSchema): RevertState => ({environment: config.environment, live: target.database, merge, findings: []})
 
 function lookStep({target}: RevertOptions): Step<RevertState> {
   return {
@@ -56,7 +60,7 @@ function lookStep({target}: RevertOptions): Step<RevertState> {
     title: `Look at the live database ${target.database}`,
     effect: 'read',
     byHand: ({merge}) => [{argv: ['psql', targetUrl(target), '-c', String.raw`\dt ${merge.schema}.*`]}],
-    run: (state) => withClient(target, {applicationName: APPLICATION}, async (client) => {
+    run: (state) => inLive(target, async (client) => {
       const {version, systemIdentifier, databaseBytes} = await readServer(client)
       const [present] = (await undoSchemas(client)).filter(({schema}) => schema === state.merge.schema)
       if (present === undefined) throw preflightError('undo.nothing', `${state.merge.schema} is gone: the partial restore cannot be taken back.`, {hints: ['dr list shows the backups.']})
@@ -64,6 +68,11 @@ function lookStep({target}: RevertOptions): Step<RevertState> {
     }),
   }
 }
+
+const inLive = <T>(target: Target, work: (client: Client) => Promise<T>): Promise<T> => withClient(target, {applicationName: APPLICATION}, async (client) => {
+  await ownSession(client)
+  return work(client)
+})
 
 function revertGate({target}: RevertOptions): Gate<RevertState> {
   return {
@@ -85,8 +94,24 @@ function revertStep({target, config}: RevertOptions): Step<RevertState> {
     title: 'Put the rows back as they were, in one transaction',
     effect: 'destroy',
     byHand: ({merge}) => [{argv: ['psql', targetUrl(target), '-v', 'ON_ERROR_STOP=1', '-c', 'BEGIN', '-c', `DELETE FROM TABLE WHERE KEY IN (SELECT KEY FROM ${merge.schema}.…)`, '-c', `INSERT INTO TABLE OVERRIDING SYSTEM VALUE SELECT … FROM ${merge.schema}.…`, '-c', 'COMMIT'], note: 'for each table, in the order of the foreign keys'}],
-    run: (state, io) => withClient(target, {applicationName: APPLICATION}, async (client) => {
+    run: (state, io) => inLive(target, async (client) => {
       state.reverted = await revertMerge(client, state.merge.schema, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal, onWaiting: (why) => { io.progress(why) }})
+    }),
+  }
+}
+
+function afterStep({target, config}: RevertOptions): Step<RevertState> {
+  return {
+    id: 'undo.after',
+    title: 'Materialized views and statistics',
+    effect: 'write',
+    byHand: ({merge}) => [{argv: ['psql', targetUrl(target), '-c', 'REFRESH MATERIALIZED VIEW …', ...merge.tables.slice(0, 3).flatMap((table) => ['-c', `ANALYZE ${tableText(table)}`])]}],
+    run: (state, io) => inLive(target, async (client) => {
+      state.findings = await afterRevert(client, needed(state.reverted, 'revert'), {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal})
+    }).catch((error: unknown) => {
+      io.signal.throwIfAborted()
+      // The rows are back whatever becomes of this.
+      state.findings = [{code: 'partial.view', severity: 'warning', subject: state.live, message: `materialized views were not looked at: ${messageOf(error)}`}]
     }),
   }
 }

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {rowOf} from '../../../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, rowOf} from '../../../../src/lib/postgres/connection.ts'
 import {analyzeTables, proveLinks, refreshViews} from '../../../../src/lib/postgres/partial/aftermath.ts'
 import {partialFixture, selecting} from '../../../support/partial-fixture.ts'
 import {table, tableSelection} from '../../../support/partial.ts'
@@ -15,7 +15,7 @@ describe('a merge', function () {
     try {
       await fixture.client.query(`DELETE FROM leads WHERE "tenantId" = 't1'; REFRESH MATERIALIZED VIEW z_first; REFRESH MATERIALIZED VIEW a_second`)
       await fixture.merge(selecting(tableSelection('leads')), 'missing')
-      expect(await refreshViews(fixture.client, [table('leads')])).to.deep.equal([{schema: 'public', name: 'empty', skipped: 'it holds nothing yet'}, {schema: 'public', name: 'z_first'}, {schema: 'public', name: 'a_second'}])
+      expect(await refreshViews(fixture.client, [table('leads')], {lockTimeoutMs: 500})).to.deep.equal([{schema: 'public', name: 'empty', skipped: 'it holds nothing yet'}, {schema: 'public', name: 'z_first'}, {schema: 'public', name: 'a_second'}])
       expect(await rowOf(fixture.client, 'SELECT "all"::int FROM a_second')).to.deep.equal({all: 32})
       expect(await analyzeTables(fixture.client, [table('leads')])).to.deep.equal([table('leads')])
       expect((await proveLinks(fixture.client, fixture.live, [table('leads')])).map(({foreignKey, orphans}) => ({foreignKey, orphans}))).to.have.deep.members(['leads_tenantId_fkey', 'leads_contactId_fkey', 'calls_leadId_fkey'].map((foreignKey) => ({foreignKey, orphans: 0})))
@@ -23,6 +23,21 @@ describe('a merge', function () {
       expect((await proveLinks(fixture.client, fixture.live, [table('leads')])).find(({foreignKey}) => foreignKey === 'calls_leadId_fkey')?.orphans).to.equal(2)
     } finally {
       await fixture.client.query('DROP MATERIALIZED VIEW a_late, z_first, other, empty CASCADE')
+    }
+  })
+
+  it('is not taken for wrong where its links could not be looked at in the time that there was', async () => {
+    const other = await connect(fixture.url)
+    try {
+      await other.query('BEGIN; LOCK TABLE contacts IN ACCESS EXCLUSIVE MODE')
+      await fixture.client.query("SET statement_timeout = '100ms'")
+      const proofs = await proveLinks(fixture.client, fixture.live, [table('leads')])
+      const untold = proofs.filter(({trouble}) => trouble !== undefined)
+      expect(untold.map(({foreignKey, orphans, trouble}) => ({foreignKey, orphans, trouble}))).to.deep.equal([{foreignKey: 'leads_contactId_fkey', orphans: 0, trouble: 'canceling statement due to statement timeout'}])
+      expect(proofs.length).to.be.greaterThan(1)
+    } finally {
+      await fixture.client.query('RESET statement_timeout')
+      await endQuietly(other)
     }
   })
 })
