@@ -30,6 +30,7 @@ export default class Partial extends BaseCommand {
     'with-parents': Flags.boolean({description: 'also the rows that these refer to, where they are missing'}),
     from: Flags.string({description: 'label, latest, path of a backup or a dump, s3://BUCKET/KEY, postgres://… of a copy, or env:NAME of a variable with its URL; else latest', helpValue: 'SOURCE'}),
     merge: Flags.option({options: ['missing', 'changed', 'exact', 'side'] as const, description: 'insert missing rows; also put changed ones back; also delete those that the backup has not; or only leave the tables beside. Asked for without it'})(),
+    stage: Flags.option({options: ['schema', 'database'] as const, description: 'where the rows of the backup are until you agree: in a schema of the live database, or in a database beside it, to which the live tables are copied to be compared; else schema'})(),
     sample: Flags.integer({description: 'show so many changed rows of each table; else 5', helpValue: 'N', min: 0, max: 1000}),
     watch: Flags.string({description: 'afterwards look at the features (checks.features) again and again, so long', helpValue: 'TIME'}),
     ...procedureFlags,

@@ -1,15 +1,12 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand} from '../lib/cli/base-command.ts'
-import {procedureFlags} from '../lib/cli/flags.ts'
+import {PASSED_ON, procedureFlags} from '../lib/cli/flags.ts'
 import type {ResumeFlags} from '../lib/cli/resume.ts'
 import {ExitCode} from '../lib/errors.ts'
 import type {ListedRun} from '../lib/report/listed-run.ts'
 
 /** The list, newest first; or what was undone. A run that is gone on with has the result of its own command. */
 export type ResumeResult = {runs: ListedRun[]} | {undone: true; run: string; journal: string} | undefined
-
-/** Of this command's flags, those that the command of the run needs, too. */
-const PASSED_ON = ['--json', '--no-input', '--no-color']
 
 export default class Resume extends BaseCommand {
   static override summary = 'List unfinished runs; go on with one, or undo it'

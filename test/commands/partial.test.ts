@@ -45,6 +45,7 @@ describe('dr partial', function () {
     expect(result).to.deep.include({database: 'partial_command', merge: 'missing', nothing: null, staged: []}).and.have.nested.property('source.label', dr.label)
     expect(result.merged?.tables).to.deep.equal([{schema: 'public', name: 'leads', inserted: 3000, updated: 0, deleted: 0}])
     expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
+    expect(result.since).to.deep.equal({limit: 1000, tables: [{schema: 'public', name: 'leads', timeColumn: null, total: 0, listed: 0, rows: []}]})
 
     const undone = await here('undo', result.run, '--yes', '--json')
     expect(undone.exitCode, undone.stderr).to.equal(0)

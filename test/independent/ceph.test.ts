@@ -17,18 +17,6 @@ const exceptions = {
 let ceph: Ceph
 let restore: () => void
 
-before(async function () {
-  this.timeout(600_000)
-  restore = realNetwork()
-  ceph = await startCeph()
-})
-after(async () => {
-  await ceph.stop()
-  restore()
-})
-
-s3ServerContract('Ceph RGW', () => Promise.resolve(ceph), {exceptions})
-
 async function openStorage(options: Partial<S3StorageOptions> = {}): Promise<OpenStorage> {
   const {endpoint, region, accessKeyId, secretAccessKey} = ceph
   const credentials = {accessKeyId, secretAccessKey}
@@ -40,8 +28,22 @@ async function openStorage(options: Partial<S3StorageOptions> = {}): Promise<Ope
   return {storage, close: () => Promise.resolve()}
 }
 
-describe('the S3 storage on Ceph RGW', () => {
-  storageContract('with SHA-256', () => openStorage())
-  storageContract('with the SDK’s own checksums too', () => openStorage({checksums: 'when-supported'}))
-  storageContract('without checksums, so that all is read back', () => openStorage({checksums: 'when-required'}))
+describe('Ceph RGW', () => {
+  before(async function () {
+    this.timeout(600_000)
+    restore = realNetwork()
+    ceph = await startCeph()
+  })
+  after(async () => {
+    await ceph.stop()
+    restore()
+  })
+
+  s3ServerContract('as an S3 server', () => Promise.resolve(ceph), {exceptions})
+
+  describe('under the S3 storage', () => {
+    storageContract('with SHA-256', () => openStorage())
+    storageContract('with the SDK’s own checksums too', () => openStorage({checksums: 'when-supported'}))
+    storageContract('without checksums, so that all is read back', () => openStorage({checksums: 'when-required'}))
+  })
 })

@@ -1,14 +1,13 @@
 import {execFile, spawn, type ChildProcess} from 'node:child_process'
 import {randomBytes, randomUUID} from 'node:crypto'
-import {once} from 'node:events'
 import {existsSync} from 'node:fs'
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
-import {createServer, type AddressInfo} from 'node:net'
 import {homedir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 import {promisify} from 'node:util'
 import type {S3Connection} from '../support/s3.ts'
+import {end, freePort} from './daemon.ts'
 import {startVault} from './vault.ts'
 
 const run = promisify(execFile)
@@ -133,22 +132,4 @@ class Cluster {
       await delay(200)
     }
   }
-}
-
-async function end(daemon: ChildProcess): Promise<void> {
-  if (daemon.exitCode !== null || daemon.signalCode !== null) return
-  const exited = once(daemon, 'exit')
-  daemon.kill('SIGTERM')
-  const late = setTimeout(() => daemon.kill('SIGKILL'), 5000)
-  await exited
-  clearTimeout(late)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

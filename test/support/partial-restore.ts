@@ -2,10 +2,11 @@ import {join} from 'node:path'
 import {loadConfig} from '../../src/lib/config/load.ts'
 import type {Config} from '../../src/lib/config/config.ts'
 import {withClient} from '../../src/lib/postgres/connection.ts'
+import type {RowsSince} from '../../src/lib/postgres/partial/contract.ts'
 import {undoSchemas} from '../../src/lib/postgres/partial/undo-schema.ts'
 import {parseTarget} from '../../src/lib/postgres/target.ts'
 import {partialProcedure, partialState} from '../../src/lib/procedures/partial/index.ts'
-import type {PartialFrom} from '../../src/lib/procedures/partial/options.ts'
+import type {PartialFrom, StagePlace} from '../../src/lib/procedures/partial/options.ts'
 import type {PartialOptions, PartialState} from '../../src/lib/procedures/partial/run-options.ts'
 import {PartialWork} from '../../src/lib/procedures/partial/run-work.ts'
 import {revertProcedure, revertState, type RevertState} from '../../src/lib/procedures/partial/undo.ts'
@@ -34,6 +35,7 @@ export interface PartialSetting {
   from?: PartialFrom
   s3?: {storage: (prefix?: string) => Promise<Storage>; bucket: string}
   sample?: number
+  stage?: StagePlace
   environment?: Config['environment']
   config?: (config: Config) => Config
   gatekeeper?: Gatekeeper
@@ -51,6 +53,8 @@ export interface PartialOutcome {
   run: string
   /** Of its folder. */
   runId: string
+  /** Rows that were changed since the backup, as the last comparison listed them. */
+  since?: RowsSince[] | undefined
   /** What the view was told. */
   seen: string[]
   /** The journal. */
@@ -71,7 +75,7 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
   const folder = await createRun(directory, setting.resumed?.runId)
   const options: PartialOptions = {
     config, target: parseTarget(setting.url), from, wish: {tables: [], relink: false, withParents: false, ...setting.wish}, sample: setting.sample ?? 3, tools: await allTools(), runDirectory: folder.directory, runId: folder.id, jobs: 2,
-    stagingDirectory: join(directory, 'staging', folder.id), ...(setting.way !== undefined && {way: setting.way}),
+    stagingDirectory: join(directory, 'staging', folder.id), ...(setting.way !== undefined && {way: setting.way}), stage: setting.stage,
   }
   const work = new PartialWork(options, folder)
   const run = setting.resumed?.run ?? nextRun()
@@ -86,9 +90,9 @@ export async function runPartial(setting: PartialSetting): Promise<PartialOutcom
     // As the command does with a run of which nothing had been put back.
     const earlier = setting.resumed && {begun: ['partial.recreate'], done: new Map<string, number>(), confirmed: new Set<string>(), anew: 'killed'}
     await perform({...procedure, phases: upTo(phases, setting.killedAfter)}, state, {...stage, journal}, earlier)
-    return {state, run, runId: folder.id, seen, entries}
+    return {state, run, runId: folder.id, since: work.since, seen, entries}
   } catch (error) {
-    return {state, run, runId: folder.id, seen, entries, error: error as Error}
+    return {state, run, runId: folder.id, since: work.since, seen, entries, error: error as Error}
   } finally {
     await work.close()
     for (const storage of storages) await storage.close()

@@ -1,13 +1,13 @@
 import type {Manifest} from '../repository/manifest.ts'
 import type {Finding} from './finding.ts'
 import type {RestoredFacts} from './integrity.ts'
-import {deviates, difference, group, plural, warns, type Deviation} from './integrity-group.ts'
+import {deviates, difference, group, plural, warns, type Deviation, type Expected} from './integrity-group.ts'
 
 type RowSecurity = Manifest['rowSecurity'][number]
 type Policy = Manifest['policies'][number]
 type Grant = Manifest['grants'][number]
 
-export function rowSecurityFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function rowSecurityFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, extra, both} = difference<RowSecurity, RowSecurity>(manifest.rowSecurity, restored.rowSecurity, tableOf)
   return group('integrity.row-security', [
     ...missing.map((one) => deviates(tableOf(one), 'row-level security is off; in the backup it is on')),
@@ -19,7 +19,7 @@ export function rowSecurityFindings(manifest: Manifest, restored: RestoredFacts)
 const tableOf = ({schema, table}: {schema: string; table: string}) => `${schema}.${table}`
 const stateOf = ({enabled, forced}: RowSecurity) => `${enabled ? 'on' : 'off'}${forced ? ' and forced' : ''}`
 
-export function policyFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function policyFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, extra, both} = difference<Policy, Policy>(manifest.policies, restored.policies, policyOf)
   // A newer server may write the same expression in other words.
   const differs = manifest.server.major === restored.serverMajor ? deviates : warns
@@ -36,7 +36,7 @@ const sorted = (definition: string) => definition.replace(/ TO (.*?) USING \(/, 
 const policyOf = ({schema, table, name}: Policy) => `${schema}.${table}: ${name}`
 
 /** MAINTAIN came with 17: between older and newer servers it is left out. */
-export function grantFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function grantFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const withMaintain = manifest.server.major >= 17 && restored.serverMajor >= 17
   const known = (grants: readonly Grant[]) => grants.map((grant) => ({...grant, privileges: distinct(grant.privileges.filter((privilege) => withMaintain || !/^MAINTAIN\*?$/.test(privilege)))})).filter(({privileges}) => privileges.length > 0)
   const expected = known(manifest.grants)

@@ -1,4 +1,8 @@
+import type {Manifest} from '../repository/manifest.ts'
 import type {Finding} from './finding.ts'
+
+/** What a database is compared with: a manifest, or another database read in the same way. */
+export type Expected = Pick<Manifest, 'tables' | 'sequences' | 'indexes' | 'constraints' | 'objects' | 'rowSecurity' | 'policies' | 'grants' | 'extensions' | 'materializedViews' | 'largeObjects' | 'collation' | 'encoding' | 'digests'> & {server: Pick<Manifest['server'], 'major'>}
 
 export type Deviation = Omit<Finding, 'code'>
 

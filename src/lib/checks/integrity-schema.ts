@@ -1,10 +1,10 @@
 import type {Manifest} from '../repository/manifest.ts'
 import type {Finding} from './finding.ts'
 import type {RestoredFacts} from './integrity.ts'
-import {deviates, difference, group, informs, nameOf, plural, warns, type Deviation} from './integrity-group.ts'
+import {deviates, difference, group, informs, nameOf, plural, warns, type Deviation, type Expected} from './integrity-group.ts'
 
 /** pg_dump leaves out an index that is not valid in the source (a failed CREATE INDEX CONCURRENTLY). */
-export function indexFindings(manifest: Manifest, {indexes}: RestoredFacts): Finding[] {
+export function indexFindings(manifest: Expected, {indexes}: RestoredFacts): Finding[] {
   const broken = indexes.invalid.filter((name) => !manifest.indexes.invalid.includes(name))
   const lost = manifest.indexes.count - indexes.count
   const explained = lost > 0 && lost <= manifest.indexes.invalid.length
@@ -15,7 +15,7 @@ export function indexFindings(manifest: Manifest, {indexes}: RestoredFacts): Fin
 }
 
 /** NOT VALID in the source stays so. */
-export function constraintFindings(manifest: Manifest, {constraints}: RestoredFacts): Finding[] {
+export function constraintFindings(manifest: Expected, {constraints}: RestoredFacts): Finding[] {
   const expected = manifest.constraints.notValidated
   return group('integrity.constraints', [
     ...counted('constraints', manifest.constraints.count, constraints.count),
@@ -27,7 +27,7 @@ export function constraintFindings(manifest: Manifest, {constraints}: RestoredFa
 const counted = (what: string, expected: number, found: number): Deviation[] => (expected === found ? [] : [deviates('', `${found} ${what}; the source had ${expected}`)])
 
 /** What another dr counted, and this one does not know, is passed over. */
-export function objectFindings({objects}: Manifest, restored: RestoredFacts): Finding[] {
+export function objectFindings({objects}: Expected, restored: RestoredFacts): Finding[] {
   if (objects === undefined) return []
   const compared = Object.entries(objects).flatMap(([kind, expected]) => {
     const found = restored.objects[kind]
@@ -39,7 +39,7 @@ export function objectFindings({objects}: Manifest, restored: RestoredFacts): Fi
 
 type Extension = Manifest['extensions'][number]
 
-export function extensionFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function extensionFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, both} = difference<Extension, Extension>(manifest.extensions, restored.extensions, ({name}) => name)
   return group('integrity.extensions', [
     ...missing.map(({name}) => deviates(name, 'the extension is missing')),
@@ -50,7 +50,7 @@ export function extensionFindings(manifest: Manifest, restored: RestoredFacts): 
 
 type View = Manifest['materializedViews'][number]
 
-export function viewFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function viewFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, extra, both} = difference<View, View>(manifest.materializedViews, restored.materializedViews, nameOf)
   return group('integrity.materialized-views', [
     ...missing.map((view) => deviates(nameOf(view), 'the materialized view is missing')),
@@ -59,11 +59,11 @@ export function viewFindings(manifest: Manifest, restored: RestoredFacts): Findi
   ], plural(manifest.materializedViews.length, 'materialized view'))
 }
 
-export const largeObjectFindings = (manifest: Manifest, {largeObjects}: RestoredFacts): Finding[] =>
+export const largeObjectFindings = (manifest: Expected, {largeObjects}: RestoredFacts): Finding[] =>
   group('integrity.large-objects', largeObjects === manifest.largeObjects ? [] : [deviates('', `${plural(largeObjects, 'large object')}; the backup has ${manifest.largeObjects}`)], plural(largeObjects, 'large object'))
 
 /** Another version may sort otherwise than the application is used to; the indexes themselves were built with the new one. */
-export function collationFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function collationFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {collation: one} = manifest
   const {collation: other} = restored
   const text = ({provider, collate, ctype, locale}: typeof one) => [provider, locale ?? collate, ctype].join(' ')

@@ -2,13 +2,13 @@ import type {SequenceState} from '../postgres/restore-facts.ts'
 import type {Manifest, ManifestTable} from '../repository/manifest.ts'
 import type {Finding} from './finding.ts'
 import type {RestoredFacts, RestoredTable} from './integrity.ts'
-import {deviates, difference, group, informs, nameOf, plural, warns, type Deviation} from './integrity-group.ts'
+import {deviates, difference, group, informs, nameOf, plural, warns, type Deviation, type Expected} from './integrity-group.ts'
 
 const VERIFY = 'dr verify --level full'
 
-const pairs = (manifest: Manifest, restored: RestoredFacts) => difference<ManifestTable, RestoredTable>(manifest.tables, restored.tables, nameOf)
+const pairs = (manifest: Expected, restored: RestoredFacts) => difference<ManifestTable, RestoredTable>(manifest.tables, restored.tables, nameOf)
 
-export function tableFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function tableFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, extra, both} = pairs(manifest, restored)
   return group('integrity.tables', [
     ...missing.map((table) => deviates(nameOf(table), 'the table is missing', VERIFY)),
@@ -21,13 +21,13 @@ export function tableFindings(manifest: Manifest, restored: RestoredFacts): Find
 /** Their order may differ where tables inherit. */
 const sameColumns = (one: readonly string[], other: readonly string[]) => one.length === other.length && one.every((column) => other.includes(column))
 
-export function rowFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function rowFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const wrong = pairs(manifest, restored).both.filter(([one, other]) => one.rows !== null && other.trouble === undefined && one.rows !== other.rows)
   const total = manifest.tables.reduce((sum, {rows}) => sum + (rows ?? 0), 0)
   return group('integrity.rows', wrong.map(([one, other]) => deviates(nameOf(one), `${plural(other.rows ?? 0, 'row')}; the backup has ${(one.rows ?? 0).toLocaleString('en-US')}`, VERIFY)), `${plural(total, 'row')} in ${plural(manifest.tables.length, 'table')}`)
 }
 
-export function tenantFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function tenantFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const counted = pairs(manifest, restored).both.filter(([{tenants}]) => tenants !== undefined)
   if (counted.length === 0) return []
   const tenants = new Set(counted.flatMap(([{tenants: counts = {}}]) => Object.keys(counts)))
@@ -48,7 +48,7 @@ function tenantDeviations(one: ManifestTable, other: RestoredTable): Deviation[]
   return [deviates(nameOf(one), `tenant ${first === '' ? '(none)' : first} has ${plural(found[first] ?? 0, 'row')}; the backup has ${(expected[first] ?? 0).toLocaleString('en-US')}${more}`, VERIFY)]
 }
 
-export function digestFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function digestFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   if (!manifest.digests) return []
   if (!restored.digests) return [{code: 'integrity.digests', severity: 'info', subject: '', message: 'the digests of the backup were not compared'}]
   if (manifest.encoding !== restored.encoding) return [{code: 'integrity.digests', severity: 'info', subject: '', message: 'digests cannot be compared across encodings'}]
@@ -60,7 +60,7 @@ export function digestFindings(manifest: Manifest, restored: RestoredFacts): Fin
   ], `the digests of ${plural(compared.length, 'table')} are equal`)
 }
 
-export function sequenceFindings(manifest: Manifest, restored: RestoredFacts): Finding[] {
+export function sequenceFindings(manifest: Expected, restored: RestoredFacts): Finding[] {
   const {missing, both} = difference<Manifest['sequences'][number], SequenceState>(manifest.sequences, restored.sequences, nameOf)
   return group('integrity.sequences', [
     ...missing.map((sequence) => deviates(nameOf(sequence), 'the sequence is missing')),
@@ -70,6 +70,12 @@ export function sequenceFindings(manifest: Manifest, restored: RestoredFacts): F
     ...both.filter(([, other]) => isBehind(other)).map(([one, {owned}]) => warns(nameOf(one), `is behind ${owned?.table ?? ''}.${owned?.column ?? ''}, which holds ${owned?.furthest ?? ''}: the next insert fails`, 'It was so in the source too, or rows were added by hand: SELECT setval(…)')),
   ], plural(manifest.sequences.length, 'sequence'))
 }
+
+/** What is wrong with sequences by themselves, where there is nothing to compare them with. */
+export const sequenceTrouble = (all: readonly SequenceState[]): Deviation[] => [
+  ...all.flatMap((one) => (one.trouble === undefined ? [] : [deviates(nameOf(one), `could not be read: ${one.trouble}`)])),
+  ...all.filter((one) => one.trouble === undefined && isBehind(one)).map((one) => warns(nameOf(one), `is behind ${one.owned?.table ?? ''}.${one.owned?.column ?? ''}, which holds ${one.owned?.furthest ?? ''}: the next insert fails`, 'It was so in the source too, or the dump lacks its value: SELECT setval(…)')),
+]
 
 const standing = ({lastValue, isCalled}: {lastValue: string; isCalled: boolean}) => (isCalled ? lastValue : `${lastValue} (not used yet)`)
 

@@ -1,7 +1,7 @@
 import type {Finding} from './finding.ts'
 import type {RestoredFacts} from './integrity.ts'
-import {deviates, group, informs, nameOf, plural, warns} from './integrity-group.ts'
-import {isBehind} from './integrity-tables.ts'
+import {deviates, group, informs, nameOf, plural} from './integrity-group.ts'
+import {sequenceTrouble} from './integrity-tables.ts'
 
 const MOST_NAMES = 8
 
@@ -30,12 +30,7 @@ function tables({tables: all}: RestoredFacts): Finding[] {
   ]
 }
 
-function sequences({sequences: all}: RestoredFacts): Finding[] {
-  return group('integrity.sequences', [
-    ...all.flatMap((one) => (one.trouble === undefined ? [] : [deviates(nameOf(one), `could not be read: ${one.trouble}`)])),
-    ...all.filter((one) => one.trouble === undefined && isBehind(one)).map((one) => warns(nameOf(one), `is behind ${one.owned?.table ?? ''}.${one.owned?.column ?? ''}, which holds ${one.owned?.furthest ?? ''}: the next insert fails`, 'It was so in the source too, or the dump lacks its value: SELECT setval(…)')),
-  ], `${plural(all.length, 'sequence')}, none behind its column`)
-}
+const sequences = ({sequences: all}: RestoredFacts): Finding[] => group('integrity.sequences', sequenceTrouble(all), `${plural(all.length, 'sequence')}, none behind its column`)
 
 /** NOT VALID may have been so in the source. */
 function validity({indexes, constraints}: RestoredFacts): Finding[] {

@@ -2,14 +2,14 @@ import type {CleanUpOptions, CleanUpState, LeftDatabase} from '../procedures/cle
 import type {LeftSchema} from '../procedures/clean-up/schemas.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Context} from './context.ts'
-import {markedOf} from './standing.ts'
+import {abandonedOf, markedOf} from './standing.ts'
 import {targetOf} from './target.ts'
 
 export async function composeCleanUp(context: Context, {olderThan, force}: {olderThan: string; force: boolean}): Promise<{procedure: Procedure<CleanUpState>; state: CleanUpState}> {
   const [config, {cleanUpProcedure, cleanUpState}, {durationMs, durationPattern}, {usageError}] = await Promise.all([context.config(), import('../procedures/clean-up/index.ts'), import('../config/duration.ts'), import('../errors.ts')])
   if (!durationPattern.test(olderThan)) throw usageError('clean-up.older-than', `--older-than ${olderThan} is not a duration.`, {hints: ['Write 12h or 7d.']})
   const options: CleanUpOptions = {config, target: await targetOf(config), olderThanMs: durationMs(olderThan), force, now: new Date()}
-  return {procedure: cleanUpProcedure(options), state: cleanUpState(options, await markedOf(context), await schemasIn(options))}
+  return {procedure: cleanUpProcedure(options), state: cleanUpState(options, await markedOf(context), await schemasIn(options), await abandonedOf(context))}
 }
 
 /** None when the live database is gone. */

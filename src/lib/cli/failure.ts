@@ -93,7 +93,7 @@ const typed = (argv: readonly string[]) => ['dr', ...argv.slice(0, firstIndex(ar
 const commandOf = (argv: readonly string[]) => ['dr', ...argv.slice(0, Math.min(firstIndex(argv, /[^a-z:-]|^-/), TOPICS.has(argv[0] ?? '') || (argv[0] === 'restore' && /^clean-?up$/.test(argv[1] ?? '')) ? 2 : 1))].join(' ')
 
 /** Their second word is a command, not an argument. */
-const TOPICS = new Set(['config', 'sandbox'])
+const TOPICS = new Set(['config', 'pitr', 'sandbox'])
 
 function firstIndex(argv: readonly string[], pattern: RegExp): number {
   const index = argv.findIndex((word) => pattern.test(word))

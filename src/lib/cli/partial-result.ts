@@ -1,6 +1,6 @@
 import {ExitCode} from '../errors.ts'
 import type {Finding} from '../checks/finding.ts'
-import type {Comparison, MergeResult, Selection, StagedTable} from '../postgres/partial/contract.ts'
+import type {Comparison, MergeResult, RowsSince, Selection, StagedTable} from '../postgres/partial/contract.ts'
 import type {FeatureOutcome} from '../procedures/partial/features.ts'
 import type {PartialState} from '../procedures/partial/run-options.ts'
 import type {Way} from '../report/partial-lines.ts'
@@ -25,9 +25,13 @@ export interface PartialResult {
   comparison: Comparison | null
   /** Rows that differ and were edited after the backup, by their updatedAt; null where no table has it. */
   editedSince: number | null
+  /** Those rows, table by table, of each no more than `limit`; null when another process than this one has compared them. */
+  since: {limit: number; tables: RowsSince[]} | null
   merged: MergeResult | null
   /** With --merge side: the tables that hold the rows of the backup. */
   staged: StagedTable[]
+  /** The database where they are with --stage database; null: in the live one. */
+  stageDatabase: string | null
   findings: Finding[]
   features: FeatureOutcome[]
   /** With --watch: every time that an outcome changed. */
@@ -47,12 +51,12 @@ export async function reportPartial(context: Context, composed: ComposedPartial,
   const {state, run, journal} = performed
   const [lines, {redact}] = await Promise.all([reportLines(state, run), import('../system/redact.ts')])
   if (!context.json) for (const line of lines) talk(redact(line))
-  for (const {stage} of kept(state)) print(`${stage.schema}.${stage.name}`)
+  for (const {stage} of kept(state)) print(`${state.stageDatabase === undefined ? '' : `${state.stageDatabase}.`}${stage.schema}.${stage.name}`)
   if (state.way !== 'side') for (const {schema, name, inserted, updated, deleted} of state.merged?.tables ?? []) if (inserted + updated + deleted > 0) print(`${schema}.${name}\t${inserted}\t${updated}\t${deleted}`)
   const watched = composed.watchMs === undefined || state.nothing !== undefined || state.way === 'side' ? [] : await watch(context, composed, state, composed.watchMs, talk)
   const result: PartialResult = {
     database: state.live, environment: state.environment, source: state.source, merge: state.nothing === undefined ? state.way ?? null : null, nothing: state.nothing ?? null, selection: state.selection ?? null, notes: state.notes,
-    fetched: state.fetched ?? null, comparison: state.comparison ?? null, editedSince: state.editedSince ?? null, merged: state.merged ?? null, staged: kept(state), findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
+    fetched: state.fetched ?? null, comparison: state.comparison ?? null, editedSince: state.editedSince ?? null, since: composed.since(), merged: state.merged ?? null, staged: kept(state), stageDatabase: kept(state).length > 0 ? state.stageDatabase ?? null : null, findings: state.findings, features: state.features, watched, timings: state.timings, run, journal,
   }
   return {result, exitCode: exitOf(state, watched)}
 }
@@ -74,19 +78,24 @@ async function reportLines(state: PartialState, run: string): Promise<string[]> 
   ])
   const width = process.stderr.isTTY ? columnsOf(process.stderr) : undefined
   const wrap = (texts: readonly string[]) => texts.flatMap((text) => [...wrapped(text, width)])
-  const {fetched, timings, nothing, notes, way, merged, comparison, stageSchema = ''} = state
+  const {fetched, timings, nothing, notes, way, merged, comparison} = state
   const how = timings.map(({phase, ms}) => `${phase} ${duration(ms)}`).join(', ')
   const read = fetched === undefined ? '' : `${bytes(fetched.bytes)} read${fetched.archiveBytes === 0 ? '' : ` of ${bytes(fetched.archiveBytes)}`}; `
   const tail = wrap([`${read}${how}`])
   if (nothing !== undefined) return [...wrap(notes), ...wrap([`Nothing was changed: ${nothing}.`]), ...tail]
   if (way === 'side') {
-    return [...wrap(notes), ...(comparison ? aboutComparison(state) : []), ...wrap([`The rows of the backup are in ${stageSchema}; only this role may read them. When they are no longer needed: dr restore clean-up`, `  DROP SCHEMA "${stageSchema}" CASCADE`]), ...tail]
+    return [...wrap(notes), ...(comparison ? aboutComparison(state) : []), ...wrap(whereKept(state)), ...tail]
   }
   const rows = merged?.tables.reduce((sum, {inserted, updated, deleted}) => sum + inserted + updated + deleted, 0) ?? 0
   return [
     ...wrap(notes), ...findingLines(state.findings, {theme: talkTheme, all: true}), ...(merged ? mergedLines(merged) : []), ...(comparison ? wrap(closureLines(comparison.closure.filter(({kind}) => kind !== 'parent-missing'))) : []),
     ...tail, ...wrap([`${rowsText(rows)} of ${state.live} changed. To take it back: dr undo ${shellQuote(run)}`]),
   ]
+}
+
+function whereKept({stageDatabase, stageSchema = '', staged = []}: PartialState): string[] {
+  const [place, statement] = stageDatabase === undefined ? [stageSchema, `DROP SCHEMA "${stageSchema}" CASCADE`] : [`the database ${stageDatabase}, schema ${staged[0]?.stage.schema ?? ''}`, `DROP DATABASE "${stageDatabase}"`]
+  return [`The rows of the backup are in ${place}; only this role may read them. When they are no longer needed: dr restore clean-up`, `  ${statement}`]
 }
 
 const BETWEEN_MS = 15_000

@@ -3,13 +3,14 @@ import {join} from 'node:path'
 import type {Config} from '../config/config.ts'
 import {usageError} from '../errors.ts'
 import type {Target} from '../postgres/target.ts'
-import type {PartialFrom} from '../procedures/partial/options.ts'
+import type {PartialFrom, StagePlace} from '../procedures/partial/options.ts'
 import type {PartialOptions, PartialState} from '../procedures/partial/run-options.ts'
 import type {Way} from '../report/partial-lines.ts'
 import type {Procedure} from '../runbook/procedure.ts'
 import type {Resumption} from '../runbook/resume.ts'
 import type {Context} from './context.ts'
 import {findWanted} from './restore.ts'
+import type {PartialResult} from './partial-result.ts'
 import {assertSameTarget, type Resuming} from './run-procedure.ts'
 import {targetOf} from './target.ts'
 
@@ -25,6 +26,7 @@ export interface PartialWish {
   /** A label, `latest`, a path, `s3://…`, `postgres://…`, or `env:NAME` of a variable that holds such a URL. */
   from?: string | undefined
   way?: Way | undefined
+  stage?: StagePlace | undefined
   sample?: number | undefined
   watch?: string | undefined
   plan: boolean
@@ -38,6 +40,8 @@ export interface ComposedPartial {
   options: PartialOptions
   /** Of --watch. */
   watchMs?: number
+  /** Rows that were changed since the backup, once they are compared. */
+  since: () => PartialResult['since']
   /** Closes what the run held, however it ended. */
   close: () => Promise<void>
 }
@@ -46,7 +50,7 @@ const SAMPLE = 5
 
 /** Finds the source, and joins configuration, storages and tools into the procedure of one partial restore. */
 export async function composePartial(context: Context, wish: PartialWish): Promise<ComposedPartial> {
-  const [config, {createRun, unstartedRun}, {findTools}, {partialProcedure, partialState}, {PartialWork}] = await Promise.all([
+  const [config, {createRun, unstartedRun}, {findTools}, {partialProcedure, partialState}, {LISTED, PartialWork}] = await Promise.all([
     context.config(), import('../procedures/runs.ts'), import('../postgres/tools.ts'), import('../procedures/partial/index.ts'), import('../procedures/partial/run-work.ts'),
   ])
   const watchMs = await watchOf(wish, config)
@@ -56,7 +60,7 @@ export async function composePartial(context: Context, wish: PartialWish): Promi
   const run = wish.plan ? unstartedRun() : await createRun(config.dataDirectory, earlier?.state.runId)
   const options: PartialOptions = {
     config, target, from, wish: selectionOf(wish), sample: wish.sample ?? SAMPLE, tools: await findTools(config.tools.directory), runDirectory: run.directory, runId: run.id, jobs: config.restore.jobs ?? availableParallelism(),
-    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `partial-${run.id}`), ...(wish.way !== undefined && {way: wish.way}),
+    stagingDirectory: join(config.backup.stagingDirectory ?? join(config.dataDirectory, 'staging'), `partial-${run.id}`), ...(wish.way !== undefined && {way: wish.way}), stage: wish.stage,
   }
   const work = new PartialWork(options, run)
   const close = async () => {
@@ -67,7 +71,7 @@ export async function composePartial(context: Context, wish: PartialWish): Promi
     const fresh = partialState(options)
     const procedure = partialProcedure(options, work)
     if (wish.resuming && earlier) await settle(wish.resuming, earlier, procedure, work)
-    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : fresh, options, ...(watchMs !== undefined && {watchMs}), close}
+    return {procedure, state: wish.resuming?.undo && earlier ? earlier.state : fresh, options, ...(watchMs !== undefined && {watchMs}), since: () => (work.since === undefined ? null : {limit: LISTED, tables: work.since}), close}
   } catch (error) {
     await close()
     throw error

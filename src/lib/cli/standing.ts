@@ -1,4 +1,6 @@
+import type {Client} from '../postgres/connection.ts'
 import type {MarkedDatabase} from '../postgres/database-marks.ts'
+import type {AbandonedStage} from '../postgres/stage-database.ts'
 import type {SwapSource} from '../procedures/swap/options.ts'
 import type {StandingState} from '../procedures/swap/standing.ts'
 import type {Procedure} from '../runbook/procedure.ts'
@@ -14,11 +16,22 @@ export interface ComposedStanding {
 
 /** Databases of the server with a mark of ours; asked from outside of the live one, which need not be there. */
 export async function markedOf(context: Context): Promise<MarkedDatabase[]> {
-  const [config, {connectOutside}, {endQuietly}, {markedDatabases}] = await Promise.all([context.config(), import('../postgres/swap-needs.ts'), import('../postgres/connection.ts'), import('../postgres/database-marks.ts')])
+  const {markedDatabases} = await import('../postgres/database-marks.ts')
+  return outside(context, markedDatabases)
+}
+
+/** Those where killed runs had staged rows for the live one. */
+export async function abandonedOf(context: Context): Promise<AbandonedStage[]> {
+  const {abandonedStageDatabases} = await import('../postgres/stage-database.ts')
+  return outside(context, abandonedStageDatabases)
+}
+
+async function outside<T>(context: Context, look: (client: Client, live: string) => Promise<T>): Promise<T> {
+  const [config, {connectOutside}, {endQuietly}] = await Promise.all([context.config(), import('../postgres/swap-needs.ts'), import('../postgres/connection.ts')])
   const target = await targetOf(config)
   const client = await connectOutside(target, [target.database], config.database.maintenanceDatabase, 'dr')
   try {
-    return await markedDatabases(client)
+    return await look(client, target.database)
   } finally {
     await endQuietly(client)
   }

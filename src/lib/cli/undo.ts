@@ -47,8 +47,9 @@ export async function mergesOf(context: Context): Promise<UndoSchema[]> {
 async function lastMerge(context: Context, merges: readonly UndoSchema[]): Promise<UndoSchema | undefined> {
   const [last] = merges
   if (last === undefined) return undefined
+  const {wasLive} = await import('../postgres/database-marks.ts')
   const {database} = await targetOf(await context.config())
-  const swaps = (await markedOf(context).catch(() => [])).filter(({live, kind, proven}) => live === database && kind !== 'ready' && proven)
+  const swaps = (await markedOf(context).catch(() => [])).filter((one) => one.live === database && wasLive(one) && one.proven)
   return swaps.some(({at}) => at > last.at) ? undefined : last
 }
 

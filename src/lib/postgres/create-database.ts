@@ -54,6 +54,12 @@ export const timedName = (database: string, word: string, at: Date): string => `
 /** What every name that `timedName` makes with this word begins with. */
 export const timedNamePrefix = (database: string, word: string): string => `${cutToBytes(database, NAME_BYTES - word.length - 16)}_${word}_`
 
+/** `crm_stage_20261122t020000z_7f3a1b`: a long name of a database is cut, never the run. */
+export function stageDatabaseName(live: string, run: string): string {
+  const end = `_stage_${run.toLowerCase().replaceAll(/[^a-z\d]+/g, '_')}`.slice(0, NAME_BYTES)
+  return `${cutToBytes(live, NAME_BYTES - end.length)}${end}`
+}
+
 /** Why this cannot be the name of a database, or undefined. PostgreSQL would cut a longer one without a word. */
 export function databaseNameTrouble(name: string): string | undefined {
   if (name === '') return 'it is empty'
@@ -127,6 +133,8 @@ export interface AbandonedDatabase {
   name: string
   /** What was restored into it. */
   label: string | undefined
+  /** That made it; undefined of one that has not got its name yet. */
+  run: string | undefined
 }
 
 /**
@@ -143,7 +151,7 @@ export async function abandonedDatabases(client: Client, isOurs: (name: string) 
   const free = before.filter(({name, key}) => !atWork.has(key) && !databases.has(name) && !held.has(key))
   if (free.length === 0) return []
   const after = await markedDatabases(client)
-  return free.filter(({name, key}) => after.some((still) => still.name === name && still.key === key)).map(({name, label}) => ({name, label}))
+  return free.filter(({name, key}) => after.some((still) => still.name === name && still.key === key)).map(({name, label, run}) => ({name, label, run}))
 }
 
 /** Whether the lock of a run is held, or a session of it is there, in whatever database of the server. */
@@ -164,11 +172,11 @@ async function markedDatabases(client: Client): Promise<(AbandonedDatabase & {ke
   const rows = await rowsOf<{name: string; comment: string | null}>(client, `
     SELECT datname AS name, shobj_description(oid, 'pg_database') AS comment FROM pg_database
     WHERE NOT datistemplate AND (starts_with(datname, '${PROVISIONAL}') OR shobj_description(oid, 'pg_database') LIKE 'dr restore %, unfinished') ORDER BY 1`)
-  return rows.flatMap(({name, comment}) => {
+  return rows.flatMap(({name, comment}): (AbandonedDatabase & {key: number})[] => {
     const [, run, label] = MARK.exec(comment ?? '') ?? []
     const provisional = new RegExp(`^${PROVISIONAL}(\\d+)$`).exec(name)?.[1]
-    if (provisional !== undefined) return [{name, label, key: Number(provisional)}]
-    return run === undefined ? [] : [{name, label, key: runKey(run)}]
+    if (provisional !== undefined) return [{name, label, run: undefined, key: Number(provisional)}]
+    return run === undefined ? [] : [{name, label, run, key: runKey(run)}]
   })
 }
 

@@ -1,12 +1,13 @@
 import {rowsOf, type Client} from './connection.ts'
-import {timedName, timedNamePrefix} from './create-database.ts'
+import {stageDatabaseName, timedName, timedNamePrefix} from './create-database.ts'
 
 /**
  * - `kept`: was live until a restore took its place
  * - `undone`: was live until an undo took its place
  * - `ready`: restored, to take the live one's place
+ * - `stage`: holds rows of a backup, for hand work; never to take anybody's place
  */
-export type MarkKind = 'kept' | 'undone' | 'ready'
+export type MarkKind = 'kept' | 'undone' | 'ready' | 'stage'
 
 /** Stands in the comment of a database that dr keeps, before the comment that its operator gave it. */
 export interface DatabaseMark {
@@ -35,14 +36,17 @@ export interface MarkedDatabase extends DatabaseMark {
   database: string
 }
 
-const WORDS: Readonly<Record<MarkKind, string>> = {kept: 'before', undone: 'undone', ready: 'restore'}
-const FORM = /^dr (kept|undone|ready) ("(?:[^"\\]|\\.)*") as ("(?:[^"\\]|\\.)*") at (\S+) by (\S+)( with errors)?(?:\n([\s\S]*))?$/
+const WORDS: Readonly<Record<MarkKind, string>> = {kept: 'before', undone: 'undone', ready: 'restore', stage: 'stage'}
+const FORM = /^dr (kept|undone|ready|stage) ("(?:[^"\\]|\\.)*") as ("(?:[^"\\]|\\.)*") at (\S+) by (\S+)( with errors)?(?:\n([\s\S]*))?$/
 
 /** `crm_before_20261122020000`, `crm_undone_…` */
 export const keptName = (live: string, kind: MarkKind, at: Date): string => timedName(live, WORDS[kind], at)
 
 export const markedComment = ({kind, live, name, at, run, flawed = false, comment}: DatabaseMark): string =>
   `dr ${kind} ${JSON.stringify(live)} as ${JSON.stringify(name)} at ${at} by ${run}${flawed ? ' with errors' : ''}${comment === undefined ? '' : `\n${comment}`}`
+
+/** It was live once, and can be again. */
+export const wasLive = ({kind}: Pick<DatabaseMark, 'kind'>): boolean => kind === 'kept' || kind === 'undone'
 
 /** The mark in a comment, or undefined when it has none. */
 export function readMark(comment: string | undefined): DatabaseMark | undefined {
@@ -75,6 +79,7 @@ export async function markedDatabases(client: Client): Promise<MarkedDatabase[]>
 }
 
 /** A restored one has whatever name it was given; the others the name that dr makes. */
-function isProven({kind, live, name}: DatabaseMark, database: string): boolean {
+function isProven({kind, live, name, run}: DatabaseMark, database: string): boolean {
+  if (kind === 'stage') return name === database && name === stageDatabaseName(live, run)
   return name === database && name !== live && (kind === 'ready' || name.startsWith(timedNamePrefix(live, WORDS[kind])))
 }

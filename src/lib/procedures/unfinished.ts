@@ -1,7 +1,9 @@
+import {stageDatabaseName} from '../postgres/create-database.ts'
 import {finishedLater, knownRuns, OPEN, type KnownRun} from '../runbook/runs.ts'
 import type {ListedRun} from '../report/listed-run.ts'
 import type {BackupState} from './backup/options.ts'
 import type {DiffState} from './diff/options.ts'
+import type {RecoveryState} from './pitr/recover-options.ts'
 import type {PartialState} from './partial/run-options.ts'
 import type {RestoreState} from './restore/options.ts'
 import type {InvestigateState} from './investigate/options.ts'
@@ -33,7 +35,7 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     left: ({state, begun, done}) => (done.has('partial.stage-drop') ? [] : [
       ...(begun.includes('partial.merge') ? [`rows that may have been put back already: ${(state as PartialState).undoSchema ?? ''} is there when they were`] : []),
       ...(begun.includes('partial.scratch') && !done.has('partial.stage') ? [`database ${(state as PartialState).scratch ?? 'dr_scratch'}, with the schema of the backup`] : []),
-      ...(begun.includes('partial.stage') ? [`schema ${(state as PartialState).stageSchema ?? 'dr_stage'} of ${(state as PartialState).live}, with rows of the backup`] : []),
+      ...(begun.includes('partial.stage') ? stagedBy(state as PartialState) : []),
     ]),
     continues: ({begun}) => (begun.includes('partial.merge') ? 'goes on from what it finds: puts the rows back, or proves a merge that has happened' : 'stages the rows again, and compares'),
     removedBy: ({state, begun}, later) => !begun.includes('partial.merge') && (later as PartialState).live === (state as PartialState).live,
@@ -42,10 +44,22 @@ const KNOWLEDGE: Readonly<Record<string, Knowledge>> = {
     left: ({state, begun}) => (begun.includes('investigate.preserve') ? [`autovacuum is off for ${((state as InvestigateState).former ?? []).map(({schema, name}) => `${schema}.${name}`).join(', ')}: dr investigate --release`] : []),
     removedBy: ({run}, later) => ((later as InvestigateState).released ?? []).some((one) => one.run === run),
   },
+  pitr: {
+    left: ({state, begun}) => (begun.includes('pitr.ask') ? [(state as RecoveryState).asked ? `instance ${(state as RecoveryState).target ?? ''} at AWS, which costs` : `instance ${(state as RecoveryState).target ?? ''} at AWS, if it came to be asked for`] : []),
+    continues: ({begun}) => (begun.includes('pitr.ask') ? 'waits for the instance, sets what is missing, and proves it' : 'looks at the source again, and asks'),
+    removedBy: ({state, begun}, later) => !begun.includes('pitr.ask') && (later as RecoveryState).source === (state as RecoveryState).source,
+  },
   restore: {
     left: ({state, begun, done}) => (begun.includes('swap.swap') ? [swapLeft(state as RestoreState)] : begun.includes('restore.create') ? [`database ${(state as RestoreState).database}, ${done.has(LOADED) ? 'restored, not yet handed over' : 'not complete'}`] : []),
     continues: ({state, done, begun}) => (begun.includes('swap.swap') ? 'goes on from what it finds: swaps, or ends a swap that has happened' : done.has(LOADED) ? `goes on with ${(state as RestoreState).database} as it is` : `restores into ${(state as RestoreState).database} again, from the start`),
   },
+}
+
+/** What its journal does not name is named after the run. */
+function stagedBy({stage, stageDatabase, stageSchema, live, runId}: PartialState): string[] {
+  const schema = `schema ${stageSchema ?? 'dr_stage'} of ${live}, with rows of the backup`
+  if (stage !== 'database') return [schema]
+  return [`database ${stageDatabase ?? stageDatabaseName(live, runId)}, with rows of the backup and of ${live}`, ...(stageSchema === undefined ? [] : [schema])]
 }
 
 const swapLeft = ({live, database, swap}: RestoreState): string => (swap?.kept === undefined ? `${database}, or ${live} itself, holds the backup: it was at the swap` : `${live} holds the backup; the old database is ${swap.kept}`)

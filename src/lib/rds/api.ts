@@ -1,12 +1,12 @@
 import {
   AddRoleToDBInstanceCommand, AddTagsToResourceCommand, CreateDBSnapshotCommand, DeleteDBInstanceCommand, DeregisterDBProxyTargetsCommand, DescribeDBInstanceAutomatedBackupsCommand, DescribeDBInstancesCommand, DescribeDBParameterGroupsCommand,
-  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RegisterDBProxyTargetsCommand, RestoreDBInstanceToPointInTimeCommand, type DBInstance, type DBInstanceAutomatedBackup,
-  type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
+  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RebootDBInstanceCommand, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
+  type DBInstance, type DBInstanceAutomatedBackup, type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
 } from '@aws-sdk/client-rds'
 import {createRdsClient, type RdsPlace} from './client.ts'
 import {rdsError, type Asked} from './faults.ts'
 
-export type {DBInstance, DBSnapshot, Event, Tag} from '@aws-sdk/client-rds'
+export type {DBInstance, DBInstanceAutomatedBackup, DBSnapshot, Event, Tag} from '@aws-sdk/client-rds'
 
 /** How an instance is deleted. Its automated backups are kept, always: the API's own default deletes them. */
 export interface Removal {
@@ -65,6 +65,10 @@ export class RdsApi {
     return changed
   }
 
+  async reboot(instance: string, signal: AbortSignal): Promise<void> {
+    await this.#must({action: 'RebootDBInstance', instance}, () => this.#client.send(new RebootDBInstanceCommand({DBInstanceIdentifier: instance}), {abortSignal: signal}))
+  }
+
   async snapshot(instance: string, id: string, tags: Tag[], signal: AbortSignal): Promise<DBSnapshot> {
     const {DBSnapshot: made = {}} = await this.#must({action: 'CreateDBSnapshot', instance}, () => this.#client.send(new CreateDBSnapshotCommand({DBInstanceIdentifier: instance, DBSnapshotIdentifier: id, Tags: tags}), {abortSignal: signal}))
     return made
@@ -89,6 +93,11 @@ export class RdsApi {
     await this.#must({action: 'AddTagsToResource', instance: arn}, () => this.#client.send(new AddTagsToResourceCommand({ResourceName: arn, Tags: tags}), {abortSignal: signal}))
   }
 
+  /** Those that are not there are no failure. */
+  async removeTags(arn: string, keys: string[], signal: AbortSignal): Promise<void> {
+    await this.#must({action: 'RemoveTagsFromResource', instance: arn}, () => this.#client.send(new RemoveTagsFromResourceCommand({ResourceName: arn, TagKeys: keys}), {abortSignal: signal}))
+  }
+
   /** Of the last `minutes`, oldest first. */
   events(instance: string, minutes: number, signal: AbortSignal): Promise<Event[]> {
     return this.#pages({action: 'DescribeEvents', instance}, async (Marker) => {
@@ -98,7 +107,13 @@ export class RdsApi {
   }
 
   async hasParameterGroup(name: string, signal: AbortSignal): Promise<boolean> {
-    return (await this.#ask({action: 'DescribeDBParameterGroups', instance: name}, () => this.#client.send(new DescribeDBParameterGroupsCommand({DBParameterGroupName: name}), {abortSignal: signal}), 'DBParameterGroupNotFoundFault')) !== undefined
+    return (await this.parameterGroup(name, signal)) !== undefined
+  }
+
+  /** Undefined when there is none of this name. */
+  async parameterGroup(name: string, signal: AbortSignal): Promise<DBParameterGroup | undefined> {
+    const found = await this.#ask({action: 'DescribeDBParameterGroups', instance: name}, () => this.#client.send(new DescribeDBParameterGroupsCommand({DBParameterGroupName: name}), {abortSignal: signal}), 'DBParameterGroupNotFoundFault')
+    return found?.DBParameterGroups?.[0]
   }
 
   /** What was set by a person, not by the engine. */

@@ -30,26 +30,48 @@ export const isThrottled = (error: unknown): boolean => error instanceof Error &
 export function rdsError(error: unknown, asked: Asked, place: RdsPlace): Error {
   if (error instanceof DrError || !(error instanceof Error) || error.name === 'AbortError') return error as Error
   const {name, message} = error
-  const {code, exitCode, message: told, hints} = tellerOf(error)(asked, message, place)
+  const {code, exitCode, message: told, hints} = tellerOf(error)(asked, saidBy(error), place)
   return new DrError(code, told, {exitCode, hints, cause: new Error(`${name}: ${message}`)})
 }
 
+/** The words for a fault that is known without asking: by its name. */
+export const refusalOf = (name: string, asked: Asked, place: RdsPlace): Error => rdsError(Object.assign(new Error(''), {name}), asked, place)
+
 function tellerOf(error: Error): Teller {
-  const {name} = error
+  const {name, message} = error
+  if (isClock(name, message)) return clock
   if (name in FAULTS) return FAULTS[name] ?? unknown(name)
   if (/^AccessDenied|^UnauthorizedOperation|^NotAuthorized/.test(name)) return denied
-  if (/^ExpiredToken|^InvalidClientTokenId|^UnrecognizedClient|^SignatureDoesNotMatch|^InvalidSignature|^InvalidAccessKeyId|^RequestExpired|^MissingAuthentication|^IncompleteSignature|^OptInRequired/.test(name)) return credentials(name)
+  if (/^ExpiredToken|^InvalidClientTokenId|^UnrecognizedClient|^SignatureDoesNotMatch|^InvalidSignature|^InvalidAccessKeyId|^MissingAuthentication|^IncompleteSignature|^OptInRequired/.test(name)) return credentials(name)
   if (/^CredentialsProviderError|^TokenProviderError/.test(name)) return noCredentials
   if (THROTTLED.includes(name)) return throttled
-  if (/Region is missing/.test(error.message)) return noRegion
+  if (/Region is missing/.test(message)) return noRegion
   return isNetwork(error) ? unreachable : unknown(name)
 }
 
 const THROTTLED = ['Throttling', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequestsException', 'RequestThrottled', 'RequestThrottledException', 'SlowDown']
 
+/** Of a reply that did not come from RDS. */
+export const NOT_RDS = 'NotRds'
+
+/** The SDK's reader names itself and asks for its own debugging in more lines. */
+function saidBy(error: Error): string {
+  const {httpStatusCode: status} = (error as SdkError).$metadata ?? {}
+  const isForeign = isUnreadable(error) && status !== undefined && status >= 300
+  return isForeign ? `it answered ${status}, not as RDS does` : (error.message.split('\n', 1)[0] ?? '').replace('@aws-sdk XML parse error', 'its reply is no whole XML')
+}
+
+type SdkError = Error & {code?: string; $metadata?: {httpStatusCode?: number}}
+
+/** What a proxy answers, or what is left of a reply that was cut off. */
+const isUnreadable = ({name, message}: Error): boolean => name === NOT_RDS || name === 'Unknown' || /XML parse error/.test(message)
+
+/** Query services tell it as a signature that has expired, or that is not valid yet. */
+const isClock = (name: string, message: string): boolean => /^Request(Expired|InTheFuture|TimeTooSkewed)/.test(name) || /^Signature (expired|not yet current)/.test(message)
+
 const isNetwork = (error: Error): boolean => {
-  const {code = '', $metadata} = error as Error & {code?: string; $metadata?: {httpStatusCode?: number}}
-  return /^(ECONN|ENOTFOUND|EAI_|EHOST|ENET|EPIPE|ETIMEDOUT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code) || ['TimeoutError', 'NetworkingError'].includes(error.name) || ($metadata?.httpStatusCode ?? 0) >= 500 || /socket hang up|stream ended|Unexpected end/i.test(error.message)
+  const {code = '', $metadata} = error as SdkError
+  return isUnreadable(error) || /^(ECONN|ENOTFOUND|EAI_|EHOST|ENET|EPIPE|ETIMEDOUT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code) || ['TimeoutError', 'NetworkingError'].includes(error.name) || ($metadata?.httpStatusCode ?? 0) >= 500 || /socket hang up|stream ended|Unexpected end|^aborted$/i.test(error.message)
 }
 
 const whereOf = ({region, endpoint}: RdsPlace): string => endpoint ?? (region === undefined ? 'RDS' : `RDS in ${region}`)
@@ -68,6 +90,11 @@ const denied: Teller = ({action}, said) => {
 const credentials = (name: string): Teller => () => ({
   code: 'rds.credentials', exitCode: ExitCode.unreachable, message: /Expired/.test(name) ? 'The session of the AWS credentials has expired.' : `AWS does not take the credentials (${name}).`,
   hints: ['Sign in again (aws sso login), or set AWS_PROFILE or the keys anew.', 'What was begun at AWS goes on: dr pitr resume takes it up.'],
+})
+
+const clock: Teller = () => ({
+  code: 'rds.credentials', exitCode: ExitCode.unreachable, message: 'This machine’s clock differs too much from that of AWS.',
+  hints: ['Set the clock (timedatectl set-ntp true).', 'What was begun at AWS goes on: dr pitr resume takes it up.'],
 })
 
 const noCredentials: Teller = (_asked, said) => ({

@@ -30,20 +30,3 @@ function rfc3339Of(text: string): Date {
   if (Number.isNaN(at.getTime()) || Number.isNaN(Date.parse(`${day}T00:00Z`)) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day) throw usageError('pitr.time', `${text} is no time.`, {hints: HINTS})
   return at
 }
-
-/** `2026-11-22 09:00:00 UTC (14:00:00 at GMT+5), 12 min ago`: what an operator checks before the restore is asked for. */
-export function shownInstant(at: Date, now: Date, timeZone?: string): string {
-  const utc = `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
-  const local = new Intl.DateTimeFormat('en-GB', {hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'shortOffset', ...(timeZone !== undefined && {timeZone})}).formatToParts(at)
-  const part = (name: Intl.DateTimeFormatPartTypes) => local.find(({type}) => type === name)?.value ?? ''
-  const zone = part('timeZoneName')
-  const here = ['GMT', 'GMT+0', 'UTC'].includes(zone) ? '' : ` (${part('hour')}:${part('minute')}:${part('second')} at ${zone})`
-  return `${utc}${here}, ${shownAge(now.getTime() - at.getTime())} ago`
-}
-
-function shownAge(ms: number): string {
-  const minutes = Math.floor(ms / 60_000)
-  if (minutes < 1) return `${Math.floor(ms / 1000)} s`
-  if (minutes < 120) return `${minutes} min`
-  return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 1440)} days`
-}

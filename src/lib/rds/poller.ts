@@ -25,6 +25,8 @@ export interface PollOptions {
   everyMs?: number
   /** Whether the name must be gone instead: after a rename, and after a deletion. */
   gone?: boolean
+  /** What else must hold of it to count as ready. */
+  settled?: (instance: DBInstance) => boolean
 }
 
 const EVERY_MS = 12_500
@@ -41,7 +43,7 @@ const UNKNOWN_MS = 120_000
  * `pitr.ended` (exit 1) for a status that is the end, with its remedy; `pitr.budget` (exit 6) when time is up.
  */
 export async function untilReady(options: PollOptions): Promise<DBInstance | undefined> {
-  const {clock, signal, budgetMs, everyMs = EVERY_MS, gone = false} = options
+  const {clock, signal, budgetMs, everyMs = EVERY_MS, gone = false, settled = () => true} = options
   const begun = clock.now()
   const seen = new Seen(options, begun)
   for (let inARow = 0; ;) {
@@ -49,7 +51,7 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
     const found = await lookOnce(options)
     if (found !== 'slow') {
       seen.note(found)
-      inARow = (gone ? found === undefined : isReady(found)) ? inARow + 1 : 0
+      inARow = (gone ? found === undefined : found !== undefined && isReady(found) && settled(found)) ? inARow + 1 : 0
       if (inARow >= LOOKS_IN_A_ROW) return found
       assertGoesOn(found, {gone, elapsedMs: clock.now() - begun})
     }
@@ -67,8 +69,8 @@ async function lookOnce({look, signal}: PollOptions): Promise<DBInstance | undef
   }
 }
 
-const isReady = (found: DBInstance | undefined): boolean =>
-  found !== undefined && kindOf(found.DBInstanceStatus ?? '') === 'ready' && found.Endpoint?.Address !== undefined && Object.values(found.PendingModifiedValues ?? {}).every((value) => value === undefined)
+const isReady = (found: DBInstance): boolean =>
+  kindOf(found.DBInstanceStatus ?? '') === 'ready' && found.Endpoint?.Address !== undefined && Object.values(found.PendingModifiedValues ?? {}).every((value) => value === undefined)
 
 function assertGoesOn(found: DBInstance | undefined, {gone, elapsedMs}: {gone: boolean; elapsedMs: number}): void {
   if (gone) return

@@ -17,20 +17,27 @@ export interface RestoreChoice {
   optionGroup?: string
   subnetGroup?: string
   multiAz?: boolean
+  /** How the source is named to AWS, where not by its identifier: it is deleted, or its backups are of another region. */
+  by?: {resourceId: string} | {backupArn: string}
 }
 
-/** How an input of the API is dealt with. `awsDefault`: what AWS does when it is left out. `of`: what is sent, undefined for nothing. */
+/** How an input of the API is dealt with. `awsDefault`: what AWS does when it is left out. `of`: what is sent, undefined for nothing. `has`: what the source has, where it is a setting of an instance. */
 export interface InputRule {
   deals: 'given' | 'copied' | 'chosen' | 'left out'
   awsDefault: string
   why: string
   of: (source: DBInstance, choice: RestoreChoice) => unknown
+  has: (source: DBInstance) => unknown
 }
 
-const copied = (awsDefault: string, of: InputRule['of'], why = 'as the source has it'): InputRule => ({deals: 'copied', awsDefault, why, of})
-const chosen = (awsDefault: string, why: string, of: InputRule['of']): InputRule => ({deals: 'chosen', awsDefault, why, of})
-const leftOut = (awsDefault: string, why: string): InputRule => ({deals: 'left out', awsDefault, why, of: () => undefined})
-const given = (why: string, of: InputRule['of']): InputRule => ({deals: 'given', awsDefault: 'none', why, of})
+const nothing = (): undefined => undefined
+/** The choice of nothing: what is sent then is what the source has. */
+const AS_IT_IS: RestoreChoice = {target: '', to: undefined, purpose: 'primary', runId: ''}
+
+const copied = (awsDefault: string, of: InputRule['of'], why = 'as the source has it'): InputRule => ({deals: 'copied', awsDefault, why, of, has: (source) => of(source, AS_IT_IS)})
+const chosen = (awsDefault: string, why: string, of: InputRule['of'], has: InputRule['has']): InputRule => ({deals: 'chosen', awsDefault, why, of, has})
+const leftOut = (awsDefault: string, why: string, has: InputRule['has'] = nothing): InputRule => ({deals: 'left out', awsDefault, why, of: nothing, has})
+const given = (why: string, of: InputRule['of']): InputRule => ({deals: 'given', awsDefault: 'none', why, of, has: nothing})
 
 const none = <T>(list: readonly T[] | undefined): T[] | undefined => (list === undefined || list.length === 0 ? undefined : [...list])
 const membership = ({DomainMemberships}: DBInstance) => DomainMemberships?.[0]
@@ -52,9 +59,9 @@ function provisioned(source: DBInstance, field: 'Iops' | 'StorageThroughput'): n
 
 /** Every input of RestoreDBInstanceToPointInTime (client-rds 3.1169). A test fails when the API has one that is not here. */
 export const RESTORE_INPUTS: Readonly<Record<keyof RestoreInput, InputRule>> = {
-  SourceDBInstanceIdentifier: given('what is restored', (source) => source.DBInstanceIdentifier),
-  SourceDbiResourceId: leftOut('none', 'for a source that is deleted'),
-  SourceDBInstanceAutomatedBackupsArn: leftOut('none', 'for backups of another region'),
+  SourceDBInstanceIdentifier: given('what is restored', (source, {by}) => (by === undefined ? source.DBInstanceIdentifier : undefined)),
+  SourceDbiResourceId: given('instead of a name, for a source that is deleted', (_source, {by}) => (by && 'resourceId' in by ? by.resourceId : undefined)),
+  SourceDBInstanceAutomatedBackupsArn: given('instead of a name, for backups of another region', (_source, {by}) => (by && 'backupArn' in by ? by.backupArn : undefined)),
   TargetDBInstanceIdentifier: given('the new instance', (_source, {target}) => target),
   RestoreTime: given('the instant', (_source, {to}) => to),
   UseLatestRestorableTime: given('instead of an instant', (_source, {to}) => (to === undefined ? true : undefined)),
@@ -88,13 +95,13 @@ export const RESTORE_INPUTS: Readonly<Record<keyof RestoreInput, InputRule>> = {
   DomainOu: copied('none', (source) => membership(source)?.OU),
   DomainAuthSecretArn: copied('none', (source) => membership(source)?.AuthSecretArn),
   DomainDnsIps: copied('none', (source) => none(membership(source)?.DnsIps)),
-  DeletionProtection: chosen('false', 'on for an instance that is to be the live one, off for a side copy', (_source, {purpose}) => purpose === 'primary'),
-  Tags: chosen('those of the source; with any given, those of the source are lost', 'those of the source, and the marks of this run', tagsOf),
-  AllocatedStorage: leftOut('as the source', 'a restore cannot shrink it'),
-  Port: leftOut('as the source', 'clients know it'),
-  Engine: leftOut('as the source', 'a restore cannot change it'),
-  LicenseModel: leftOut('as the source', 'PostgreSQL has one'),
-  AvailabilityZone: leftOut('any', 'a pinned zone may lack capacity, and excludes MultiAZ'),
+  DeletionProtection: chosen('false', 'on for an instance that is to be the live one, off for a side copy', (_source, {purpose}) => purpose === 'primary', ({DeletionProtection}) => DeletionProtection),
+  Tags: chosen('those of the source; with any given, those of the source are lost', 'those of the source, and the marks of this run', tagsOf, ({TagList}) => none(TagList)),
+  AllocatedStorage: leftOut('as the source', 'a restore cannot shrink it', ({AllocatedStorage}) => AllocatedStorage),
+  Port: leftOut('as the source', 'clients know it', ({Endpoint}) => Endpoint?.Port),
+  Engine: leftOut('as the source', 'a restore cannot change it', ({Engine}) => Engine),
+  LicenseModel: leftOut('as the source', 'PostgreSQL has one', ({LicenseModel}) => LicenseModel),
+  AvailabilityZone: leftOut('any', 'a pinned zone may lack capacity, and excludes MultiAZ', ({AvailabilityZone}) => AvailabilityZone),
   DBName: leftOut('none', 'not for PostgreSQL'),
   ProcessorFeatures: leftOut('by the class', 'not for PostgreSQL'),
   UseDefaultProcessorFeatures: leftOut('by the class', 'not for PostgreSQL'),

@@ -6,6 +6,8 @@ import {RESTORE_INPUTS, type RestoreChoice, type RestoreInput} from './restore-i
 export interface PlannedInput {
   input: string
   deals: 'given' | 'copied' | 'chosen' | 'left out'
+  /** What the source has, where it is a setting of an instance. */
+  source: unknown
   /** What is sent; undefined: nothing. */
   sent: unknown
   awsDefault: string
@@ -31,7 +33,7 @@ export interface RestorePlan {
 export function planRestore(source: DBInstance, choice: RestoreChoice): RestorePlan {
   assertInstance(source)
   assertName(choice.target)
-  const inputs = Object.entries(RESTORE_INPUTS).map(([input, {deals, awsDefault, why, of}]): PlannedInput => ({input, deals, sent: of(source, choice), awsDefault, why}))
+  const inputs = Object.entries(RESTORE_INPUTS).map(([input, {deals, awsDefault, why, of, has}]): PlannedInput => ({input, deals, source: has(source), sent: of(source, choice), awsDefault, why}))
   const request = Object.fromEntries(inputs.filter(({sent}) => sent !== undefined).map(({input, sent}) => [input, sent])) as unknown as RestoreInput
   return {request, inputs, afterwards: afterwardsOf(source), roles: rolesOf(source), warnings: warningsOf(source)}
 }

@@ -11,6 +11,14 @@ export const TAG = {
   restoredTo: 'dr:restored-to',
   /** On an instance that was renamed out of the way: the name that it had. */
   replaced: 'dr:replaced',
+  /** On the same: since when; RFC 3339. */
+  replacedAt: 'dr:replaced-at',
+  /** On a copy that takes a place, since before anything was changed: `WAY/NAME/RESOURCE-ID/XID`: name and resource id of the instance that had it, and the copy's next transaction then. */
+  replaces: 'dr:replaces',
+  /** On the same: the run of the cut-over. */
+  cutover: 'dr:cutover',
+  /** On an instance whose writes dr has stopped: in which databases. */
+  frozen: 'dr:frozen',
 } as const
 
 export type Purpose = 'primary' | 'side'

@@ -125,6 +125,11 @@ export interface Procedure<S> {
   later?: Later
   /** Why a later process cannot go on with it, and what to do instead. */
   once?: string
+  /**
+   * For work that goes on elsewhere when its process ends: a failure or Ctrl-C undoes nothing of what was begun, and the run is
+   * where it was. What it resolves to are hints of how to go on.
+   */
+  leaves?(state: S): readonly string[]
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
 }

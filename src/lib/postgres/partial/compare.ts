@@ -1,8 +1,8 @@
 import type {Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
-import type {Comparison, MergeRequest, TableComparison} from './contract.ts'
-import {editedSince} from './edited-since.ts'
+import type {Comparison, MergeRequest, RowsSince, TableComparison} from './contract.ts'
+import {editedSince, rowsSince} from './edited-since.ts'
 import {countPairs, fillRows, type FillOptions} from './fill.ts'
 import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
@@ -50,23 +50,34 @@ async function comparison(client: Client, planned: Planned, counts: Tally): Prom
   const tables: TableComparison[] = []
   const digest = await touchedDigest(client, planned)
   for (const entry of planned.entries) tables.push({...await compared(client, planned, entry, counts), digest: entryDigest(digest, entry)})
+  const since = await listed(client, planned)
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   const keyChanges = await findKeyChanges(client, planned, counts)
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
-    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}),
+    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}), ...(since && {since}),
   }
+}
+
+/** That a row was written after the backup is known where its transaction's number can be compared with the backup's snapshot. */
+const isKnown = ({request: {backupSnapshot}}: Planned, {selected: {role}, plan}: Entry): boolean => backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
+
+async function listed(client: Client, planned: Planned): Promise<RowsSince[] | undefined> {
+  const {entries, request: {list, timestampColumns}} = planned
+  if (list === undefined) return undefined
+  const found: RowsSince[] = []
+  for (const entry of entries) found.push(...[await rowsSince(client, entry, {timestampColumns, known: isKnown(planned, entry), limit: list}) ?? []].flat())
+  return found
 }
 
 async function compared(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison> {
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
-  const known = planned.request.backupSnapshot !== undefined && role === 'rows' && plan.key !== undefined
   const edited = await editedSince(client, entry, planned.request.timestampColumns)
   return {
     schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
-    ...(known && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
+    ...(isKnown(planned, entry) && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
     sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],
     conflicts: await conflictsOf(client, planned, entry, counts),
   }

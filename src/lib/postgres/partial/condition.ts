@@ -21,7 +21,7 @@ export async function assertCondition(client: Client, table: TableName, text: st
   }
 }
 
-interface PlanNode {
+export interface PlanNode {
   Schema?: string
   'Relation Name'?: string
   Alias?: string
@@ -31,6 +31,7 @@ interface PlanNode {
 /** The planner calls the table `r`, and its partitions `r_1` and so on. */
 const OWN = /^r(_\d+)?$/
 
-function othersIn({Schema: schema = '', 'Relation Name': name, Alias: alias = '', Plans: plans = []}: PlanNode): TableName[] {
+/** Tables that a plan reads beside the one that is called `r`. */
+export function othersIn({Schema: schema = '', 'Relation Name': name, Alias: alias = '', Plans: plans = []}: PlanNode): TableName[] {
   return distinctTables([...(name === undefined || OWN.test(alias) ? [] : [{schema, name}]), ...plans.flatMap(othersIn)])
 }

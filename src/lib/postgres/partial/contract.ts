@@ -134,6 +134,10 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** How many changed rows to show per table. */
   sample: number
+  /** The live tables are mirrors in another database (`createMirror`): only to be compared, never merged. */
+  mirror?: true
+  /** How many rows of each table to list in `Comparison.since`; absent: none. */
+  list?: number
   /** Columns that say when a row was written (`investigate.timestampColumns`), for `editedSince`. */
   timestampColumns: readonly string[]
 }
@@ -156,6 +160,24 @@ export interface TableComparison extends TableName {
   conflicts: {key: Record<string, string>; index: string; holder: Record<string, string>}[]
   /** Which live rows `changed` and `extra` are, and in what form: the merge takes these or none. Absent of a table that is not live. */
   digest?: {changed: string; extra: string}
+}
+
+/** Rows of a table that differ from the backup and were changed after it, by whatever tells that: a repair puts them back to an older state. */
+export interface RowsSince extends TableName {
+  /** The column whose values `live` and `backup` are; null where the table has none of those that are configured. */
+  timeColumn: string | null
+  total: number
+  /** No more than the limit. */
+  listed: number
+  rows: {
+    key: Record<string, string>
+    /** Last written after the backup, by another transaction than the one selected: those that `changedSince` counts. Null when it is not known. */
+    written: boolean | null
+    /** It bears another time of change than in the backup: those that `editedSince` counts. Null without a `timeColumn`. */
+    edited: boolean | null
+    live: string | null
+    backup: string | null
+  }[]
 }
 
 /** Foreign keys that the selection touches, both ways. */
@@ -191,6 +213,8 @@ export interface Comparison {
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
   /** Rows that the server would change behind the merge, because they name others by a value that it changes. */
   keyChanges?: KeyChange[]
+  /** Of the tables where something is told of it; not for the journal. */
+  since?: RowsSince[]
 }
 
 export interface MergeResult {

@@ -8,6 +8,7 @@ import {assertCondition, hasSql, predicateSql, transactionsOf} from './predicate
 import {sameTable, shownName} from './names.ts'
 import {column, differs, equal, exact, inLiveType, type Column} from './relations.ts'
 import {linkedBy, strangersOf} from './strangers.ts'
+import {XMIN} from './mirror.ts'
 import {writtenSince} from './written-since.ts'
 
 /** `everything`: also rows that this mode leaves alone, to be counted. */
@@ -15,7 +16,8 @@ export interface FillOptions {
   everything: boolean
 }
 
-const WHERE_IT_IS = 'r.ctid AS "dr:tid", r.tableoid AS "dr:rel", r.xmin AS "dr:xmin"'
+/** Of a mirror `dr:xmin` is a column like others. */
+const whereItIs = ({plan: {relation}}: Entry): string => `r.ctid AS "dr:tid", r.tableoid AS "dr:rel"${relation.mirrored ? '' : ', r.xmin AS "dr:xmin"'}`
 
 /** The conditions of an entry, on either side. */
 export function conditionOf(planned: Planned, {selected: {table, where}}: Entry, side: 'live' | 'stage'): string {
@@ -25,7 +27,7 @@ export function conditionOf(planned: Planned, {selected: {table, where}}: Entry,
     const staged = side === 'stage' ? stagedOf(name) : undefined
     return staged ? qualified(staged.stage) : liveFor(name)
   }
-  return predicateSql(where, {side, table, tableFor, liveFor, keyFor: (name) => stagedOf(name)?.key})
+  return predicateSql(where, {side, table, tableFor, liveFor, keyFor: (name) => stagedOf(name)?.key, ...(planned.request.mirror && {xmin: `r.${quoteIdent(XMIN)}`})})
 }
 
 /** Fills the plan of an entry of role `rows` or `parent`: what is missing, changed and extra. */
@@ -98,7 +100,7 @@ export function images(entry: Entry, putBack: readonly Column[]): string {
   return [...columns.map((one) => kept(one, column('l', one.name))), ...columns.map((one) => kept(one, afterOf(one)))].join(', ')
 }
 
-export const liveRows = (entry: Entry, where = 'true', more = ''): string => `(SELECT r.*, ${WHERE_IT_IS}${more} FROM ${entry.plan.relation.from} AS r WHERE ${where}) AS l`
+export const liveRows = (entry: Entry, where = 'true', more = ''): string => `(SELECT r.*, ${whereItIs(entry)}${more} FROM ${entry.plan.relation.from} AS r WHERE ${where}) AS l`
 export const stagedRows = (entry: Entry, where: string, more = ''): string => `(SELECT r.*${more} FROM ${qualified(entry.staged.stage)} AS r WHERE ${where}) AS s`
 
 /** Of one tenant's rows in a table without the tenant's column: whose they are is told by what they name. */
@@ -155,7 +157,7 @@ async function fillWhole(client: Client, planned: Planned, entry: Entry, {everyt
   const digest = (values: readonly string[]) => `sha256(convert_to(ROW(${values.join(', ')})::text, getdatabaseencoding()))`
   const numbered = (values: readonly string[]) => `, ${digest(values)} AS "dr:whole", row_number() OVER (PARTITION BY ${digest(values)}) AS "dr:copy"`
   const staged = stagedRows(entry, conditionOf(planned, entry, 'stage'), numbered(shared.map((pair) => exact(pair.live, inLiveType(pair.live, pair.staged, column('r', pair.live.name))))))
-  const live = `(SELECT r.*, ${WHERE_IT_IS}${numbered(shared.map((pair) => exact(pair.live, column('r', pair.live.name))))} FROM ${plan.relation.from} AS r WHERE ${conditionOf(planned, entry, 'live')}) AS l`
+  const live = `(SELECT r.*, ${whereItIs(entry)}${numbered(shared.map((pair) => exact(pair.live, column('r', pair.live.name))))} FROM ${plan.relation.from} AS r WHERE ${conditionOf(planned, entry, 'live')}) AS l`
   const on = 's."dr:whole" = l."dr:whole" AND s."dr:copy" = l."dr:copy"'
   const insert = (act: string, join: string, where: string) => client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})

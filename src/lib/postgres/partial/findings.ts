@@ -11,7 +11,8 @@ const SHOWN_CHARACTERS = 200
 /** So many conflicts are listed; with a single one nothing is merged. */
 const CONFLICTS = 1000
 
-const keyJson = (key: readonly string[], value: (name: string) => string): string =>
+/** Of a row's key, as text, by column. */
+export const keyJson = (key: readonly string[], value: (name: string) => string): string =>
   `jsonb_object(ARRAY[${key.map(quoteLiteral).join(', ')}]::text[], ARRAY[${key.map((name) => `${value(name)}::text`).join(', ')}]::text[])`
 
 /** What tells a row to the operator; without a key all columns. */

@@ -4,6 +4,7 @@ import {quoteIdent} from '../quote.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
+import {isBuiltin} from './side-types.ts'
 import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
 
 /** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
@@ -104,7 +105,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
   const plans = touched.map((table, index): Plan => {
-    const relation = relationOf(live, table, columnsOf(table))
+    const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))
     const name = `t${index}`
     return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: [], large: Math.max(relation.shape.estimatedRows, source?.rows ?? 0) > LARGE}
@@ -116,6 +117,14 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
   return {live, request, mode, plans, entries, observed}
+}
+
+/** As the live table has its columns: what is of its own type there, or generated, counts as that, though a mirror has other types. */
+function mirrored(live: Catalog, table: TableName, columns: readonly Column[] | undefined): Relation {
+  const shape = live.tables.find((one) => sameTable(one, table))
+  const shapeOfColumn = (name: string) => shape?.columns.find((one) => one.name === name)
+  const own = columns?.filter(({name}) => shapeOfColumn(name)?.generated === false).map((one) => ({...one, builtin: isBuiltin(shapeOfColumn(one.name)?.type ?? one.type)}))
+  return {...relationOf(live, table, own), mirrored: true}
 }
 
 function stagedOf({staged}: MergeRequest, {table}: SelectedTable): StagedTable {

@@ -14,6 +14,8 @@ export interface PredicateSide {
   /** Where they are live, and what tells them apart: for `written-by` on the side `stage`. */
   liveFor?: (table: TableName) => string
   keyFor?: (table: TableName) => readonly string[] | undefined
+  /** What tells the transaction that last wrote a live row `r`; else `r.xmin`. */
+  xmin?: string
 }
 
 const XIDS = 2n ** 32n
@@ -42,8 +44,8 @@ function refersSql({columns, table, targets, where}: Extract<Predicate, {kind: '
   return `${rowOf(columns)} IN (SELECT ${listOf(targets)} FROM ${side.tableFor(table)} AS r WHERE ${predicateSql(where, {...side, table})})`
 }
 
-function writtenBySql(transaction: string, {side, table, liveFor, keyFor}: PredicateSide): string {
-  const written = `r.xmin = '${BigInt(transaction) % XIDS}'::pg_catalog.xid`
+function writtenBySql(transaction: string, {side, table, liveFor, keyFor, xmin = 'r.xmin'}: PredicateSide): string {
+  const written = `${xmin} = '${BigInt(transaction) % XIDS}'::pg_catalog.xid`
   if (side === 'live') return written
   const key = keyFor?.(table)
   if (key === undefined || liveFor === undefined) {

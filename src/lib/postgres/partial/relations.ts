@@ -30,6 +30,8 @@ export interface Relation {
   /** Without generated ones. */
   columns: Column[]
   shape: TableShape
+  /** It is a mirror of the live table, with `xmin` in a column of its own. */
+  mirrored?: true
 }
 
 export const familyOf = (live: Catalog, table: TableName): TableName => shapeOf(live, table)?.root ?? table

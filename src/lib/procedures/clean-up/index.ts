@@ -1,13 +1,14 @@
 import {messageOf, preflightError} from '../../errors.ts'
 import type {Config} from '../../config/config.ts'
 
-import type {MarkedDatabase} from '../../postgres/database-marks.ts'
+import {wasLive, type MarkedDatabase} from '../../postgres/database-marks.ts'
 import {dropIfStill, holdsRows, sessionsIn} from '../../postgres/drop-marked.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {connectOutside} from '../../postgres/swap-needs.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {endQuietly} from '../../postgres/connection.ts'
-import {dropSchemas, type LeftSchema} from './schemas.ts'
+import {dropAbandonedStage, type AbandonedStage} from '../../postgres/stage-database.ts'
+import {beganAt, dropSchemas, type LeftSchema} from './schemas.ts'
 import {size} from '../../report/swap-lines.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 
@@ -23,6 +24,8 @@ export interface CleanUpOptions {
 /** A database that swaps and restores have left. */
 export interface LeftDatabase extends MarkedDatabase {
   ageSeconds: number
+  /** A killed run has left it, with rows that were staged. */
+  abandoned?: true
   /** Why it stays; undefined when it goes. */
   stays?: string
 }
@@ -41,7 +44,7 @@ export interface CleanUpState {
   failedSchemas: {schema: string; why: string}[]
 }
 
-const MEANING = {kept: 'was live before a restore', undone: 'was live before an undo', ready: 'restored, never swapped in'} as const
+const MEANING = {kept: 'was live before a restore', undone: 'was live before an undo', ready: 'restored, never swapped in', stage: 'rows of a backup'} as const
 export const meaningOf = ({kind}: Pick<MarkedDatabase, 'kind'>): string => MEANING[kind]
 
 const APPLICATION = 'dr restore clean-up'
@@ -59,9 +62,9 @@ export function cleanUpProcedure(options: CleanUpOptions): Procedure<CleanUpStat
   }
 }
 
-export function cleanUpState(options: CleanUpOptions, marked: readonly MarkedDatabase[], schemas: LeftSchema[] = []): CleanUpState {
+export function cleanUpState(options: CleanUpOptions, marked: readonly MarkedDatabase[], schemas: LeftSchema[] = [], abandoned: readonly AbandonedStage[] = []): CleanUpState {
   const live = options.target.database
-  const databases = marked.filter((one) => one.live === live && one.database !== live).map((one) => judged(one, options))
+  const databases = [...marked.filter((one) => one.live === live && one.database !== live).map((one) => judged(one, options)), ...abandoned.map((one) => leftover(one, options))]
   return {environment: options.config.environment, live, databases, schemas, dropped: [], droppedSchemas: [], failed: [], failedSchemas: []}
 }
 
@@ -69,6 +72,12 @@ function judged(one: MarkedDatabase, {olderThanMs, force, now}: CleanUpOptions):
   const ageMs = now.getTime() - Date.parse(one.at)
   const stays = !one.proven ? `renamed since: it was ${one.name}` : Number.isNaN(ageMs) || ageMs < olderThanMs ? 'younger than the limit' : one.sessions > 0 && !force ? sessionsIn(one.sessions) : undefined
   return {...one, ageSeconds: Math.floor(ageMs / 1000), ...(stays !== undefined && {stays})}
+}
+
+/** Nobody wanted to keep it: it goes whatever its age. */
+function leftover({run, database, oid, bytes}: AbandonedStage, {target, now}: CleanUpOptions): LeftDatabase {
+  const at = beganAt(run)
+  return {kind: 'stage', live: target.database, name: database, database, at, run, oid, bytes, sessions: 0, proven: true, abandoned: true, ageSeconds: Math.floor((now.getTime() - Date.parse(at)) / 1000)}
 }
 
 const goingSchemas = ({schemas}: CleanUpState) => schemas.filter(({stays}) => stays === undefined)
@@ -79,7 +88,7 @@ function dropGate({target}: CleanUpOptions): Gate<CleanUpState> {
     skip: (state) => (going(state).length + goingSchemas(state).length === 0 ? 'nothing is to be dropped' : undefined),
     question: (state) => `Drop ${whatGoes(state)} at ${target.host}:${target.port} for good?`,
     mustType: ({live}) => live,
-    details: (state) => [...goingSchemas(state).map(schemaText), ...going(state).map((one) => `DROP ${one.database}: ${meaningOf(one)} (run ${one.run}), until ${one.at.slice(0, 19).replace('T', ' ')} UTC${one.bytes === undefined ? '' : `, ${size(one.bytes)}`}${one.sessions > 0 ? `, ${sessionsIn(one.sessions)}` : ''}`)],
+    details: (state) => [...goingSchemas(state).map(schemaText), ...going(state).map((one) => `DROP ${one.database}: ${meaningOf(one)} (run ${one.run}), ${wasLive(one) ? 'until' : 'of'} ${one.at.slice(0, 19).replace('T', ' ')} UTC${one.bytes === undefined ? '' : `, ${size(one.bytes)}`}${one.sessions > 0 ? `, ${sessionsIn(one.sessions)}` : ''}`)],
     declined: () => ['Nothing was changed.'],
   }
 }
@@ -124,7 +133,7 @@ function dropStep(options: CleanUpOptions): Step<CleanUpState> {
         for (const one of going(state)) {
           io.signal.throwIfAborted()
           io.progress(one.database)
-          const why = await dropIfStill(client, one, state.live, force)
+          const why = one.abandoned ? await dropAbandonedStage(client, one, state.live) : await dropIfStill(client, one, state.live, force)
           if (why === undefined) state.dropped.push(one.database)
           else state.failed.push({database: one.database, why})
         }

@@ -43,7 +43,7 @@ export function leftSchemas(target: Target, {olderThanMs, now}: SchemaLimits): P
 }
 
 /** A run is named after its beginning: `20261122T020000Z-7f3a1b`. */
-function beganAt(run: string): string {
+export function beganAt(run: string): string {
   const [, date = '', time = ''] = /^(\d{8})t(\d{6})z/i.exec(run) ?? []
   return `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6, 8)}T${time.slice(0, 2)}:${time.slice(2, 4)}:${time.slice(4, 6)}Z`
 }

@@ -1,6 +1,7 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} from '../../postgres/partial/contract.ts'
+import {isOfCreation} from '../../postgres/investigate/tables.ts'
 import {lostParents} from '../../postgres/partial/lost-parents.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
@@ -10,17 +11,21 @@ import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
 import {refuseImpossible} from './refusals.ts'
-import type {PartialWork} from './run-work.ts'
+import {LISTED, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
 const MOST: MergeMode = 'exact'
 
-export function compareStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
+export function compareStep({target, config}: PartialOptions, work: PartialWork): Step<PartialState> {
+  const place = () => targetUrl(target, work.isBeside ? work.stageDatabase : target.database)
   return {
     id: 'partial.compare',
     title: 'Compare with what is live',
     effect: 'read',
-    byHand: (state) => [{argv: ['psql', targetUrl(target), '-c', joinByHand(state)], note: 'for each table, by its key'}],
+    byHand: (state) => [
+      {argv: ['psql', place(), '-c', joinByHand(state)], note: 'for each table, by its key'},
+      {argv: ['psql', place(), '-c', editedByHand(state, config.investigate.timestampColumns)], note: 'rows edited since the backup, which would go back'},
+    ],
     run: (state, io) => stopwatch(state.timings).time('compare', async () => {
       io.progress('pairing rows by their key')
       await compareFor(state, work, state.way ?? MOST, io.signal)
@@ -33,6 +38,12 @@ export function compareStep({target}: PartialOptions, work: PartialWork): Step<P
 function joinByHand({selection, stageSchema, wish}: PartialState): string {
   const name = selection?.tables[0]?.table ?? {schema: 'public', name: wish.tables[0] ?? 'TABLE'}
   return `SELECT count(*) FILTER (WHERE l IS NULL) AS missing, count(*) FILTER (WHERE s IS NULL) AS extra, count(*) FILTER (WHERE l IS DISTINCT FROM s) AS differ FROM ${qualified(name)} l FULL JOIN ${stageSchema ?? 'dr_stage_RUN'}.${quoteIdent(name.name)} s USING (KEY)`
+}
+
+function editedByHand(state: PartialState, timestampColumns: readonly string[]): string {
+  const name = state.selection?.tables[0]?.table ?? {schema: 'public', name: state.wish.tables[0] ?? 'TABLE'}
+  const time = quoteIdent(timestampColumns.find((one) => !isOfCreation(one)) ?? 'updatedAt')
+  return `SELECT KEY, l.${time}, s.${time} FROM ${qualified(name)} l JOIN ${state.stageSchema ?? 'dr_stage_RUN'}.${quoteIdent(name.name)} s USING (KEY) WHERE l.${time} IS DISTINCT FROM s.${time}`
 }
 
 /** Again, when the way that was chosen is another than the one that was compared for: what conflicts, and what goes with it, depends on it. */
@@ -65,16 +76,17 @@ export function refuseStep(): Step<PartialState> {
 }
 
 async function compareFor(state: PartialState, work: PartialWork, way: Way, signal: AbortSignal): Promise<void> {
-  const request = work.request(state, way === 'side' ? MOST : way)
+  const request = work.comparing(state, way === 'side' ? MOST : way)
   const isLost = ({table}: {table: TableName}) => state.lost.some((one) => sameTable(one, table))
   const tables = request.selection.tables.filter((one) => !isLost(one))
-  const found: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.inLive((client) => compareSelection(client, {...request, selection: {...request.selection, tables}}), signal)
+  const {since, ...found}: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.whereCompared((client) => compareSelection(client, {...request, list: LISTED, selection: {...request.selection, tables}}), signal)
+  work.since = since ?? []
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()
   state.comparison = {...found, tables: request.selection.tables.map((one) => (isLost(one) ? lost(one) : needed(compared.next().value, 'comparison')))}
   const lostOnes = lostTables(state)
-  if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.inLive((client) => lostParents(client, request, lostOnes), signal))
+  if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.whereCompared((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
   state.comparedFor = way

@@ -62,10 +62,12 @@ function aboutMerge(state: PartialState): string[] {
   if (comparison === undefined || way === undefined) return ['Safety      every row is kept as it was; dr undo takes it back']
   return [
     `Safety      rows are kept as they were in ${undoSchema ?? 'an undo schema'}; dr undo takes it back`,
+    ...(state.stageDatabase === undefined ? [] : [`Staged      in the database ${state.stageDatabase}; the rows that are needed go from there into a schema of ${state.live}`]),
     ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
     ...aboutEdits(state, way),
+    ...aboutList(state, way),
     ...aboutSubscribers(state),
   ]
 }
@@ -75,6 +77,10 @@ function aboutEdits({comparison, editedSince = 0}: PartialState, way: Way): stri
   if (way === 'missing' || way === 'side' || comparison === undefined || editedSince <= goingBack(comparison)) return []
   return [`${rowsText(editedSince)} of these were edited since the backup, by the time of change that they bear: unless the accident has set it, such edits go back, too. A copy of the moment before it has them: --from postgres://…`]
 }
+
+/** Their keys are too many for a terminal; a question can be answered later. */
+const aboutList = ({comparison, editedSince = 0}: PartialState, way: Way): string[] =>
+  way !== 'missing' && comparison !== undefined && goingBack(comparison) + editedSince > 0 ? ['Which rows: --merge side --json lists their keys (since), and changes nothing.'] : []
 
 /** The rows of a merge go to them as any write does; what is kept for its undo does not, but is there when a subscription is renewed. */
 function aboutSubscribers({publications = [], undoSchema = 'the undo schema'}: PartialState): string[] {

@@ -1,7 +1,10 @@
 import {assertWish} from '../../postgres/partial/selection.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
+import {mirrorStep} from './beside.ts'
+import {bringStep} from './bring.ts'
 import {compareStep, decideStep, refuseStep} from './compare.ts'
+import {dropStageStep} from './drop-stage.ts'
 import {assertWay, mergeGate, undoGate, wayChoice} from './gates.ts'
 import {targetStep} from './look.ts'
 import {leftOut, mergeStep} from './merge.ts'
@@ -12,12 +15,12 @@ import {lostTables, needed, sourceTitle, type PartialOptions, type PartialState}
 import type {PartialWork} from './run-work.ts'
 import {catalogsStep, dropScratchStep, scratchStep, sweepStep} from './scratch.ts'
 import {alsoStaged, selectStep} from './select.ts'
-import {dropStageStep, stageStep} from './stage.ts'
+import {stageStep} from './stage.ts'
 import {stageState} from './work.ts'
 
 /**
  * Brings tables, tenants or rows back into the live database: compares first, asks, and puts them back in one transaction that
- * can be taken back. Until then nothing of what is live is touched; the rows of the backup stand in a schema of their own.
+ * can be taken back. Until then nothing of what is live is touched; the rows of the backup stand in a schema, or a database, of their own.
  */
 export function partialProcedure(options: PartialOptions, work: PartialWork): Procedure<PartialState> {
   const {target, config} = options
@@ -32,19 +35,19 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
     phases: [
       {title: 'Look', again: true, steps: [targetStep(options, work), ...openSteps<PartialState>(options, work)]},
       {title: 'Stage', steps: [sweepStep(options, work), scratchStep(options, work), catalogsStep(options, work), selectStep(options, work), stageStep(options, work, wanted)]},
-      {title: 'Compare', steps: [compareStep(options, work)]},
+      {title: 'Compare', steps: [...(work.isBeside ? [mirrorStep(options, work)] : []), compareStep(options, work)]},
       {title: 'Decide', choice: wayChoice(), steps: [decideStep(work), refuseStep()]},
-      {title: 'Merge', gate: mergeGate(options), steps: [recreateBeforeStep(options, work, lost), mergeStep(options, work), recreateAfterStep(options, work, lost)]},
+      {title: 'Merge', gate: mergeGate(options), steps: [recreateBeforeStep(options, work, lost), ...(work.isBeside ? [bringStep(options, work)] : []), mergeStep(options, work), recreateAfterStep(options, work, lost)]},
       {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, ({way, nothing}: PartialState) => way === 'side' && nothing === undefined), dropScratchStep(options, work)]},
     ],
   }
 }
 
 export function partialState(options: PartialOptions): PartialState {
-  const {config, target, wish, way, from, runId} = options
+  const {config, target, wish, way, from, runId, stage} = options
   assertWish(wish)
   assertWay(way, {wish})
   const {environment, source: {database}} = from.kind === 'backup' ? from.backup.manifest : {environment: config.environment, source: {database: target.database}}
   const foreign = environment === config.environment && database === target.database ? undefined : `${database} (${environment})`
-  return {...stageState(options), environment: config.environment, runId, wish, ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
+  return {...stageState(options), environment: config.environment, runId, wish, ...(stage !== undefined && {stage}), ...(way !== undefined && {way}), ...(foreign !== undefined && {foreign}), lost: [], notes: [], findings: [], features: []}
 }

@@ -11,6 +11,9 @@ import {byApplication} from '../swap/preflight.ts'
 import {undoSchemaOf, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
 
+/** With the rows in a database beside that is left for hand work, nothing is ever made in the live one. */
+const writesNothing = ({isBeside}: PartialWork, {way}: PartialState): boolean => isBeside && way === 'side'
+
 /** Who the target is, and whether this role can do there what is needed; nothing is made yet. */
 export function targetStep({target}: PartialOptions, work: PartialWork): Step<PartialState> {
   return {
@@ -23,7 +26,7 @@ export function targetStep({target}: PartialOptions, work: PartialWork): Step<Pa
       if (inRecovery) throw preflightError('partial.standby', `The server ${target.host}:${target.port} is a standby: nothing can be written there.`, {hints: ['Set DATABASE_URL to the primary.']})
       await assertNoPooler(client, {...target, database})
       const {owner, user, missing} = await partialRights(client)
-      if (missing.length > 0) throw preflightError('partial.rights', `The role ${user} may not make ${missing.join(' and ')} in ${target.database}.`, {hints: [`GRANT ${missing.includes('schemas') ? 'CREATE, ' : ''}TEMPORARY ON DATABASE ${quoteIdent(target.database)} TO ${quoteIdent(user)}`, `Or connect as ${owner}, who owns the database.`]})
+      if (missing.length > 0 && !writesNothing(work, state)) throw preflightError('partial.rights', `The role ${user} may not make ${missing.join(' and ')} in ${target.database}.`, {hints: [`GRANT ${missing.includes('schemas') ? 'CREATE, ' : ''}TEMPORARY ON DATABASE ${quoteIdent(target.database)} TO ${quoteIdent(user)}`, `Or connect as ${owner}, who owns the database.`]})
       state.target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner, bytes: databaseBytes, sessions: byApplication(await occupants(client, [state.live]))}
       state.databaseOid = databaseOid
       state.undoSchema ??= undoSchemaOf(io.run)

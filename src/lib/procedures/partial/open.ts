@@ -5,6 +5,7 @@ import {connect, endQuietly, rowOf, rowsOf} from '../../postgres/connection.ts'
 import {knowsCollation} from '../../postgres/create-database.ts'
 import {readDatabaseText} from '../../postgres/database-text.ts'
 import {statementError} from '../../postgres/errors.ts'
+import {mayCreateDatabase} from '../../postgres/restore-needs.ts'
 import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
@@ -36,7 +37,8 @@ function serverStep<S extends StageState>({target, config}: StageOptions, work: 
         state.server = await readServer(client)
       }
       if (state.server.inRecovery) throw preflightError('restore.standby', 'The server is a standby: nothing can be restored into it.', {hints: ['Set DATABASE_URL to the primary.']})
-      await assertMayStage(work, io.signal, target)
+      if (work.isBeside && !(await mayCreateDatabase(client))) throw preflightError('restore.createdb', `Role ${state.server.user} may not create databases.`, {hints: [`ALTER ROLE ${quoteIdent(state.server.user)} CREATEDB (needs a superuser; on RDS the master user).`, '--stage schema needs no other database.']})
+      if (!work.isBeside) await assertMayStage(work, io.signal, target)
     },
   }
 }

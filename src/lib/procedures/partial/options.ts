@@ -25,7 +25,12 @@ export interface StageOptions {
   /** Where members from S3, or a dump that has to be unpacked, lie until they are loaded. */
   stagingDirectory: string
   jobs: number
+  /** Where the rows of the backup are until it is agreed what is done with them; else `schema`. */
+  stage?: StagePlace | undefined
 }
+
+/** `schema`: in a schema of the live database. `database`: in a database beside it, on the same server. */
+export type StagePlace = 'schema' | 'database'
 
 /** What is known of the source once it is open. */
 export interface SourceFacts {
@@ -75,6 +80,10 @@ export interface StageState {
   /** The schema that holds the rows of the backup, while it is there. */
   stageSchema?: string
   staged?: StagedTable[]
+  /** The database where they are instead, until it is gone; then `staged` speaks of its tables. */
+  stageDatabase?: string
+  /** The rows that the merge needs, brought from there into the schema of the live database. */
+  brought?: StagedTable[]
   recreated?: Recreated
   fetched?: Fetched
   timings: Timing[]

@@ -58,6 +58,7 @@ async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo)
   const tables = transaction === undefined ? (await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)).tables : []
   const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
   if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(work, state, io)
+  if (left.length === 0 && state.brought && way !== 'exact') return [{code: 'partial.rows', severity: 'ok', subject: '', message: `every row that was to be put back is as in the backup: ${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} looked at`}]
   if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
   return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
 }

@@ -5,7 +5,7 @@ import type {SelectionWish} from '../../postgres/partial/selection.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {SwapTarget} from '../../report/swap-lines.ts'
 import type {FeatureOutcome} from './features.ts'
-import type {StageOptions, StageState} from './options.ts'
+import type {StageOptions, StagePlace, StageState} from './options.ts'
 
 /** What a partial restore needs from outside. */
 export interface PartialOptions extends StageOptions {
@@ -21,6 +21,8 @@ export interface PartialState extends StageState {
   environment: string
   /** Of the run's folder: by it what was staged is known. */
   runId: string
+  /** Absent: `schema`. */
+  stage?: StagePlace
   wish: SelectionWish
   way?: Way
   /** The operator has seen the comparison, and chosen. */

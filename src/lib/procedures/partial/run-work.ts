@@ -1,6 +1,6 @@
 import {endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
-import type {Catalog, MergeMode, MergeRequest} from '../../postgres/partial/contract.ts'
+import type {Catalog, MergeMode, MergeRequest, RowsSince} from '../../postgres/partial/contract.ts'
 import {mergeCommitted} from '../../postgres/partial/undo-schema.ts'
 import type {Resumption} from '../../runbook/resume.ts'
 import {takeOver} from '../restore/resume.ts'
@@ -8,8 +8,13 @@ import type {RunFolder} from '../runs.ts'
 import {needed, type PartialOptions, type PartialState} from './run-options.ts'
 import {StageWork} from './work.ts'
 
+/** So many rows of each table that were changed since the backup are listed: their keys have at most some KB each. */
+export const LISTED = 1000
+
 /** What a run holds while it lasts: what stages, and sessions in the live database as the role has them. */
 export class PartialWork extends StageWork {
+  /** Rows that were changed since the backup, by the last comparison of this process: the journal has only how many. */
+  since: RowsSince[] | undefined
   readonly #options: PartialOptions
   #read = false
 
@@ -20,7 +25,16 @@ export class PartialWork extends StageWork {
 
   /** A session of its own in the live database, with the settings of role and database. An abort ends it, in the middle of a statement too. */
   inLive<T>(work: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return withClient(this.#options.target, {applicationName: `dr partial ${this.run}`}, async (client) => {
+    return this.#inside(this.#options.target.database, work, signal)
+  }
+
+  /** The same where the rows of the backup are compared with the live ones. */
+  whereCompared<T>(work: (client: Client) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#inside(this.isBeside ? this.stageDatabase : this.#options.target.database, work, signal)
+  }
+
+  #inside<T>(database: string, work: (client: Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return withClient(this.#options.target, {database, applicationName: `dr partial ${this.run}`}, async (client) => {
       signal?.throwIfAborted()
       await endWithClient(client)
       const end = () => { void endQuietly(client) }
@@ -54,9 +68,15 @@ export class PartialWork extends StageWork {
     const {config, sample} = this.#options
     const snapshot = comparableSnapshot(state)
     return {
-      ...this.catalogs, staged: needed(state.staged, 'staging'), selection: needed(state.selection, 'selection'), mode,
+      ...this.catalogs, staged: needed(state.brought ?? state.staged, 'staging'), selection: needed(state.selection, 'selection'), mode,
       undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot}),
     }
+  }
+
+  /** The request for where the rows are compared. */
+  comparing(state: PartialState, mode: MergeMode): MergeRequest {
+    const request = this.request(state, mode)
+    return this.isBeside ? {...request, staged: needed(state.staged, 'staging'), live: needed(this.mirrored, 'copy of the live rows').live, mirror: true} : request
   }
 
   /** Takes over a run whose process is gone. What it had staged is made again; a merge that is committed stands. */

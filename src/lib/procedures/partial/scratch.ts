@@ -1,9 +1,11 @@
 import {messageOf, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
 import {abandonedDatabases, createDatabaseSql, dropDatabaseSql} from '../../postgres/create-database.ts'
+import {markedDatabases} from '../../postgres/database-marks.ts'
 import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import {mayFailInScratch, scratchEntries} from '../../postgres/partial/scratch-entries.ts'
+import {isStageDatabase} from '../../postgres/stage-database.ts'
 import {abandonedStages, dropStage, stageSchemas} from '../../postgres/partial/stage-schema.ts'
 import {restoreArguments, tryRestore, type RestoreArguments, type RestoreEnd} from '../../postgres/restore.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -28,7 +30,7 @@ export function sweepStep<S extends StageState>({target}: StageOptions, work: St
     byHand: () => [{argv: ['psql', targetUrl(target), '-c', String.raw`\dn+ dr_stage_*`], note: 'those whose description ends with «staging», when their run is over'}],
     async run(_state, io) {
       const client = await work.session.maintenance()
-      for (const {name} of await abandonedDatabases(client, () => false)) {
+      for (const {name} of await abandonedDatabases(client, isStageDatabase)) {
         await client.query(dropDatabaseSql(name)).then(() => { io.notice(`Dropped ${name}, which a killed run had left.`) }, (error: unknown) => { io.notice(`${name}, which a killed run has left, cannot be dropped: ${messageOf(error)}.`) })
       }
       await work.live(io.signal, async (live) => {
@@ -36,7 +38,8 @@ export function sweepStep<S extends StageState>({target}: StageOptions, work: St
           await dropStage(live, stage).then((gone) => { if (gone) io.notice(`Dropped schema ${stage.schema}, where the killed run ${stage.run} had staged rows.`) }, (error: unknown) => { io.notice(`Schema ${stage.schema}, which the killed run ${stage.run} has left, cannot be dropped: ${messageOf(error)}.`) })
         }
         const kept = (await stageSchemas(live)).filter((stage) => stage.kept)
-        if (kept.length > 0) io.notice(`Staged rows that were kept for hand work: ${kept.map(({schema}) => schema).join(', ')}.`)
+        const databases = (await markedDatabases(client)).filter(({kind, live: of, proven}) => kind === 'stage' && proven && of === target.database)
+        if (kept.length + databases.length > 0) io.notice(`Staged rows that were kept for hand work: ${[...kept.map(({schema}) => schema), ...databases.map(({database}) => `database ${database}`)].join(', ')}.`)
       })
     },
   }

@@ -9,6 +9,7 @@ import {assertCondition} from '../../postgres/partial/condition.ts'
 import {assertTransaction} from '../../postgres/partial/transaction.ts'
 import {tableText} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
+import {refuseBeside} from './beside.ts'
 import type {Recreated} from './options.ts'
 import {needed, type PartialOptions, type PartialState} from './run-options.ts'
 import type {PartialWork} from './run-work.ts'
@@ -37,6 +38,7 @@ export function selectStep(options: PartialOptions, work: PartialWork): Step<Par
       if (transaction !== undefined) await work.inLive((client) => assertTransaction(client, transaction))
       Object.assign(state, {selection, lost, notes: [...notes, ...sharedColumns(selection, work.catalogs), ...notLookedAt(options, work, {...state, selection})]})
       for (const note of state.notes) io.notice(note)
+      if (work.isBeside) await refuseBeside(options, work, state, alsoStaged(options, work, state).map((table) => ({table})), io.signal)
       if (state.way === 'missing' && wish.columns) throw usageError('partial.merge', 'Nothing is inserted with --columns.')
     },
   }

@@ -1,5 +1,5 @@
 import {join} from 'node:path'
-import {DrError, messageOf, preflightError, verificationError} from '../../errors.ts'
+import {messageOf, preflightError, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
 import type {Client} from '../../postgres/connection.ts'
 import {codeOf, statementError} from '../../postgres/errors.ts'
@@ -8,7 +8,8 @@ import type {StagedTable, TableName} from '../../postgres/partial/contract.ts'
 import {leavesOf, loosen} from '../../postgres/partial/scratch.ts'
 import {stageColumns} from '../../postgres/partial/stage-columns.ts'
 import {finishStage, narrowStage, needsOthers, rowsQuery, stagedCondition, stageQuery, stageText} from '../../postgres/partial/stage-rows.ts'
-import {createStage, dropStage, keepStage, stageSchemaName} from '../../postgres/partial/stage-schema.ts'
+import {sideTypes} from '../../postgres/partial/side-types.ts'
+import {createStage, dropStage, stageSchemaName} from '../../postgres/partial/stage-schema.ts'
 import {quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {ManifestMember} from '../../repository/manifest.ts'
@@ -18,6 +19,8 @@ import {bytesOf} from '../restore/foreign/receive.ts'
 import {memberOf} from '../restore/units.ts'
 import {StreamTrouble, unpacked} from '../verify/decompress.ts'
 import {compressionOf} from '../verify/member.ts'
+import {createBeside} from './beside.ts'
+import {dropStaged} from './drop-stage.ts'
 import {ofLiveKeys, stagingCondition} from './live-keys.ts'
 import type {StageOptions, StageState, StageWish} from './options.ts'
 import {stagePlan, type PlannedTable} from './plan.ts'
@@ -25,18 +28,20 @@ import {restoreList} from './scratch.ts'
 import {there, type Side, type StageWork} from './work.ts'
 
 /**
- * Puts the rows of the backup beside the live tables: in a schema of the live database that nobody else can look into.
- * `wish` is asked when both catalogs are known. Undone by dropping the schema.
+ * Puts the rows of the backup beside the live tables: in a schema of the live database that nobody else can look into, or in a database
+ * of its own. `wish` is asked when both catalogs are known. Undone by dropping it.
  */
 export function stageStep<S extends StageState>(options: StageOptions, work: StageWork, wish: (state: S) => StageWish): Step<S> {
-  const {target} = options
+  const {target, config} = options
+  const place = () => targetUrl(target, work.isBeside ? work.stageDatabase : target.database)
   return {
     id: 'partial.stage',
-    title: 'Stage the rows of the backup beside the live tables',
+    title: work.isBeside ? 'Stage the rows of the backup in a database beside the live one' : 'Stage the rows of the backup beside the live tables',
     effect: 'write',
     byHand: () => [
-      {argv: ['psql', targetUrl(target), '-c', `CREATE SCHEMA ${stageSchemaName(work.run)}; CREATE UNLOGGED TABLE ${stageSchemaName(work.run)}."TABLE" (…)`], note: 'the columns as in the backup, no constraints; default privileges must be revoked before any row arrives'},
-      {argv: ['psql', targetUrl(target), '-c', String.raw`\copy …"TABLE" (…) FROM PROGRAM 'zstd -dc BACKUP/NNNN.dat.zst'`], note: 'NNNN: the number of the TABLE DATA in pg_restore --list'},
+      ...(work.isBeside ? [{argv: ['psql', targetUrl(target, config.database.maintenanceDatabase), '-c', `CREATE DATABASE ${quoteIdent(work.stageDatabase)} TEMPLATE template0`, '-c', `REVOKE ALL ON DATABASE ${quoteIdent(work.stageDatabase)} FROM PUBLIC`]}] : []),
+      {argv: ['psql', place(), '-c', `CREATE SCHEMA ${stageSchemaName(work.run)}; CREATE UNLOGGED TABLE ${stageSchemaName(work.run)}."TABLE" (…)`], note: 'the columns as in the backup, no constraints; default privileges must be revoked before any row arrives'},
+      {argv: ['psql', place(), '-c', String.raw`\copy …"TABLE" (…) FROM PROGRAM 'zstd -dc BACKUP/NNNN.dat.zst'`], note: 'NNNN: the number of the TABLE DATA in pg_restore --list'},
     ],
     run: (state, io) => stopwatch(state.timings).time('stage', () => stageAll(options, work, state, io, wish(state))),
     async undo(state) {
@@ -51,7 +56,7 @@ async function stageAll(options: StageOptions, work: StageWork, state: StageStat
   if (work.side?.kind === 'backup') await fromMembers(work, state, io, tables)
   else await fromDatabase(options, work, io, tables)
   state.fetched ??= fetchedWhole(work)
-  state.staged = await work.live(io.signal, (client) => finish(client, tables, io)).catch((error: unknown) => { throw statementError(error, 'Staging the rows') })
+  state.staged = await work.beside(io.signal, (client) => finish(client, tables, io)).catch((error: unknown) => { throw statementError(error, 'Staging the rows') })
 }
 
 /** A planned table and where its rows go. */
@@ -67,21 +72,23 @@ async function create(client: Client, work: StageWork, state: StageState, io: St
   try {
     // What an earlier process of this run has made of it is begun anew.
     await dropStage(client, {schema, run: work.run})
+    if (work.isBeside) await createBeside(work, state)
+    const beside = work.isBeside ? await sideTypes(client, plan.flatMap(({table}) => table.columns.map(({type}) => type))) : undefined
     work.stagedAsText = []
     const targets: (Target & {typed: {name: string; type: string}[]})[] = []
     for (const planned of plan) {
       const {columns, asText, notices} = await stageColumns(client, planned.table, planned.live)
       for (const notice of notices) io.notice(notice)
       const stage = {schema, name: planned.name}
-      work.stagedAsText.push(...asText.map((column) => ({stage, ...column})))
+      if (!work.isBeside) work.stagedAsText.push(...asText.map((column) => ({stage, ...column})))
       const more = wish.liveKeys === true ? await ofLiveKeys(client, work.catalogs.live, planned) : undefined
-      targets.push({...planned, stage, columns: columns.map(({name}) => name), typed: columns, ...(more !== undefined && {more})})
+      targets.push({...planned, stage, columns: columns.map(({name}) => name), typed: columns.map((one) => ({...one, type: beside?.get(one.type) ?? one.type})), ...(more !== undefined && {more})})
     }
-    state.stageSchema = schema
-    await createStage(client, work.run, targets.map(({stage, typed}) => ({...stage, columns: typed})))
+    if (!work.isBeside) state.stageSchema = schema
+    await work.beside(io.signal, (to) => createStage(to, work.run, targets.map(({stage, typed}) => ({...stage, columns: typed}))))
     return targets
   } catch (error) {
-    throw statementError(error, `Making the staging schema ${schema}`)
+    throw statementError(error, work.isBeside ? `Making the database ${work.stageDatabase}` : `Making the staging schema ${schema}`)
   }
 }
 
@@ -147,17 +154,17 @@ async function textInto(work: StageWork, target: Target, entry: ArchiveEntry, me
   const encoding = /'(.*)'/.exec(work.archive?.entries.find(({kind}) => kind === 'ENCODING')?.definition ?? '')?.[1] ?? 'UTF8'
   try {
     const text = unpacked(bytes, compression === 'none' ? [] : [compression])
-    const count = await work.live(io.signal, (client) => stageText(client, {stage: target.stage, columns, where}, text, {encoding, signal: io.signal}))
+    const count = await work.beside(io.signal, (client) => stageText(client, {stage: target.stage, columns, where}, text, {encoding, signal: io.signal}))
     return {count, all: where === undefined}
   } catch (error) {
     io.signal.throwIfAborted()
     if (error instanceof StreamTrouble) throw verificationError('restore.member-damaged', `${member.name} ${error.message}.`, {hints: ['dr verify --level full', 'Restore another one: dr list']})
-    throw rowError(error, target)
+    throw rowError(error, target.table)
   }
 }
 
 /** A value that its type does not take now (an enum without that label, a domain with another check) was one when the backup was made. */
-function rowError(error: unknown, {table: {schema, name}}: Target): unknown {
+export function rowError(error: unknown, {schema, name}: TableName): unknown {
   if (!/^2[23]...$/.test(codeOf(error) ?? '')) return statementError(error, `Staging ${schema}.${name}`)
   return preflightError('partial.value', `A row of ${schema}.${name} in the backup does not fit the types as they are live: ${messageOf(error)}.`, {
     cause: error, hints: ['Make the type again as it was (ALTER TYPE … ADD VALUE), or restore the backup into a database of its own: dr restore'],
@@ -182,9 +189,9 @@ async function fromDatabase(options: StageOptions, work: StageWork, io: StepIo, 
     for (const [at, target] of targets.entries()) {
       io.progress({unit: 'items', done: at, total: targets.length, note: `${target.table.schema}.${target.table.name}`})
       const query = rowsQuery(target.table, target.columns, stagingCondition(target))
-      await work.live(io.signal, (client) => stageQuery(client, {stage: target.stage, columns: target.columns}, {client: source, query}, io.signal)).catch((error: unknown) => {
+      await work.beside(io.signal, (client) => stageQuery(client, {stage: target.stage, columns: target.columns}, {client: source, query}, io.signal)).catch((error: unknown) => {
         io.signal.throwIfAborted()
-        throw rowError(error, target)
+        throw rowError(error, target.table)
       })
     }
   })
@@ -220,36 +227,4 @@ async function finish(client: Client, targets: readonly Target[], io: StepIo): P
     staged.push({table: {schema, name}, stage, columns, ...(key && {key}), rows: await finishStage(client, stage, key)})
   }
   return staged
-}
-
-async function dropStaged({target}: StageOptions, work: StageWork, state: StageState): Promise<void> {
-  const schema = stageSchemaName(work.run)
-  try {
-    await work.live(new AbortController().signal, (client) => dropStage(client, {schema, run: work.run}))
-    delete state.stageSchema
-    delete state.staged
-  } catch (error) {
-    throw new DrError('partial.not-dropped', `The staging schema ${schema} in ${target.database} is still there: ${messageOf(error)}`, {cause: error, hints: [`The next dr partial drops it, or: DROP SCHEMA ${schema} CASCADE`]})
-  }
-}
-
-/** The end of staging: the schema goes, or stays for hand work under a mark that no later run sweeps. */
-export function dropStageStep<S extends StageState>(options: StageOptions, work: StageWork, keep: (state: S) => boolean = () => false): Step<S> {
-  const schema = stageSchemaName(work.run)
-  return {
-    id: 'partial.stage-drop',
-    title: 'Drop the staged rows',
-    effect: 'destroy',
-    byHand: () => [{argv: ['psql', targetUrl(options.target), '-c', `DROP SCHEMA ${schema} CASCADE`]}],
-    async run(state, io) {
-      if (keep(state)) {
-        await work.live(io.signal, (client) => keepStage(client, {schema, run: work.run}))
-        return
-      }
-      await dropStaged(options, work, state).catch((error: unknown) => {
-        io.signal.throwIfAborted()
-        io.notice(messageOf(error))
-      })
-    },
-  }
 }

@@ -2,8 +2,9 @@ import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {connect, endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
 import type {Archive} from '../../postgres/archive.ts'
-import {scratchName} from '../../postgres/create-database.ts'
+import {scratchName, stageDatabaseName} from '../../postgres/create-database.ts'
 import type {Catalog, TableName} from '../../postgres/partial/contract.ts'
+import type {Mirror} from '../../postgres/partial/mirror.ts'
 import {STAGING_SETTINGS} from '../../postgres/partial/stage-rows.ts'
 import {targetName} from '../../postgres/target.ts'
 import type {ForeignOptions, ForeignState} from '../restore/foreign/options.ts'
@@ -14,6 +15,7 @@ import {Members} from '../restore/members.ts'
 import type {RestoreOptions, RestoreState} from '../restore/options.ts'
 import {RestoreSession} from '../restore/session.ts'
 import type {RunFolder} from '../runs.ts'
+import {HeldClient} from './held-client.ts'
 import type {SchemaArchive} from './recreate-archive.ts'
 import type {SourceFacts, StageOptions, StageState} from './options.ts'
 
@@ -31,11 +33,14 @@ export class StageWork {
   archive: Archive | undefined
   /** Whose entries make lost tables anew. */
   schema: SchemaArchive | undefined
+  /** In the database beside: the copies of live tables, and the catalog that they were made by. */
+  mirrored: {mirrors: readonly Mirror[]; live: Catalog} | undefined
   /** Staged columns whose type is not live: it may come back with a lost table. */
   stagedAsText: {stage: TableName; name: string; type: string}[] = []
   readonly #options: StageOptions
   readonly #run: RunFolder
-  #live: Client | undefined
+  readonly #live: HeldClient
+  readonly #beside: HeldClient
   #source: Client | undefined
   #catalogs: {live: Catalog; backup: Catalog} | undefined
 
@@ -45,6 +50,8 @@ export class StageWork {
     this.scratch = scratchName(run.id)
     this.side = sideOf(options, run, this.scratch)
     const {target, config, runDirectory} = options
+    this.#live = new HeldClient(() => this.#connect(target.database))
+    this.#beside = new HeldClient(() => this.#connect(this.stageDatabase))
     this.session = this.side?.kind === 'dump' ? this.side.work : new RestoreSession({target, maintenanceDatabase: config.database.maintenanceDatabase, runDirectory, mark: {run: run.id, label: markLabel(sourceFacts(options).label)}})
   }
 
@@ -79,24 +86,28 @@ export class StageWork {
   }
 
   /** The connection that stages. An abort ends it, in the middle of a statement too. */
-  async live<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
-    this.#live ??= await this.#connectLive()
-    const client = this.#live
-    const end = () => {
-      this.#live = undefined
-      void endQuietly(client)
-    }
-    signal.addEventListener('abort', end, {once: true})
-    try {
-      return await work(client)
-    } catch (error) {
-      signal.throwIfAborted()
-      // Half a COPY may be under way on it.
-      end()
-      throw error
-    } finally {
-      signal.removeEventListener('abort', end)
-    }
+  live<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
+    return this.#live.use(signal, work)
+  }
+
+  /** The connection to where the rows are staged: the live database, or the one beside it. */
+  beside<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
+    return this.isBeside ? this.#beside.use(signal, work) : this.live(signal, work)
+  }
+
+  /** Before the database beside is dropped. */
+  leaveBeside(): Promise<void> {
+    return this.#beside.end()
+  }
+
+  /** The rows are staged in a database of their own. */
+  get isBeside(): boolean {
+    return this.#options.stage === 'database'
+  }
+
+  /** The name of that database. */
+  get stageDatabase(): string {
+    return stageDatabaseName(this.#options.target.database, this.run)
   }
 
   /** Where the rows are read in a database: the source itself, in one instant for as long as the run lasts, or the scratch database. */
@@ -119,16 +130,18 @@ export class StageWork {
 
   /** Ends what the run holds, and removes its folders. Never throws: what ended the run is what must be told. */
   async close(): Promise<void> {
-    for (const client of [this.#live, this.#source]) if (client) await endQuietly(client)
+    await this.#live.end()
+    await this.#beside.end()
+    if (this.#source) await endQuietly(this.#source)
     await this.session.close()
     if (this.side?.kind === 'backup' && this.side.members.remote) await rm(this.#options.stagingDirectory, {recursive: true, force: true}).catch(() => {})
     await this.#run.remove().catch(() => {})
   }
 
-  async #connectLive(): Promise<Client> {
+  async #connect(database: string): Promise<Client> {
     // The lock of the run comes first: by it others know that what is made is not abandoned.
     await this.session.maintenance()
-    const client = await connect(this.#options.target, {applicationName: this.applicationName})
+    const client = await connect(this.#options.target, {database, applicationName: this.applicationName})
     await endWithClient(client)
     for (const setting of STAGING_SETTINGS) await client.query(setting)
     return client

@@ -1,36 +1,55 @@
 import {setTimeout as pause} from 'node:timers/promises'
 import {DrError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
-import {untilReady, type Clock} from '../../rds/poller.ts'
+import {untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
+import {duration} from '../../system/time-words.ts'
 import type {RdsOptions} from './options.ts'
 
 export const systemPollClock: Clock = {now: () => performance.now(), pause: (ms, signal) => pause(ms, undefined, {signal}), random: () => Math.random()}
 
-export interface Waited {
+export interface Waited extends Pick<PollOptions, 'settled'> {
   /** Its identifier. */
   instance: string
   /** After so long dr gives up; AWS goes on. */
   budgetMs: number
   /** The name must be gone instead. */
   gone?: boolean
-  /** What the elapsed time is shown against, milliseconds: the RTO. */
+  /** What the elapsed time is shown against, milliseconds: the RTO. When it is passed, that is told. */
   objectiveMs?: number
+  /** What of it had gone by before the waiting began. */
+  earlierMs?: number
 }
 
 const EVENT_MINUTES = 120
 const SHOWN_EVENTS = 5
 
 /** Waits until an instance is ready (or its name gone), says each new status, and with a failure what AWS noted of it. */
-export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs}: Waited, io: StepIo): Promise<DBInstance | undefined> {
+export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled}: Waited, io: StepIo): Promise<DBInstance | undefined> {
+  const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, clock.now() - earlierMs)
   try {
     return await untilReady({
-      look: (signal) => api.instance(instance, signal), signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000,
-      onChange: (found, elapsedMs) => { io.progress(shownStatus(found, elapsedMs, objectiveMs)) },
+      look: async (signal) => {
+        const found = await api.instance(instance, signal)
+        if (passed?.(clock.now())) io.notice(`The RTO of ${duration(objectiveMs ?? 0)} is passed; AWS goes on, and so does the waiting.`)
+        return found
+      },
+      signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000, ...(settled && {settled}),
+      onChange: (found, elapsedMs) => { io.progress(shownStatus(found, earlierMs + elapsedMs, objectiveMs)) },
     })
   } catch (error) {
     if (error instanceof DrError && error.code === 'pitr.ended') for (const line of await eventsOf(api, instance, io.signal)) io.notice(line)
     throw error
+  }
+}
+
+/** True once: at the first look after the objective. */
+function passing(objectiveMs: number, begun: number): (now: number) => boolean {
+  let told = false
+  return (now) => {
+    const isNew = !told && now - begun > objectiveMs
+    told ||= isNew
+    return isNew
   }
 }
 

@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {rowOf} from '../../../../src/lib/postgres/connection.ts'
 import {readCatalog} from '../../../../src/lib/postgres/partial/catalog.ts'
 import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
-import type {Selection} from '../../../../src/lib/postgres/partial/contract.ts'
+import type {MergeRequest, Selection} from '../../../../src/lib/postgres/partial/contract.ts'
 import {countsOf, partialFixture, selecting} from '../../../support/partial-fixture.ts'
 import {readState, requestOf, table, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
@@ -86,6 +86,28 @@ describe('a comparison of staged rows', function () {
     const byColumns = async (timestampColumns: string[]) => (await compareSelection(fixture.client, requestOf(live, selecting({...tableSelection('t'), table: name}), 'changed', {timestampColumns, staged: [{table: name, stage: {schema: 'dr_stage_test', name: 't'}, columns: ['id', 'v', 'updated_at'], key: ['id'], rows: 3}]}))).tables[0]
     expect(await byColumns(['inserted_at', 'updated_at', 'v'])).to.include({changed: 2, identical: 1, editedSince: 1})
     for (const columns of [['updatedAt'], ['v'], []]) expect(await byColumns(columns)).to.include({changed: 2}).and.not.have.property('editedSince')
+  })
+
+  it('lists the very rows that it counts as changed since, by their keys, and says how many it leaves out', async () => {
+    await fixture.client.query(`UPDATE leads SET status = 'early' WHERE id IN ('t1d1', 't1d2')`)
+    const {snapshot} = await rowOf<{snapshot: string}>(fixture.client, 'SELECT pg_current_snapshot()::text AS snapshot')
+    const quietly = `ALTER TABLE leads DISABLE TRIGGER USER; UPDATE leads SET status = 'quiet' WHERE id = 't2d1'; ALTER TABLE leads ENABLE TRIGGER USER`
+    await fixture.client.query(`UPDATE leads SET status = 'late' WHERE id LIKE 't3%'; ${quietly}; DELETE FROM leads WHERE id = 't3d1'; UPDATE calls SET "leadId" = NULL WHERE "leadId" LIKE 't3%'`)
+    const of = async (more: Partial<MergeRequest>) => compareSelection(fixture.client, requestOf(fixture.live, selecting(tableSelection('leads'), tableSelection('webhook_events')), 'changed', more))
+    const {tables: [leads], since: [listed, ...others] = []} = await of({backupSnapshot: snapshot, list: 1000})
+    const keys = (which: 'written' | 'edited') => listed?.rows.filter((row) => row[which] === true).map(({key}) => key.id)
+    const late = [2, 3, 4, 5, 6, 7, 8].map((number) => `t3d${number}`)
+    expect(keys('written'), 'those that are known to be edited come first').to.deep.equal([...late, 't2d1']).and.to.have.length(leads?.changedSince ?? -1)
+    expect(keys('edited')).to.deep.equal(['t1d1', 't1d2', ...late]).and.to.have.length(leads?.editedSince ?? -1)
+    expect(listed).to.include({total: 10, listed: 10, timeColumn: 'updatedAt'})
+    expect(listed?.rows.find(({key}) => key.id === 't2d1')).to.deep.include({written: true, edited: false})
+    expect(others.map(({name, total, rows}) => ({name, total, rows})), 'nothing was changed there').to.deep.equal([{name: 'webhook_events', total: 0, rows: []}])
+    const {since: [cut] = []} = await of({backupSnapshot: snapshot, list: 3})
+    expect(cut).to.deep.include({total: 10, listed: 3, rows: listed?.rows.slice(0, 3)})
+    const {since: [byTime] = []} = await of({list: 1000})
+    expect(byTime?.rows.map(({key, written}) => [key.id, written])).to.deep.equal(['t1d1', 't1d2', ...late].map((id) => [id, null]))
+    expect(await of({list: 1000, timestampColumns: []}), 'nothing tells it').to.deep.include({since: []})
+    expect(await of({}), 'nobody has asked').not.to.have.property('since')
   })
 
   it('takes no second statement for a condition', async () => {

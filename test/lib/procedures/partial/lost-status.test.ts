@@ -42,7 +42,7 @@ describe('UPDATE leads SET status without WHERE', function () {
 
   it('is repaired from the backup in every row but those that were written since; edits before it go back, and are counted before it is asked', async () => {
     let details: readonly string[] = []
-    const {state, error} = await repair({gatekeeper: {check() {}, pass: (gate, at) => {
+    const {state, since, entries, error} = await repair({gatekeeper: {check() {}, pass: (gate, at) => {
       details = gate.details?.(at) ?? []
       return Promise.resolve('yes')
     }}})
@@ -50,7 +50,14 @@ describe('UPDATE leads SET status without WHERE', function () {
     expect(await statuses()).to.deep.equal({won: 0, new: 2400, talking: 600, fresh: 300, lost: 0})
     expect(state.merged?.tables).to.deep.equal([{schema: 'public', name: 'leads', inserted: 0, updated: 2400, deleted: 0}])
     expect(state.editedSince).to.equal(500)
-    expect(details.join('\n')).to.contain('500 rows of these were edited since the backup')
+    expect(details.join('\n')).to.contain('500 rows of these were edited since the backup').and.to.contain('--merge side --json lists their keys')
+    const [leads, ...rest] = since ?? []
+    expect(rest).to.deep.equal([])
+    expect(leads).to.deep.include({name: 'leads', timeColumn: 'updatedAt', total: 500, listed: 500})
+    expect(leads?.rows.map(({key}) => Number(key.id))).to.deep.equal(Array.from({length: 500}, (_, at) => at + 1))
+    expect(leads?.rows[7]).to.deep.equal({key: {id: '8'}, written: false, edited: true, live: '2026-11-27 03:00:00', backup: '2026-11-01 00:00:00'})
+    expect(JSON.stringify(entries), 'how many stands in the journal').to.contain('"editedSince":500')
+    expect(JSON.stringify(entries), 'and not which').not.to.contain('"timeColumn"')
   })
 
   it('is repaired from a copy of the moment before with nothing lost at all', async () => {

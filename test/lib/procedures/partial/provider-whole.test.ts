@@ -62,9 +62,9 @@ describe('a whole partial restore on a server as providers rent it out', functio
   const schemas = () => withClient(asSuperuser(), {}, async (client) => (await rowsOf<{name: string}>(client, "SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'dr\\_%' ORDER BY 1")).map(({name}) => name))
   const triggers = () => withClient(asSuperuser(), {}, (client) => rowsOf(client, 'SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1'))
   /** What it has done, and what is there then; taken back afterwards. */
-  const restored = async (url: string, wish: PartialSetting['wish'], way: Way) => {
+  const restored = async (url: string, wish: PartialSetting['wish'], way: Way, stage?: PartialSetting['stage']) => {
     const switches = await triggers()
-    const {state, error} = await runPartial({url, directory, wish, way})
+    const {state, error} = await runPartial({url, directory, wish, way, ...(stage && {stage})})
     if (error) throw error
     const there = await contents()
     expect(await triggers()).to.deep.equal(switches)
@@ -89,6 +89,14 @@ describe('a whole partial restore on a server as providers rent it out', functio
     })
   }
 
+  it('does so by way of a database beside, too', async () => {
+    const wish = {...LEADS, relink: true}
+    const [beside, inside] = [await restored(provider.masterUrl(), wish, 'exact', 'database'), await restored(provider.masterUrl(), wish, 'exact')]
+    expect(differences(inside.there, beside.there)).to.deep.equal({})
+    expect({...beside, there: undefined}).to.deep.equal({...inside, there: undefined})
+    expect(Object.keys(differences(damaged, beside.there))).to.have.members(['leads', 'calls'])
+  })
+
   it('leaves the rows beside, as the master, for itself alone', async () => {
     const {state, error} = await runPartial({url: provider.masterUrl(), directory, wish: LEADS, way: 'side'})
     if (error) throw error
@@ -99,8 +107,8 @@ describe('a whole partial restore on a server as providers rent it out', functio
   })
 
   it('a role that lacks a right is told which, one after the other, and has changed nothing', async () => {
-    const told = async (wish: PartialSetting['wish'], way: Way = 'missing') => {
-      const {error} = await runPartial({url: provider.url('crm_app'), directory, wish, way})
+    const told = async (wish: PartialSetting['wish'], way: Way = 'missing', stage: PartialSetting['stage'] = 'schema') => {
+      const {error} = await runPartial({url: provider.url('crm_app'), directory, wish, way, stage})
       expect(differences(damaged, await contents())).to.deep.equal({})
       expect(await schemas()).to.deep.equal([])
       return {code: error?.code, exitCode: error?.exitCode, message: error?.message, hint: error?.hints?.[0]}
@@ -112,6 +120,7 @@ describe('a whole partial restore on a server as providers rent it out', functio
     expect(createdb.hint).to.include('ALTER ROLE "crm_app" CREATEDB')
     await provider.support('ALTER ROLE crm_app CREATEDB')
     expect(await told(LEADS)).to.include({code: 'partial.row-security', exitCode: 3})
+    expect(await told(LEADS, 'missing', 'database')).to.include({code: 'partial.row-security', exitCode: 3})
     expect(await told({tables: ['webhook_events'], withParents: true}, 'changed')).to.include({code: 'partial.rights', exitCode: 3, message: 'Role crm_app may not INSERT, UPDATE, DELETE in public.tenants.', hint: 'Connect as crm_owner, or as the superuser: GRANT "crm_owner" TO "crm_app"'})
   })
 })

@@ -1,0 +1,86 @@
+import {DrError} from '../../errors.ts'
+import {withClient} from '../../postgres/connection.ts'
+import {freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, unfreezeSql, type FrozenDatabase} from '../../postgres/freeze.ts'
+import {targetUrl, type Target} from '../../postgres/target.ts'
+import {TAG} from '../../rds/tags.ts'
+import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+import {byResource, leftOrThrown, partyFrom, stays, targetAt} from './cutover-instances.ts'
+import {APPLICATION} from './cutover-look.ts'
+import {frozenTag, markTags} from './cutover-marks.ts'
+import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
+import type {RdsOptions} from './options.ts'
+
+/** Before anything is changed AWS itself is told what is about to happen: another machine can take it back by that. */
+export function markStep(options: CutoverOptions): Step<CutoverState> {
+  const {api, freeze: stops} = options
+  return {
+    id: 'cutover.mark',
+    title: 'Note at AWS what takes whose place',
+    effect: 'write',
+    byHand: ({mode, name, old, copy}) => [{argv: ['aws', 'rds', 'add-tags-to-resource', '--resource-name', copy?.arn ?? 'ARN', '--tags', `Key=${TAG.replaces},Value=${mode}/${name}/${old?.resourceId ?? 'RESOURCE-ID'}`]}],
+    async run(state, io) {
+      const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      if (stops) {
+        const {databases, notOurs, exempt} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, planFreeze)
+        state.frozen = {databases}
+        for (const name of notOurs) io.notice(`Writes to the database ${name} cannot be stopped: this role does not own it.`)
+        for (const role of exempt) io.notice(`The role ${role} may write all the same: it has default_transaction_read_only = off.`)
+        await api.addTags(old.arn, [frozenTag(databases)], io.signal)
+      }
+      await api.addTags(copy.arn, markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), io.signal)
+    },
+    async undo({old, copy}, io) {
+      await dropTags(options, partyOf(copy).resourceId, [TAG.replaces, TAG.cutover], io)
+      await dropTags(options, partyOf(old).resourceId, [TAG.frozen], io)
+    },
+  }
+}
+
+/** Of whatever it is called now. */
+export async function dropTags(options: RdsOptions, resourceId: string, keys: string[], io: StepIo): Promise<void> {
+  const found = await byResource(options, resourceId, io.signal)
+  if (found?.DBInstanceArn !== undefined && found.TagList?.some(({Key = ''}) => keys.includes(Key))) await options.api.removeTags(found.DBInstanceArn, keys, io.signal)
+}
+
+export function freezeStep(options: CutoverOptions): Step<CutoverState> {
+  return {
+    id: 'cutover.freeze',
+    title: `Stop writes to ${options.name}`,
+    effect: 'write',
+    skip: () => (options.freeze ? undefined : '--no-freeze'),
+    byHand: ({frozen, old}) => psql(old ? targetAt(options.target, old, options) : options.target, freezeSql(frozen?.databases ?? [{name: options.target.database, former: null}])),
+    async run(state, io) {
+      const databases = state.frozen?.databases ?? []
+      const done = await freeze(targetAt(options.target, partyOf(state.old), options), databases, {applicationName: APPLICATION, signal: io.signal}).catch((error: unknown) => { throw leftOrThrown(error, io) })
+      state.frozen = {databases, ...done}
+      io.notice(`Writes to ${state.name} are stopped since ${done.at} (WAL ${done.lsn}${done.lastCommit === undefined ? '' : `, last commit ${done.lastCommit}`}); ${done.ended} ${done.ended === 1 ? 'session' : 'sessions'} ended.`)
+    },
+    undo: (state, io) => thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io),
+  }
+}
+
+const psql = (target: Target, statements: readonly string[]): ManualCommand[] => (statements.length === 0 ? [] : [{argv: ['psql', targetUrl(target), '-v', 'ON_ERROR_STOP=1', ...statements.flatMap((sql) => ['-c', sql])]}])
+
+/** Writes are possible again, as they were before; the mark goes when that is so. */
+export async function thaw(options: RdsOptions & {target: Target}, {resourceId}: Pick<Party, 'resourceId'>, databases: readonly FrozenDatabase[] | 'all', io: StepIo): Promise<void> {
+  const found = await byResource(options, resourceId, io.signal)
+  if (found === undefined) return
+  const at = targetAt(options.target, partyFrom(found), options)
+  const meant = databases === 'all' ? (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).map((name) => ({name, former: null})) : databases
+  await unfreeze(at, meant, {applicationName: APPLICATION}).catch((error: unknown) => {
+    if (!(error instanceof DrError)) throw error
+    throw new DrError('pitr.frozen', `Writes to ${found.DBInstanceIdentifier ?? ''} are still stopped: ${error.message}`, {cause: error, exitCode: error.exitCode, hints: [...unfreezeSql(meant).map((sql) => `On ${found.DBInstanceIdentifier ?? ''}: ${sql}`), 'dr pitr rollback does it, too.']})
+  })
+  await dropTags(options, resourceId, [TAG.frozen], io)
+}
+
+export function unfreezeStep(options: CutoverOptions): Step<CutoverState> {
+  return {
+    id: 'cutover.unfreeze',
+    title: 'The old instance takes writes again',
+    effect: 'write',
+    skip: () => (!options.freeze ? '--no-freeze' : options.keepFrozen ? 'it stays read-only: dr pitr rollback puts that back' : undefined),
+    byHand: ({frozen}) => psql(options.target, unfreezeSql(frozen?.databases ?? [])),
+    run: (state, io) => thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io).catch((error: unknown) => { throw stays(error, io) }),
+  }
+}

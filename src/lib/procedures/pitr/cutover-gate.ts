@@ -1,0 +1,63 @@
+import {lossLines, size} from '../../report/swap-lines.ts'
+import type {Gate} from '../../runbook/procedure.ts'
+import {writtenIn} from './cutover-facts.ts'
+import {objectiveOf} from './cutover-instances.ts'
+import {estimateOf, minutes} from './cutover-estimate.ts'
+import type {CutoverOptions, CutoverState, Party} from './cutover-options.ts'
+
+/** Before anything is changed: both instances, what is lost, how it is done and how long it takes. */
+export function cutoverGate(options: CutoverOptions): Gate<CutoverState> {
+  return {
+    question: ({name, environment, copy}) => `Have ${copy?.id ?? 'the copy'} take the place of ${name} (${environment})?`,
+    mustType: ({name}) => name,
+    details: (state) => [
+      ...(state.old ? partyLines('Production', state.old) : []),
+      ...(state.copy ? partyLines('Comes in', state.copy, state.restoredTo) : []),
+      `Way         ${wayOf(state)}`,
+      `Before      ${beforeOf(options, state)}`,
+      estimateLine(options),
+      ...lost(state),
+      ...state.findings.map(({severity, subject, message}) => `${severity.toUpperCase().padEnd(11)} ${subject}: ${message}`),
+    ],
+    declined: () => ['Nothing was changed.'],
+  }
+}
+
+/** Who it is: what must not be mistaken for another. */
+export function partyLines(label: string, {id, resourceId, engine, class: size_, status, host, port, facts}: Party, restoredTo?: string): string[] {
+  const where = host === '' ? 'no address' : `${host}:${port}`
+  const held = facts === undefined ? ['            what it holds is not known: it cannot be connected to'] : [
+    `            ${size(facts.bytes)}, ${facts.tables} tables, ${facts.rows.toLocaleString('en-US')} rows, newest ${facts.newest === undefined ? 'not known' : `${facts.newest.at.replace('T', ' ').replace('Z', ' UTC')} (${facts.newest.table})`}, timeline ${facts.timeline}`,
+  ]
+  return [`${label.padEnd(11)} ${id}, ${resourceId}, ${engine}, ${size_}, ${status}, ${where}${restoredTo === undefined ? '' : `, restored to ${restoredTo}`}`, ...held]
+}
+
+function wayOf({mode, name, oldName, copy}: CutoverState): string {
+  const id = copy?.id ?? 'the copy'
+  if (mode === 'rename') return `rename: ${name} becomes ${oldName}, then ${id} becomes ${name}; there is no ${name} in between`
+  if (mode === 'proxy') return `proxy: ${name} is taken out of the proxy, and ${id} is put in`
+  return `url: the application is pointed at ${copy?.host ?? 'the copy'}${copy ? `:${copy.port}` : ''}`
+}
+
+function beforeOf({freeze, snapshot, keepFrozen}: CutoverOptions, state: CutoverState): string {
+  return [
+    freeze ? `writes are stopped in every database of ${state.name} (sessions are ended; it stays readable)${keepFrozen ? ', and stay so in the old one' : ''}` : `writes are NOT stopped: what is written to ${state.name} meanwhile is lost`,
+    snapshot ? `snapshot ${state.snapshot}` : 'no snapshot',
+  ].join('; ')
+}
+
+function estimateLine(options: CutoverOptions): string {
+  const {totalMs, outageMs, parts} = estimateOf(options)
+  const objective = objectiveOf(options)
+  const over = totalMs > objective ? ': MORE than that; --mode proxy or url takes less' : ''
+  return `Estimate    about ${minutes(totalMs)}, of these ${minutes(outageMs)} out of reach (${parts.join('; ')}); the RTO is ${minutes(objective)}${over}`
+}
+
+function lost({loss, name, copy}: CutoverState): string[] {
+  if (loss === undefined) return ['Lost        what was written since cannot be counted']
+  const written = writtenIn(loss)
+  return [
+    `Lost        ${written === undefined ? 'rows that were written since are not known' : `${written.toLocaleString('en-US')} rows that were inserted or changed since`}; they stay in the old instance`,
+    ...lossLines(loss, [name.toUpperCase(), (copy?.id ?? 'copy').toUpperCase()]),
+  ]
+}

@@ -1,0 +1,113 @@
+import type {Finding} from '../../checks/finding.ts'
+import {DrError, preflightError} from '../../errors.ts'
+import {withClient} from '../../postgres/connection.ts'
+import {frozenDatabases} from '../../postgres/freeze.ts'
+import {targetUrl} from '../../postgres/target.ts'
+import {marksOf} from '../../rds/tags.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
+import {countParty, lossOf, type Counted} from './cutover-facts.ts'
+import {partyFrom, targetAt} from './cutover-instances.ts'
+import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+
+export const APPLICATION = 'dr pitr cutover'
+
+export function lookSteps(options: CutoverOptions): Step<CutoverState>[] {
+  return [instancesStep(options), databasesStep(options)]
+}
+
+function instancesStep(options: CutoverOptions): Step<CutoverState> {
+  const {api, name} = options
+  return {
+    id: 'cutover.instances',
+    title: `Look at ${name} and at what is to take its place`,
+    effect: 'read',
+    byHand: () => [{argv: ['aws', 'rds', 'describe-db-instances']}],
+    async run(state, io) {
+      state.findings = []
+      const all = await api.instances(io.signal)
+      const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
+      if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
+      const copy = copyMeant(all, name, options.copy)
+      assertCopy(copy, name)
+      assertOld(old)
+      if (!options.acceptPending) assertNothingPending([old, copy])
+      if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
+      await assertWay(options, old.DBInstanceIdentifier ?? '', io)
+      state.old = partyFrom(old)
+      state.copy = partyFrom(copy)
+      const {restoredTo} = marksOf(copy) ?? {}
+      if (restoredTo !== undefined) state.restoredTo = restoredTo
+      state.findings.push(...compareSettings(old, copy))
+      refuse(state.findings, options)
+    },
+  }
+}
+
+/** What the way needs besides the two instances. */
+async function assertWay({mode, config, api}: CutoverOptions, old: string, {signal}: StepIo): Promise<void> {
+  if (mode !== 'proxy') return
+  const {proxy} = config.rds
+  if (proxy === undefined) throw preflightError('config.rds-proxy', 'No RDS Proxy is named.', {hints: ['Set rds.proxy in dr.config.yaml, or DR_RDS_PROXY.', 'aws rds describe-db-proxies shows those that there are.']})
+  const targets = (await api.proxyTargets(proxy, signal)).map(({RdsResourceId = ''}) => RdsResourceId)
+  if (!targets.includes(old)) throw preflightError('pitr.proxy', `The proxy ${proxy} leads to ${targets.join(', ') || 'nothing'}, not to ${old}.`, {hints: ['Check rds.proxy and rds.instance; aws rds describe-db-proxy-targets shows what it leads to.']})
+}
+
+function refuse(findings: readonly Finding[], {accept}: CutoverOptions): void {
+  const errors = findings.filter(({severity}) => severity === 'error')
+  if (errors.length === 0 || accept) return
+  throw preflightError('pitr.settings', `${errors[0]?.subject ?? ''} is not what the old instance is: ${errors.map(({message}) => message).join('; ')}.`, {hints: [...new Set(errors.flatMap(({hint}) => hint ?? [])), '--accept takes it as it is.']})
+}
+
+function databasesStep(options: CutoverOptions): Step<CutoverState> {
+  const {target} = options
+  return {
+    id: 'cutover.databases',
+    title: 'Count what would be lost',
+    effect: 'read',
+    byHand: ({copy}) => [target, ...(copy ? [targetAt(target, copy, options)] : [])].map((one) => ({argv: ['psql', targetUrl(one), '-c', 'SELECT pg_current_wal_lsn(), pg_walfile_name(pg_current_wal_lsn())', '-c', 'SELECT relname, n_live_tup FROM pg_stat_user_tables ORDER BY 1']})),
+    async run(state, io) {
+      const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      const at = targetAt(target, copy, options)
+      const coming = await countParty(options, at, {applicationName: APPLICATION}, io)
+      copy.facts = coming.facts
+      await assertTakesWrites(at, copy.id)
+      const now = await oldParty(options, state, coming.facts.nextXid, io)
+      if (now === undefined) return
+      old.facts = now.facts
+      state.loss = lossOf(now.counts, coming.counts)
+      state.findings.push(...aboutMarkers(state), ...aboutAddress(options, state))
+    },
+  }
+}
+
+/** A copy of a time in which writes were stopped would stay so. */
+async function assertTakesWrites(at: CutoverOptions['target'], id: string): Promise<void> {
+  const frozen = await withClient(at, {applicationName: APPLICATION}, frozenDatabases)
+  if (!frozen.includes(at.database)) return
+  throw preflightError('pitr.copy-frozen', `${at.database} of ${id} is read-only: it was restored to a time in which writes were stopped.`, {hints: [`On ${id}: ALTER DATABASE "${at.database}" RESET default_transaction_read_only`]})
+}
+
+/** An old one that cannot be reached any more is no hindrance unless something is to be done in it. */
+async function oldParty(options: CutoverOptions, state: CutoverState, sinceXid: string, io: StepIo): Promise<Counted | undefined> {
+  try {
+    return await countParty(options, targetAt(options.target, partyOf(state.old), options), {applicationName: APPLICATION, sinceXid}, io)
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError) || options.freeze) throw error
+    state.findings.push({code: 'pitr.old-unreachable', severity: 'warning', subject: state.name, message: `cannot be looked into: ${error.message.replace(/\.$/, '')}`})
+    return undefined
+  }
+}
+
+function aboutMarkers({old, copy}: CutoverState): Finding[] {
+  const [was, is] = [old?.facts, copy?.facts]
+  if (was === undefined || is === undefined) return []
+  if (was.systemIdentifier !== undefined && is.systemIdentifier !== undefined && was.systemIdentifier !== is.systemIdentifier) return [{code: 'pitr.other-cluster', severity: 'warning', subject: copy?.id ?? '', message: 'has another system identifier than the old instance: it is no physical copy of it'}]
+  return was.timeline === is.timeline ? [{code: 'pitr.same-timeline', severity: 'warning', subject: copy?.id ?? '', message: 'is on the same timeline as the old instance: afterwards only AWS can say which of the two answers'}] : []
+}
+
+function aboutAddress({target, mode}: CutoverOptions, {old}: CutoverState): Finding[] {
+  if (mode === 'proxy' || old === undefined || (target.host.toLowerCase() === old.host.toLowerCase() && target.port === old.port)) return []
+  return [{code: 'pitr.address', severity: 'warning', subject: old.id, message: `DATABASE_URL leads to ${target.host}:${target.port}, and the instance is ${old.host}:${old.port}: whether clients follow depends on what is between them`}]
+}

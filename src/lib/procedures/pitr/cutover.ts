@@ -1,0 +1,118 @@
+import type {Procedure, Step} from '../../runbook/procedure.ts'
+import {compactUtc} from '../../system/clock.ts'
+import {TAG} from '../../rds/tags.ts'
+import {cutoverGate} from './cutover-gate.ts'
+import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
+import {byResource, leftOrThrown, MINUTE_MS, stays, targetAt, untilAvailable, untilSo} from './cutover-instances.ts'
+import {lookSteps} from './cutover-look.ts'
+import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+import {assertHolds, proveAnswer} from './cutover-prove.ts'
+import {switchSteps} from './cutover-switch.ts'
+
+/**
+ * Has a restored copy take the place of the production instance. Everything before the new instance is proven is taken back
+ * when it fails; behind that nothing is. Each step finds by the resource ids of both what is left of it.
+ */
+export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverState> {
+  return {
+    id: 'pitr-cutover',
+    title: `Cut ${options.name} over to a restored copy`,
+    later: 'go-on',
+    target: options.name,
+    phases: [
+      {title: 'Look', steps: lookSteps(options)},
+      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)]},
+      {title: 'After it', steps: [protectStep(options), unfreezeStep(options)]},
+    ],
+  }
+}
+
+export function cutoverState({config, name, mode}: CutoverOptions, now: Date): CutoverState {
+  const stamp = compactUtc(now).replaceAll(/\D/g, '')
+  return {environment: config.environment, mode, name, oldName: suffixed(name, `-old-${stamp}`), snapshot: `${name}-before-cutover-${stamp}`, findings: []}
+}
+
+/** Most characters that AWS takes. */
+const LONGEST = 63
+
+/** The whole name is nowhere needed: an instance is known by its resource id. */
+export const suffixed = (name: string, suffix: string): string => `${name.slice(0, LONGEST - suffix.length).replace(/-+$/, '')}${suffix}`
+
+const SNAPSHOT_BUDGET_MS = 60 * MINUTE_MS
+
+function snapshotStep(options: CutoverOptions): Step<CutoverState> {
+  const {api} = options
+  return {
+    id: 'cutover.snapshot',
+    title: `Snapshot of ${options.name}`,
+    effect: 'write',
+    skip: () => (options.snapshot ? undefined : '--no-snapshot'),
+    byHand: ({name, snapshot}) => [{argv: ['aws', 'rds', 'create-db-snapshot', '--db-instance-identifier', name, '--db-snapshot-identifier', snapshot]}, {argv: ['aws', 'rds', 'wait', 'db-snapshot-available', '--db-snapshot-identifier', snapshot]}],
+    async run({name, snapshot}, io) {
+      try {
+        await untilAvailable(options, name, SNAPSHOT_BUDGET_MS, io)
+        if ((await api.snapshotNamed(snapshot, io.signal)) === undefined) await api.snapshot(name, snapshot, [{Key: TAG.run, Value: io.run}], io.signal).catch(async (error: unknown) => {
+          // The SDK asks again when a reply was lost.
+          if ((await api.snapshotNamed(snapshot, io.signal)) === undefined) throw error
+        })
+        await untilSo(options, {budgetMs: SNAPSHOT_BUDGET_MS, what: `The snapshot ${snapshot} was not complete`, look: async () => {
+          const found = await api.snapshotNamed(snapshot, io.signal)
+          io.progress(`${found?.Status ?? 'not known yet'}${found?.PercentProgress === undefined ? '' : `, ${found.PercentProgress} %`}`)
+          return found?.Status === 'available' ? found : undefined
+        }}, io)
+      } catch (error) {
+        throw leftOrThrown(error, io)
+      }
+    },
+  }
+}
+
+function proveStep(options: CutoverOptions): Step<CutoverState> {
+  const {api, target, mode} = options
+  return {
+    id: 'cutover.prove',
+    title: 'Prove that the copy answers',
+    effect: 'read',
+    byHand: () => [],
+    async run(state, io) {
+      const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      try {
+        if (mode === 'rename') assertHolds(await api.instance(state.name, io.signal), {name: state.name, resourceId: copy.resourceId, host: old.host, port: old.port})
+      } catch (error) {
+        throw leftOrThrown(error, io)
+      }
+      const viaUrl = mode !== 'url'
+      await proveAnswer(options, viaUrl ? target : targetAt(target, copy, options), {expected: copy, other: old}, io)
+    },
+  }
+}
+
+function protectStep(options: CutoverOptions): Step<CutoverState> {
+  const {api} = options
+  return {
+    id: 'cutover.protect',
+    title: 'Both are protected against deletion; the old one is marked',
+    effect: 'write',
+    byHand: ({name, oldName, mode, copy}) => [mode === 'rename' ? oldName : name, mode === 'rename' ? name : (copy?.id ?? 'COPY')].map((id) => ({argv: ['aws', 'rds', 'modify-db-instance', '--db-instance-identifier', id, '--deletion-protection', '--apply-immediately']})),
+    async run(state, io) {
+      try {
+        const old = await byResource(options, partyOf(state.old).resourceId, io.signal)
+        if (old?.DBInstanceArn !== undefined) {
+          await api.addTags(old.DBInstanceArn, [{Key: TAG.replaced, Value: state.name}, {Key: TAG.replacedAt, Value: new Date().toISOString()}], io.signal)
+          // It may have taken a place itself once.
+          await dropTags(options, old.DbiResourceId ?? '', [TAG.replaces, TAG.cutover], io)
+        }
+        for (const {resourceId} of [partyOf(state.old), partyOf(state.copy)]) await protect(options, resourceId, io)
+      } catch (error) {
+        throw stays(error, io)
+      }
+    },
+  }
+}
+
+async function protect(options: CutoverOptions, resourceId: string, io: Parameters<Step<CutoverState>['run']>[1]): Promise<void> {
+  const found = await byResource(options, resourceId, io.signal)
+  if (found?.DBInstanceIdentifier === undefined || found.DeletionProtection === true) return
+  await untilAvailable(options, found.DBInstanceIdentifier, SNAPSHOT_BUDGET_MS, io)
+  await options.api.modify({DBInstanceIdentifier: found.DBInstanceIdentifier, DeletionProtection: true}, io.signal)
+}

@@ -1,0 +1,38 @@
+import type {DBInstance, DBInstanceAutomatedBackup} from '../../rds/api.ts'
+import {marksOf, TAG, tagOf} from '../../rds/tags.ts'
+import type {RecoveryList} from '../../report/recovery-list.ts'
+import type {RdsOptions} from './options.ts'
+
+/** What can be restored from, and what dr made of it. `source`: only what is about this instance. */
+export async function listRecovery({api}: RdsOptions, source: string | undefined, signal: AbortSignal): Promise<RecoveryList> {
+  const [instances, backups] = await Promise.all([api.instances(signal), api.automatedBackups({}, signal)])
+  const ofSource = (name: string | undefined) => source === undefined || name === source
+  return {
+    sources: instances.filter((one) => marksOf(one) === undefined && tagOf(one, TAG.replaced) === undefined && ofSource(one.DBInstanceIdentifier)).map((one) => shownSource(one, backups)),
+    retained: backups.filter(({Status, DBInstanceIdentifier}) => Status === 'retained' && ofSource(DBInstanceIdentifier)).map(shownBackup),
+    replicated: backups.filter(({Status, DBInstanceAutomatedBackupsArn, DBInstanceIdentifier}) => Status === 'replicating' && DBInstanceAutomatedBackupsArn !== undefined && ofSource(DBInstanceIdentifier)).map(shownBackup),
+    copies: instances.flatMap((one) => shownCopy(one)).filter((one) => ofSource(one.source ?? undefined)),
+    replaced: instances.flatMap((one) => {
+      const name = tagOf(one, TAG.replaced)
+      return name === undefined || !ofSource(name) ? [] : [{instance: one.DBInstanceIdentifier ?? '', status: one.DBInstanceStatus ?? '', was: name, createdAt: time(one.InstanceCreateTime)}]
+    }),
+  }
+}
+
+const time = (at: Date | undefined): string | null => at?.toISOString() ?? null
+
+function shownSource({DBInstanceIdentifier: instance = '', DBInstanceStatus: status = '', DbiResourceId, LatestRestorableTime, BackupRetentionPeriod = 0}: DBInstance, backups: readonly DBInstanceAutomatedBackup[]): RecoveryList['sources'][number] {
+  const earliest = backups.find((one) => one.DbiResourceId === DbiResourceId)?.RestoreWindow?.EarliestTime
+  return {instance, status, retentionDays: BackupRetentionPeriod, earliest: time(earliest), latest: time(LatestRestorableTime)}
+}
+
+const shownBackup = ({DBInstanceIdentifier: instance = '', DbiResourceId: resourceId = '', DBInstanceAutomatedBackupsArn: arn, RestoreWindow, Region = ''}: DBInstanceAutomatedBackup): RecoveryList['retained'][number] =>
+  ({instance, resourceId, arn: arn ?? null, region: Region, earliest: time(RestoreWindow?.EarliestTime), latest: time(RestoreWindow?.LatestTime)})
+
+function shownCopy(instance: DBInstance): RecoveryList['copies'] {
+  const marks = marksOf(instance)
+  if (!marks) return []
+  const {DBInstanceIdentifier = '', DBInstanceStatus = '', InstanceCreateTime, Endpoint} = instance
+  const {run, purpose, source = null, restoredTo = null} = marks
+  return [{instance: DBInstanceIdentifier, status: DBInstanceStatus, purpose, source, restoredTo, run, createdAt: time(InstanceCreateTime), host: Endpoint?.Address ?? null, live: source === DBInstanceIdentifier}]
+}

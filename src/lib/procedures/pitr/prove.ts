@@ -1,0 +1,78 @@
+import type {Finding} from '../../checks/finding.ts'
+import {compareRecovered, type RecoveredFacts, type RecoveredReference} from '../../checks/recovered.ts'
+import {DrError} from '../../errors.ts'
+import {targetUrl, type Target} from '../../postgres/target.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {backupReference, liveReference, nearestManifest, readSide} from './facts.ts'
+import {copyOf, type RecoveredInstance, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
+
+const APPLICATION = 'dr pitr'
+
+/** The copy, with the user, password and database of the source. Hosts of RDS are held to their certificate where its authorities are known. */
+export function copyTarget(database: Target, {host, port}: Pick<RecoveredInstance, 'host' | 'port'>, caBundle: string | undefined): Target {
+  const ssl = isRds(host) && caBundle !== undefined ? {mode: 'verify-full' as const, rootCert: caBundle} : database.ssl
+  return {...database, host: host ?? database.host, port: port ?? database.port, ssl}
+}
+
+const isRds = (host = ''): boolean => /\.rds\.amazonaws\.com(\.cn)?$/.test(host)
+
+/** Compares the copy with the source, or with the manifest nearest to the instant. Deviations are findings: the copy stays. */
+export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
+  const {proof: {database}, config} = options
+  return {
+    id: 'pitr.prove',
+    title: 'Compare with the source',
+    effect: 'read',
+    byHand: ({copy}) => (database === undefined ? [] : [{argv: ['psql', targetUrl(copyTarget(database, copy ?? {}, config.rds.caBundle))], note: copy?.host === undefined ? 'at the address of the copy' : 'look at the newest rows'}]),
+    async run(state, io) {
+      if (database === undefined) {
+        state.findings = [{code: 'pitr.unproven', severity: 'warning', subject: '', message: 'no database is configured, so nothing in the copy was looked at', hint: `Set DATABASE_URL, then: dr pitr resume ${copyOf(state).instance}`}]
+        return
+      }
+      const target = copyTarget(database, copyOf(state), config.rds.caBundle)
+      const copy = await readSide(target, reading(options, io, `the copy ${copyOf(state).instance}`))
+      const reference = await referenceOf(options, database, state, io)
+      const at = new Date(state.to ?? state.asked?.at ?? options.now())
+      state.findings = [...tlsFinding(target), ...compareRecovered(copy, reference, {at, exact: state.to !== null})]
+      state.marks.verified = options.now().toISOString()
+    },
+  }
+}
+
+const reading = ({config, proof}: RecoveryOptions, io: StepIo, what: string) => ({
+  config, jobs: proof.jobs, applicationName: APPLICATION, namedBy: what, signal: io.signal,
+  onCounted: (done: number, total: number) => { io.progress({unit: 'items', done, total, note: `${done} of ${total} tables of ${what}`}) },
+})
+
+/** The live source; without it the manifest nearest to the instant; without that none. Why is noted. */
+async function referenceOf(options: RecoveryOptions, database: Target, state: RecoveryState, io: StepIo): Promise<RecoveredReference | undefined> {
+  const live = await liveSide(options, database, state, io)
+  if (typeof live !== 'string') {
+    state.reference = {kind: 'live', name: `${database.host}:${database.port}/${database.database}`}
+    return liveReference(live)
+  }
+  const at = new Date(state.to ?? options.now())
+  const manifest = await nearestManifest({storages: options.proof.storages, environment: state.environment, database: database.database, at, signal: io.signal})
+  state.reference = manifest === undefined ? {kind: 'none', name: '', why: live} : {kind: 'backup', name: manifest.label, why: live}
+  io.notice(manifest === undefined ? `There is nothing to compare with (${live}): only the copy itself was looked at.` : `Compared with the backup ${manifest.label}: ${live}.`)
+  return manifest && backupReference(manifest)
+}
+
+/** Or why it cannot be read. */
+async function liveSide(options: RecoveryOptions, database: Target, state: RecoveryState, io: StepIo): Promise<RecoveredFacts | string> {
+  const {host, port} = copyOf(state)
+  if (host === database.host && port === database.port) return 'DATABASE_URL names the copy itself'
+  try {
+    return await readSide(database, reading(options, io, 'the source'))
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError)) throw error
+    return `the source cannot be read: ${error.message.replace(/\.$/, '')}`
+  }
+}
+
+function tlsFinding({host, ssl}: Target): Finding[] {
+  if (!isRds(host)) return []
+  if (ssl.mode === 'verify-full') return [{code: 'pitr.tls', severity: 'ok', subject: '', message: 'TLS, and the certificate is that of the host'}]
+  return [{code: 'pitr.tls', severity: 'warning', subject: '', message: 'the certificate of the copy was not verified', hint: 'Download global-bundle.pem from truststore.pki.rds.amazonaws.com, and set rds.caBundle'}]
+}

@@ -1,0 +1,98 @@
+import {preflightError} from '../../errors.ts'
+import type {DBInstance} from '../../rds/api.ts'
+import {awsCommand} from '../../rds/restore-plan.ts'
+import {brokenRole, isSettled, missingRoles, unsetOf, wantsReboot} from '../../rds/settle.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {isOurs} from './look.ts'
+import {copyOf, planned, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
+import {systemPollClock, waitFor} from './wait.ts'
+
+const LEAST_PATIENCE_MS = 4 * 60 * 60_000
+const TIMES_RTO = 4
+const SHOWS_MS = 15 * 60_000
+
+/** AWS may take longer than the objective; to give up then would help nobody. */
+export const patienceMs = (rtoSeconds: number): number => Math.max(LEAST_PATIENCE_MS, TIMES_RTO * rtoSeconds * 1000)
+
+/** Waits for the copy, and makes sure that it is still the one that was asked for. `settled`: what else must hold. */
+async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo, settled: (instance: DBInstance) => boolean = () => true): Promise<DBInstance> {
+  const copy = copyOf(state)
+  const earlierMs = Math.max(0, options.now().getTime() - Date.parse(state.asked?.at ?? options.now().toISOString()))
+  const found = await waitFor(options, {instance: copy.instance, budgetMs: patienceMs(state.rtoSeconds), objectiveMs: state.rtoSeconds * 1000, earlierMs, settled: (one) => isSettled(one) && settled(one)}, io)
+  if (!isOurs(found, state.runId) || (copy.resourceId !== '' && found.DbiResourceId !== copy.resourceId)) throw otherInstance(copy.instance)
+  return found
+}
+
+const otherInstance = (name: string) => preflightError('pitr.not-ours', `${name} is not the instance that this run asked for: somebody has put another in its place, or taken its tags away.`, {hints: ['dr pitr list shows what dr made.']})
+
+export function waitStep(options: RecoveryOptions): Step<RecoveryState> {
+  return {
+    id: 'pitr.wait',
+    title: 'Wait until it is available',
+    effect: 'read',
+    byHand: ({target = 'TARGET'}) => [{argv: ['aws', 'rds', 'describe-db-instances', '--db-instance-identifier', target, '--query', 'DBInstances[0].[DBInstanceStatus,Endpoint.Address]'], note: 'again and again; not aws rds wait, which misses most failures'}],
+    async run(state, io) {
+      const {Endpoint, DbiResourceId = '', DBInstanceArn = ''} = await ready(options, state, io)
+      state.copy = {...copyOf(state), resourceId: DbiResourceId, arn: DBInstanceArn, ...(Endpoint?.Address !== undefined && {host: Endpoint.Address}), ...(Endpoint?.Port !== undefined && {port: Endpoint.Port})}
+      state.marks.available ??= options.now().toISOString()
+    },
+  }
+}
+
+/** What a restore takes no input for. Looks first: what is so already is not asked for again. */
+export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
+  return {
+    id: 'pitr.settings',
+    title: 'Set what a restore cannot',
+    effect: 'write',
+    byHand({plan, target = 'TARGET'}) {
+      const {afterwards = {}, roles = []} = plan ?? {}
+      return [
+        ...(Object.keys(afterwards).length === 0 ? [] : [{argv: awsCommand('modify-db-instance', {DBInstanceIdentifier: target, ...afterwards, ApplyImmediately: true})}]),
+        ...roles.map((role) => ({argv: awsCommand('add-role-to-db-instance', {DBInstanceIdentifier: target, ...role})})),
+      ]
+    },
+    async run(state, io) {
+      const [settled, instance] = [{modified: [] as string[], roles: [] as string[], rebooted: false}, await ready(options, state, io)]
+      state.settled = settled
+      settled.modified = await modify(options, state, instance, io)
+      for (const role of missingRoles(planned(state).plan.roles, instance)) {
+        io.progress(`role for ${role.FeatureName}`)
+        await options.api.addRole(copyOf(state).instance, role, io.signal)
+        settled.roles.push(role.FeatureName)
+      }
+      const last = settled.modified.length + settled.roles.length === 0 ? instance : await inPlace(options, state, io)
+      if (wantsReboot(last)) settled.rebooted = await reboot(options, state, io)
+    },
+  }
+}
+
+/** A change shows only after a while, when the status has long been available again. */
+async function inPlace(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<DBInstance> {
+  const {clock = systemPollClock} = options
+  const [{plan: {afterwards}}, until] = [planned(state), clock.now() + SHOWS_MS]
+  const last = await ready(options, state, io, (one) => Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until)
+  const [unset, broken] = [Object.keys(unsetOf(afterwards, last)), brokenRole(last)]
+  if (unset.length > 0) io.notice(`AWS took these settings, but the instance does not show them: ${unset.join(', ')}. aws rds describe-db-instances tells.`)
+  if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
+  return last
+}
+
+/** Names of what was changed. */
+async function modify({api}: RecoveryOptions, state: RecoveryState, instance: DBInstance, io: StepIo): Promise<string[]> {
+  const unset = unsetOf(planned(state).plan.afterwards, instance)
+  const names = Object.keys(unset)
+  if (names.length === 0) return []
+  io.progress(names.join(', '))
+  await api.modify({DBInstanceIdentifier: copyOf(state).instance, ...unset}, io.signal)
+  return names
+}
+
+/** Nobody works on the copy yet. */
+async function reboot(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<boolean> {
+  io.notice('Static parameters wait for a restart of the copy: it is restarted.')
+  await options.api.reboot(copyOf(state).instance, io.signal)
+  const after = await ready(options, state, io)
+  if (wantsReboot(after)) io.notice('The parameter group still waits for a restart: aws rds describe-db-instances shows its ParameterApplyStatus.')
+  return true
+}

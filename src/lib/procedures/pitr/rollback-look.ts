@@ -1,0 +1,101 @@
+import {join} from 'node:path'
+import {preflightError, usageError} from '../../errors.ts'
+import type {DBInstance} from '../../rds/api.ts'
+import {kindOf} from '../../rds/status.ts'
+import {readJournal} from '../../runbook/journal.ts'
+import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {runActive} from '../../runbook/resume.ts'
+import {knownRun, type KnownRun} from '../../runbook/runs.ts'
+import {countParty, lossOf} from './cutover-facts.ts'
+import {byResource, locate, partyFrom, targetAt} from './cutover-instances.ts'
+import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
+import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
+import {steadyName} from './cutover-rename.ts'
+import {ROLLBACK, type RollbackOptions, type RollbackState} from './rollback-options.ts'
+
+export function rollbackLookSteps(options: RollbackOptions): Step<RollbackState>[] {
+  return [instancesStep(options), countStep(options)]
+}
+
+function instancesStep(options: RollbackOptions): Step<RollbackState> {
+  return {
+    id: 'rollback.instances',
+    title: 'Look at what a cut-over has done',
+    effect: 'read',
+    byHand: () => [{argv: ['aws', 'rds', 'describe-db-instances'], note: 'tags dr:replaces and dr:cutover say it'}],
+    async run(state, io) {
+      const {copy, mark} = markedCopy(await options.api.instances(io.signal), options)
+      const earlier = await journalOf(options, mark.run)
+      if (earlier?.status === 'running') throw runActive(mark.run, earlier.owner)
+      if ((await byResource(options, mark.resourceId, io.signal)) === undefined) throw preflightError('pitr.old-gone', `The old instance ${mark.resourceId} is not there any more: there is nothing to go back to.`, {hints: ['dr pitr list shows the backups that AWS retained of it; dr pitr --source-resource-id restores from one.']})
+      const [old, now] = [await settled(options, mark.resourceId, io), await settled(options, copy.DbiResourceId ?? '', io)]
+      assertReady(old)
+      const holder = await options.api.instance(state.name, io.signal)
+      if (holder !== undefined && ![old.DbiResourceId, now.DbiResourceId].includes(holder.DbiResourceId)) throw preflightError('pitr.renamed', `${state.name} is a third instance (${holder.DbiResourceId ?? ''}), neither the old one nor the copy.`, {hints: ['dr pitr list shows what is called what.']})
+      const frozen = (earlier?.state as CutoverState | undefined)?.frozen?.databases ?? frozenOf(old)
+      Object.assign(state, {mode: mark.mode, cutoverRun: mark.run, old: partyFrom(old), copy: partyFrom(now)})
+      if (frozen !== undefined && frozenOf(old) !== undefined) state.frozen = frozen
+      if (mark.sinceXid !== undefined) state.sinceXid = mark.sinceXid
+    },
+  }
+}
+
+/** Throws `pitr.nothing-to-roll-back` (exit 3), or `pitr.which-run` (exit 2) where several have begun. */
+function markedCopy(all: readonly DBInstance[], {name, run}: RollbackOptions): {copy: DBInstance; mark: CutoverMark} {
+  const marked = all.flatMap((copy) => {
+    const mark = cutoverMarkOf(copy)
+    return mark?.name === name && (run === undefined || mark.run === run) ? [{copy, mark}] : []
+  })
+  const [first, second] = marked
+  if (first === undefined) {
+    throw preflightError('pitr.nothing-to-roll-back', run === undefined ? `No cut-over of ${name} is in place, and none was begun.` : `No cut-over of ${name} by the run ${run} is in place.`, {hints: ['dr pitr list shows what is called what.', 'A cut-over that was rolled back is not there any more.']})
+  }
+  const holding = marked.find(({copy}) => copy.DBInstanceIdentifier === name)
+  if (second !== undefined && holding === undefined) throw usageError('pitr.which-run', `Several cut-overs of ${name} have begun: ${marked.map(({mark}) => mark.run).join(', ')}.`, {hints: ['Name the run: dr pitr rollback RUN']})
+  return holding ?? first
+}
+
+/** When no rename goes on. */
+async function settled(options: RollbackOptions, resourceId: string, io: StepIo): Promise<DBInstance> {
+  await steadyName(options, resourceId, io)
+  return locate(options, resourceId, io)
+}
+
+function assertReady({DBInstanceIdentifier: id = '', DBInstanceStatus: status = ''}: DBInstance): void {
+  if (kindOf(status) === 'terminal') throw preflightError('rds.state', `The old instance ${id} is ${status}.`, {hints: [status.startsWith('stop') ? `aws rds start-db-instance --db-instance-identifier ${id}` : 'dr pitr list shows its status.']})
+}
+
+/** Undefined where another machine has it. */
+export async function journalOf({journals}: Pick<RollbackOptions, 'journals'>, run: string): Promise<KnownRun | undefined> {
+  const path = join(journals, `${run}.jsonl`)
+  const entries = await readJournal(path).catch(() => [])
+  return knownRun(path, entries)
+}
+
+function countStep(options: RollbackOptions): Step<RollbackState> {
+  return {
+    id: 'rollback.databases',
+    title: 'Count what was written on the new instance',
+    effect: 'read',
+    byHand: () => [],
+    async run(state, io) {
+      const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      const at = (party: Party) => targetAt(options.target, party, options)
+      const [was, is] = [await tried(io, () => countParty(options, at(old), {applicationName: ROLLBACK}, io)), await tried(io, () => countParty(options, at(copy), {applicationName: ROLLBACK, sinceXid: state.sinceXid}, io))]
+      if (was) old.facts = was.facts
+      if (is) copy.facts = is.facts
+      if (was && is) state.loss = lossOf(is.counts, was.counts)
+    },
+  }
+}
+
+/** That something cannot be counted is no reason to stay. */
+async function tried<T>(io: StepIo, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    io.signal.throwIfAborted()
+    io.notice(`Not counted: ${error instanceof Error ? error.message : String(error)}`)
+    return undefined
+  }
+}

@@ -1,0 +1,35 @@
+import type {FrozenDatabase} from '../../postgres/freeze.ts'
+import type {Target} from '../../postgres/target.ts'
+import type {Loss} from '../../report/swap-lines.ts'
+import type {CutoverMode, Party} from './cutover-options.ts'
+import type {RdsOptions} from './options.ts'
+
+export const ROLLBACK = 'dr pitr rollback'
+
+export interface RollbackOptions extends RdsOptions {
+  /** The live database, by the address that clients use. */
+  target: Target
+  /** Identifier of the production instance. */
+  name: string
+  /** Of the cut-over; undefined: the one that is in place. */
+  run?: string | undefined
+  /** Folder of the journals. */
+  journals: string
+}
+
+/** Plain data: it stands in the journal and in --json. */
+export interface RollbackState {
+  environment: string
+  name: string
+  /** What the new instance is called afterwards (rename). */
+  backName: string
+  mode?: CutoverMode
+  cutoverRun?: string
+  old?: Party
+  copy?: Party
+  sinceXid?: string
+  frozen?: FrozenDatabase[] | 'all'
+  /** What the new instance holds and the old one does not, by table. */
+  loss?: Loss[]
+  rolledBack?: boolean
+}

@@ -1,0 +1,47 @@
+import {expect} from 'chai'
+import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {COPY, CutoverFixture, NAME, useCredentials} from '../../../support/cutover.ts'
+import {until} from '../../../support/until.ts'
+
+describe('a cut-over by rename', function () {
+  this.timeout(180_000)
+  const crm = new CutoverFixture()
+  let restoreEnvironment = () => {}
+  const notes = () => withClient(crm.url, {}, (client) => rowOf<{spoiled: string; later: string; deals: string}>(client, "SELECT count(*) FILTER (WHERE note = 'spoiled') AS spoiled, count(*) FILTER (WHERE note = 'later') AS later, (SELECT count(*) FROM deals) AS deals FROM calls"))
+
+  before(async () => {
+    restoreEnvironment = useCredentials()
+    await crm.open()
+  })
+  after(async () => {
+    await crm.close()
+    restoreEnvironment()
+  })
+  afterEach(() => crm.reset())
+
+  it('has clients find the copy at the same address, loses no row of the old one, and is rolled back', async () => {
+    const before = await crm.digest(crm.old)
+    expect(await notes()).to.deep.equal({spoiled: '40', later: '7', deals: '45'})
+    const {state, error, seen} = await crm.cutover()
+    if (error) throw error
+    expect(seen.join('\n')).to.contain('Writes to crm-prod are stopped since')
+    expect(crm.names()).to.deep.equal({[NAME]: 'copy', [state.oldName]: 'old'})
+    expect(await notes(), 'by the same URL').to.deep.equal({spoiled: '0', later: '0', deals: '50'})
+    expect(state.loss?.map(({table, live, coming, written}) => ({table, live, coming, written}))).to.deep.equal([{table: 'public.calls', live: 307, coming: 300, written: 47}, {table: 'public.deals', live: 45, coming: 50, written: 0}])
+    expect(crm.aws.server.region.snapshots.get(state.snapshot)).to.include({status: 'available', resourceId: crm.old.resourceId})
+    expect([crm.old.settings.DeletionProtection, crm.copy.settings.DeletionProtection]).to.deep.equal([true, true])
+    expect(crm.tags(crm.old)).to.include({'dr:replaced': NAME, team: 'crm'})
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(await crm.digest(crm.old)).to.equal(before)
+    await withClient(crm.url, {}, (client) => client.query("INSERT INTO deals (title) VALUES ('on the new one'), ('another')"))
+    const back = await crm.rollback()
+    if (back.error) throw back.error
+    expect(crm.names()).to.deep.equal({[NAME]: 'old', [back.state.backName]: 'copy'})
+    expect(back.state.loss?.find(({table}) => table === 'public.deals')).to.include({live: 52, coming: 45, written: 2})
+    expect(await notes()).to.deep.equal({spoiled: '40', later: '7', deals: '45'})
+    expect(await crm.digest(crm.old)).to.equal(before)
+    expect(Object.keys(crm.tags(crm.old))).to.deep.equal(['team'])
+    expect(Object.keys(crm.tags(crm.copy)).filter((key) => ['dr:replaces', 'dr:cutover'].includes(key))).to.deep.equal([])
+    await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('on the new one', 'another')"))
+  })
+})
