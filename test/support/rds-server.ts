@@ -19,19 +19,27 @@ export interface TestRds {
   client: RDSClient
   /** Of the cluster behind the instance, by the address that clients know. */
   url(instance: Instance, database?: string): string
+  /** Where everything but the clusters is kept, with `isKept`. */
+  file: string
+  /** Another server on what the former one has kept; that one must have left. */
+  reopen(): Promise<void>
   close(): Promise<void>
 }
 
 /** An RDS server of the sandbox and a client of the real SDK. Its minute takes 60 times `millisecondsPerSecond`. */
-export async function testRds({millisecondsPerSecond = 2, ...options}: Pick<RegionOptions, 'millisecondsPerSecond' | 'instanceQuota'> = {}): Promise<TestRds> {
+export async function testRds({millisecondsPerSecond = 2, isKept = false, ...options}: Pick<RegionOptions, 'millisecondsPerSecond' | 'instanceQuota'> & {isKept?: boolean} = {}): Promise<TestRds> {
   const blocked = realNetwork()
   const directory = await mkdtemp(join(tmpdir(), 'dr-test-rds-'))
   const release = guard(END_ALL, directory)
   const binaries = await requireServerBinaries({directory: `${root}/node_modules/postgres-${MAJOR}/native/bin`, major: MAJOR})
-  const server = await startRdsServer({...options, directory, credentials: rdsCredentials, millisecondsPerSecond, binaries: {...binaries, source: 'package'}, serverSettings: {shared_buffers: '16MB', max_connections: '20'}})
+  const file = join(directory, 'region.json')
+  const start = (port = 0) => startRdsServer({...options, ...(isKept && {file}), port, directory, credentials: rdsCredentials, millisecondsPerSecond, binaries: {...binaries, source: 'package'}, serverSettings: {shared_buffers: '16MB', max_connections: '20'}})
+  let server = await start()
   const client = new RDSClient({region: 'us-east-1', endpoint: server.endpoint, credentials: rdsCredentials, maxAttempts: 1})
   return {
-    server, client,
+    client, file,
+    get server() { return server },
+    async reopen() { server = await start(server.port) },
     url(instance, database = 'postgres') {
       const url = new URL(instance.cluster?.cluster.url(database) ?? '')
       url.port = String(instance.port)

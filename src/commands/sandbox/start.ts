@@ -6,7 +6,7 @@ import type {SandboxStatus} from '../../lib/sandbox/sandbox.ts'
 export type SandboxStartResult = SandboxStatus
 
 export default class SandboxStart extends BaseCommand {
-  static override summary = 'Start a local PostgreSQL and S3 with sample data, to practise on'
+  static override summary = 'Start a local PostgreSQL, S3 and RDS API with sample data, to practise on'
   static override description = 'Everything listens on 127.0.0.1 and lies in one folder. Starting a running sandbox changes nothing.'
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.locked]
   static override examples = [

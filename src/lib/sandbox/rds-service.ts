@@ -20,6 +20,13 @@ export const instancesDirectory = ({clusterDirectory}: SandboxState): string => 
 /** What the service keeps of its instances; undefined when there never was one. */
 export const regionOf = (directory: string): SavedRegion | undefined => readRegion(join(folderOf(directory), REGION_FILE))
 
+/** Of PostgreSQL, in all its instances; undefined when there are none. */
+export function regionMajor(directory: string): number | undefined {
+  const {instances = [], retained = []} = regionOf(directory) ?? {}
+  const [any] = [...instances, ...retained.map(({instance}) => instance)]
+  return any && Number.parseInt(any.settings.EngineVersion, 10)
+}
+
 /** The folder of the cluster that is behind DATABASE_URL. */
 export const mainCluster = (directory: string, state: SandboxState): string => regionOf(directory)?.instances.find(({id}) => id === INSTANCE)?.directory ?? state.clusterDirectory
 

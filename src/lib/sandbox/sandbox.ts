@@ -1,16 +1,17 @@
 import {existsSync} from 'node:fs'
 import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
+import {setTimeout as pause} from 'node:timers/promises'
 import {preflightError} from '../errors.ts'
 import {withClient} from '../postgres/connection.ts'
 import {quoteIdent} from '../postgres/quote.ts'
-import {presentCluster, runningCluster, type Cluster} from './cluster/cluster.ts'
+import {clusterMajor, presentCluster, runningCluster, type Cluster} from './cluster/cluster.ts'
 import {createSampleDatabase} from './database/create.ts'
 import {DEFAULT_SIZE, type LoadProgress} from './database/load.ts'
 import {withLock} from './lock.ts'
 import {startProgram, stopProgram} from './node-service.ts'
 import {clusterDirectory, serverBinaries, startPostgresService} from './postgres-service.ts'
-import {INSTANCE, instancesDirectory, mainCluster, rdsProgram, regionOf} from './rds-service.ts'
+import {INSTANCE, instancesDirectory, mainCluster, rdsProgram, regionMajor, regionOf} from './rds-service.ts'
 import {s3Program} from './s3-service.ts'
 import {checkClaimed, claim, newState, readState, removeClaimed, writeState, type SandboxState, type Service, type ServiceName} from './state.ts'
 import {sandboxStatus, statusOf, type SandboxStatus} from './status.ts'
@@ -35,6 +36,9 @@ export interface SandboxOptions {
   rowsProgress?: (progress: LoadProgress) => void
   signal?: AbortSignal
 }
+
+const REVIVAL_MS = 20_000
+const LOOK_MS = 100
 
 export const sandboxDirectory = (dataDir: string): string => join(dataDir, 'sandbox')
 
@@ -103,11 +107,22 @@ async function startPostgres(directory: string, state: SandboxState, options: Sa
 }
 
 async function startRds(directory: string, state: SandboxState, options: SandboxOptions): Promise<void> {
-  const binaries = await serverBinaries(directory, mainCluster(directory, state), options)
+  const binaries = await serverBinaries(directory, regionMajor(directory) ?? (await clusterMajor(state.clusterDirectory)), options)
   const rds = await startProgram(rdsProgram(directory, state, binaries, options.rdsPace), serviceOf(state, 'rds'), (service) => remember(directory, state, service))
-  const cluster = await runningCluster(mainCluster(directory, state))
+  const cluster = await mainServer(directory, state)
   if (cluster) await remember(directory, state, {name: 'postgres', pid: cluster.pid, port: cluster.port, directory: cluster.directory})
   options.progress?.(`RDS server on port ${rds.port}, instance ${INSTANCE} on port ${regionOf(directory)?.ports[INSTANCE] ?? 0}.`)
+}
+
+/** The RDS server starts it anew when it has died, and leaves it alone when it was stopped or deleted. */
+async function mainServer(directory: string, state: SandboxState): Promise<Cluster | undefined> {
+  const isMeantToRun = () => regionOf(directory)?.instances.some(({id, status, runs}) => id === INSTANCE && status === 'available' && runs) === true
+  const end = Date.now() + REVIVAL_MS
+  for (;;) {
+    const cluster = await runningCluster(mainCluster(directory, state))
+    if (cluster || !isMeantToRun() || Date.now() > end) return cluster
+    await pause(LOOK_MS)
+  }
 }
 
 const serviceOf = (state: SandboxState, name: ServiceName): Service | undefined => state.services.find((service) => service.name === name)

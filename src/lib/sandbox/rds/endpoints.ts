@@ -9,6 +9,7 @@ import {connect, createServer, type AddressInfo, type Server, type Socket} from 
 export class Endpoints {
   readonly #byName = new Map<string, Endpoint>()
   readonly #ports: Map<string, number>
+  #isClosed = false
 
   /** `ports`: what names had formerly; they get the same again when nobody else has it now. */
   constructor(ports: Readonly<Record<string, number>> = {}) {
@@ -22,6 +23,8 @@ export class Endpoints {
 
   /** The port of this name, which leads to `target` from now on, or nowhere. Connections to another target are cut. */
   async lead(name: string, target: number | undefined): Promise<number> {
+    // Work that has begun may come to its end after that.
+    if (this.#isClosed) return this.#ports.get(name) ?? 0
     const known = this.#byName.get(name) ?? (await Endpoint.open(this.#ports.get(name)))
     this.#byName.set(name, known)
     this.#ports.set(name, known.port)
@@ -40,6 +43,7 @@ export class Endpoints {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#byName.values()].map((endpoint) => endpoint.close()))
     this.#byName.clear()
   }

@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {messageOf} from '../../errors.ts'
 import {handOver, serverAccount} from '../cluster/account.ts'
 import {requireServerBinaries, type ServerBinaries} from '../cluster/binaries.ts'
-import {clusterMajor} from '../cluster/cluster.ts'
+import {clusterMajor, presentCluster} from '../cluster/cluster.ts'
 import type {Settings as ServerSettings} from '../cluster/launch.ts'
 import {ArchivedCluster} from './archived-cluster.ts'
 import type {Value} from './document.ts'
@@ -176,6 +176,14 @@ export class Region {
   async aim(proxy: Proxy, instance: Instance | undefined): Promise<void> {
     proxy.target = instance && {resourceId: instance.resourceId, since: Date.now()}
     await this.endpoints.lead(proxyAddress(proxy.name), instance?.cluster?.cluster.port)
+  }
+
+  /** A server that has died is started anew, as the service does. True when it had. */
+  async revive(instance: Instance): Promise<boolean> {
+    if (!instance.cluster || (await presentCluster(instance.directory))) return false
+    await this.#bringUp(instance)
+    this.note(instance.id, 'DB instance restarted', 'recovery')
+    return true
   }
 
   /** There is no such instance any more; its backups stay when they are kept. */

@@ -142,8 +142,8 @@ class RdsService {
   /** Automated backups need an instance that is available: that is why the window stands still in a full one. */
   async #archiveOne(instance: Instance): Promise<void> {
     if (this.#stop.signal.aborted || instance.status !== 'available') return
-    await instance.archive().catch((error: unknown) => {
-      if (instance.status === 'available') this.region.note(instance.id, messageOf(error), 'failure')
+    await instance.archive().catch(async (error: unknown) => {
+      if (instance.status === 'available' && !(await this.region.revive(instance))) this.region.note(instance.id, messageOf(error), 'failure')
     })
   }
 }

@@ -1,3 +1,5 @@
+import {rm} from 'node:fs/promises'
+import {dirname} from 'node:path'
 import {ArchivedCluster} from './archived-cluster.ts'
 import type {Instance} from './instance.ts'
 import {recoverCluster, removeCluster} from './recovery.ts'
@@ -81,5 +83,6 @@ async function remove(region: Region, instance: Instance, keepBackups: boolean):
   instance.cluster = undefined
   region.save()
   await removeCluster(instance.directory, {backups: !keeps && !isReplicated})
+  if (!keeps && !isReplicated && dirname(instance.directory) === region.directory) await rm(instance.directory, {recursive: true, force: true})
   region.remove(instance, keeps)
 }

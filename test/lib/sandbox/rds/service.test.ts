@@ -1,6 +1,6 @@
 import * as rds from '@aws-sdk/client-rds'
 import {expect} from 'chai'
-import {existsSync, readdirSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {runningPostmaster} from '../../../../src/lib/sandbox/cluster/postmaster.ts'
@@ -78,6 +78,7 @@ describe('the RDS server of a sandbox', function () {
     const before = await everything()
     expect(before.instances.map(({id}) => id)).to.deep.equal(['dashboarduz', 'dashboarduz-old'])
     expect(before.instances[0]?.TagList).to.deep.equal([{Key: 'dr:run-id', Value: '7'}])
+    await checkSecrets()
     const clusters = await servers()
     expect(clusters).to.have.length(2)
 
@@ -102,6 +103,12 @@ describe('the RDS server of a sandbox', function () {
     expect(existsSync(directory)).to.equal(false)
   })
 
+  async function checkSecrets(): Promise<void> {
+    const {passwords, s3, encryptionKey} = (await readState(directory)) ?? {}
+    const written = ['rds.log', 'rds/region.json'].map((name) => readFileSync(join(directory, name), 'utf8')).join('')
+    for (const secret of [passwords?.owner ?? '', s3?.secretAccessKey ?? '', encryptionKey ?? '']) expect(secret !== '' && !written.includes(secret)).to.equal(true)
+  }
+
   async function servers(): Promise<number[]> {
     const {clusterDirectory = ''} = (await readState(directory)) ?? {}
     const instances = join(clusterDirectory, 'instances')
@@ -118,6 +125,9 @@ describe('the RDS server of a sandbox', function () {
     expect(new URL(url).port).not.to.equal(direct)
     expect(await pets()).to.equal('Bo')
     expect(await described('dashboarduz')).to.include({DBInstanceStatus: 'available', MasterUsername: 'dashboarduz'}).and.have.property('LatestRestorableTime')
+    await endProcess(await pidOf('postgres'), {signal: 'SIGKILL'})
+    await started()
+    expect(await pets(), 'when only the server had died').to.equal('Bo')
     expect((await sandboxStatus(directory)).instances).to.deep.equal([{id: 'dashboarduz', status: 'available', port: Number(new URL(url).port)}])
   })
 })

@@ -46,6 +46,7 @@ function readAsked(region: Region, form: Form, instance: Instance): Asked {
   if (name !== undefined && name !== instance.id && region.instances.has(name)) throw new RdsError('DBInstanceAlreadyExists', 'DB instance already exists')
   const {DBParameterGroupName: group} = settings
   if (group !== undefined && !region.parameterGroups.has(group)) throw new RdsError('DBParameterGroupNotFound', `DBParameterGroup not found: ${group}`, 404)
+  if (settings.EngineVersion !== undefined && Number.parseInt(settings.EngineVersion) !== Number.parseInt(instance.settings.EngineVersion)) throw new RdsError('NotImplemented', 'The sandbox does not upgrade to another major.', 501)
   if (password !== undefined && instance.settings.MasterUserSecret && !('MasterUserSecret' in settings)) throw invalidCombination('MasterUserPassword cannot be given while the master password is managed.')
   if (password !== undefined && password.length < 8) throw new RdsError('InvalidParameterValue', 'The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters.')
   return {settings, name, password}
