@@ -1,6 +1,7 @@
 import {expect} from 'chai'
+import {readFile} from 'node:fs/promises'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
-import {CutoverFixture, NAME} from '../../../support/cutover.ts'
+import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 
 describe('a cut-over by rename', function () {
   this.timeout(180_000)
@@ -35,5 +36,28 @@ describe('a cut-over by rename', function () {
     expect(Object.keys(crm.tags(crm.old))).to.deep.equal(['team'])
     expect(Object.keys(crm.tags(crm.copy)).filter((key) => ['dr:replaces', 'dr:cutover'].includes(key))).to.deep.equal([])
     await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('on the new one', 'another')"))
+  })
+
+  it('by url runs the configured command with each address, and keeps the old one read-only until it is rolled back', async () => {
+    const log = `${crm.home}/switched`
+    const {config} = crm.options()
+    const told = {config: {...config, rds: {...config.rds, switchCommand: ['/bin/sh', '-c', `echo "$0" >> '${log}'`, '{host}:{port}/{instance}']}}}
+    const {error} = await crm.cutover({mode: 'url', keepFrozen: true, ...told})
+    if (error) throw error
+    expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
+    expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+    const back = await crm.rollback(told)
+    if (back.error) throw back.error
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(await readFile(log, 'utf8')).to.equal(`127.0.0.1:${crm.copy.port}/${COPY}\n127.0.0.1:${crm.old.port}/${NAME}\n`)
+  })
+
+  it('by url leads back to the old one when the command fails', async () => {
+    const {config} = crm.options()
+    const told = {config: {...config, rds: {...config.rds, switchCommand: ['/bin/sh', '-c', `test "$0" = ${NAME}`, '{instance}']}}}
+    const {error} = await crm.cutover({mode: 'url', ...told})
+    expect(error).to.include({code: 'pitr.switch-failed', exitCode: 1})
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(crm.tags(crm.copy)).not.to.have.property('dr:replaces')
   })
 })
