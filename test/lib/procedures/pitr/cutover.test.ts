@@ -1,6 +1,7 @@
 import {expect} from 'chai'
 import {readFile} from 'node:fs/promises'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {proxyAddress} from '../../../../src/lib/sandbox/rds/saved-region.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 
 describe('a cut-over by rename', function () {
@@ -59,5 +60,19 @@ describe('a cut-over by rename', function () {
     expect(error).to.include({code: 'pitr.switch-failed', exitCode: 1})
     expect(await crm.frozen(crm.old)).to.deep.equal([])
     expect(crm.tags(crm.copy)).not.to.have.property('dr:replaces')
+  })
+
+  it('by proxy has the one target exchanged, and exchanged again by a rollback', async () => {
+    const {region} = crm.aws.server
+    const proxy = await region.createProxy('crm-proxy')
+    await region.aim(proxy, crm.old)
+    const {config, target} = crm.options()
+    const told = {config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}, target: {...target, port: region.endpoints.portOf(proxyAddress('crm-proxy')) ?? 0}}
+    const {error} = await crm.cutover({mode: 'proxy', ...told})
+    if (error) throw error
+    expect(proxy.target?.resourceId).to.equal(crm.copy.resourceId)
+    const back = await crm.rollback(told)
+    if (back.error) throw back.error
+    expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
   })
 })
