@@ -5,6 +5,7 @@ import {marksOf} from '../../src/lib/rds/tags.ts'
 import {removeFolder, temporaryFolder} from '../support/backup.ts'
 import {dr, type DrResult} from '../support/dr.ts'
 import {rdsCredentials} from '../support/rds-server.ts'
+import {until} from '../support/until.ts'
 import {RecoveryFixture} from '../support/recovery.ts'
 
 describe('dr partial --from pitr:TIME', function () {
@@ -73,7 +74,7 @@ describe('dr partial --from pitr:TIME', function () {
     expect(asked()).to.equal(1)
   })
 
-  it('puts back what the accident changed, keeps what was written since, and removes the copy', async () => {
+  it('puts back what the accident changed, keeps what was written since, and leaves a copy that another run made', async () => {
     const {exitCode, stdout, stderr} = await repair('--merge', 'changed', '--yes', '--json')
     expect(exitCode, stderr + stdout).to.equal(0)
     const result = JSON.parse(stdout) as PartialResult
@@ -84,7 +85,17 @@ describe('dr partial --from pitr:TIME', function () {
     expect(rows.filter(({id}) => id <= 500).every(({id, status}) => status === ['new', 'won', 'open'][id % 3])).to.equal(true)
     expect(rows.filter(({title}) => title === 'edited since').length).to.equal(20)
     expect(rows.at(-1)).to.include({id: 501, status: 'new', title: 'inserted since'})
-    expect(copies().map((name) => rds.aws.server.region.find(name).status)).to.satisfy((all: string[]) => all.every((status) => status === 'deleting'))
+    expect(copies().map((name) => rds.aws.server.region.find(name).status)).to.deep.equal(['available'])
+  })
+
+  it('removes the copy that it had made itself', async () => {
+    for (const name of copies()) await rds.remove(name)
+    const {exitCode, stderr} = await repair('--merge', 'side', '--yes')
+    expect(exitCode, stderr).to.equal(0)
+    expect(asked()).to.equal(2)
+    await until(() => copies().every((name) => rds.aws.server.region.find(name).status === 'deleting'), 30_000)
+    const deletion = rds.aws.server.requests.findLast(({action}) => action === 'DeleteDBInstance')
+    expect(deletion?.body).to.contain('DeleteAutomatedBackups=false')
   })
 
   it('can be taken back', async () => {

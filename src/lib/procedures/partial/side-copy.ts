@@ -47,8 +47,8 @@ function findStep(options: RecoveryOptions): Step<PartialState> {
       const recovery = recoveryOf(state)
       const there = (await options.api.instances(io.signal)).find((one) => isSuch(one, recovery))
       if (there) {
-        takeOver(recovery, there)
-        io.notice(`${recovery.target ?? ''} is a copy of that instant, made by ${recovery.runId ?? ''}: it is used.`)
+        takeOver(recovery, there, io.run)
+        if (recovery.asked?.adopted) io.notice(`${recovery.target ?? ''} is a copy of that instant, made by ${recovery.runId ?? ''}: it is used, and stays.`)
         return
       }
       recovery.runId ??= io.run
@@ -66,11 +66,11 @@ function isSuch(instance: DBInstance, {source, to}: RecoveryState): boolean {
   return to !== null && marks?.purpose === 'side' && marks.source === source && marks.restoredTo === to && kindOf(instance.DBInstanceStatus ?? '') !== 'terminal'
 }
 
-function takeOver(recovery: RecoveryState, there: DBInstance): void {
+function takeOver(recovery: RecoveryState, there: DBInstance, run: string): void {
   const {DBInstanceIdentifier = '', DbiResourceId = '', DBInstanceArn = '', InstanceCreateTime} = there
   recovery.target = DBInstanceIdentifier
   recovery.runId = needed(marksOf(there), 'mark').run
-  recovery.asked = {at: (InstanceCreateTime ?? new Date()).toISOString(), adopted: true}
+  recovery.asked = {at: (InstanceCreateTime ?? new Date()).toISOString(), adopted: recovery.runId !== run}
   recovery.copy = {instance: DBInstanceIdentifier, resourceId: DbiResourceId, arn: DBInstanceArn}
 }
 
@@ -97,14 +97,14 @@ export function settleCopy({target, from, config}: PartialOptions, {recovery: {w
   state.source.at = to ?? new Date().toISOString()
 }
 
-/** The copy has served. Only a side copy with the marks by which it is known is removed. */
+/** The copy has served. Only one that this run had made is removed: another may be in use by whoever made it. */
 export function removeCopyStep({recovery, keep}: SideCopy): Step<PartialState> {
   const {api} = recovery
   return {
     id: 'partial.remove-copy',
     title: 'Remove the copy',
     effect: 'destroy',
-    skip: () => (keep ? '--keep-copy' : undefined),
+    skip: ({copy}) => (keep ? '--keep-copy' : copy?.asked?.adopted ? `another run had made it; when it is not needed: dr pitr cleanup ${copy.target ?? ''}` : undefined),
     byHand: ({copy}) => [{argv: ['dr', 'pitr', 'cleanup', copy?.target ?? 'COPY']}],
     async run(state, io) {
       const {instance, resourceId} = copyOf(recoveryOf(state))
