@@ -52,6 +52,8 @@ export interface TableShape extends TableName {
   kind: 'table' | 'partitioned'
   /** Of a partition: the partitioned table at the top. */
   root?: TableName
+  /** Of a partition: the condition that its rows hold, of bare columns; absent of a default one, which takes what no other takes. */
+  partition?: {bound?: string; isDefault: boolean}
   columns: ColumnShape[]
   /** The primary key first, then other unique indexes without expression or predicate; strict ones first. */
   keys: KeyShape[]
@@ -203,6 +205,17 @@ export interface KeyChange {
   rows: number
 }
 
+/** Rows for a partitioned table whose partition of the backup, `leaf`, is none of it live. */
+export interface StrayRows {
+  table: TableName
+  leaf: TableName
+  rows: number
+  /** The default partition that would take them; absent: nothing would. */
+  into?: TableName
+  /** The leaf is live, as a table of its own. */
+  isLive: boolean
+}
+
 export interface Comparison {
   /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
@@ -215,6 +228,7 @@ export interface Comparison {
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
   /** Rows that the server would change behind the merge, because they name others by a value that it changes. */
   keyChanges?: KeyChange[]
+  strays?: StrayRows[]
   /** Of the tables where something is told of it; not for the journal. */
   since?: RowsSince[]
 }
