@@ -187,7 +187,7 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was nulled and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
   kind: 'parent-missing' | 'detached' | 'gone-child'
   table: TableName
   references: TableName
