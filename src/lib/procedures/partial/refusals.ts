@@ -1,6 +1,7 @@
 import {preflightError} from '../../errors.ts'
 import type {Comparison, StrayRows} from '../../postgres/partial/contract.ts'
 import {keyChangeError} from '../../postgres/partial/merge.ts'
+import type {TakenName} from '../../postgres/partial/taken-names.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
 import {shellQuote} from '../../system/shell.ts'
@@ -41,5 +42,16 @@ function strayError({table, leaf, rows, into, isLive}: StrayRows): Error {
     isLive ? `Attach it again, and compare anew: ALTER TABLE ${qualified(table)} ATTACH PARTITION ${qualified(leaf)} FOR VALUES …` : `Bring it back first, as a partition with its rows: dr partial --table ${shellQuote(part)} --merge missing`,
     isLive ? `What is lost in it alone comes back with --table ${shellQuote(part)}.` : `Without its rows: make a partition of these bounds by hand, and run it again.`,
     `--where leaves rows of ${whole} out.`,
+  ]})
+}
+
+/** A table that was renamed keeps its keys and sequences: they cannot be made a second time. */
+export function refuseTaken([first]: readonly TakenName[]): void {
+  if (first === undefined) return
+  const {lost, name, kind, by} = first
+  throw preflightError('partial.renamed', `${tableText(lost)} cannot be made anew: its ${kind} ${name} is by now of ${tableText(by)}. Was the table renamed?`, {hints: [
+    `If it was: ALTER TABLE ${qualified(by)} RENAME TO ${quoteIdent(lost.name)}; then dr partial --table ${shellQuote(tableText(lost))} compares its rows.`,
+    kind === 'index' ? `If ${tableText(by)} is to stay beside it: ALTER INDEX ${qualified({schema: lost.schema, name})} RENAME TO ${quoteIdent(`${name.slice(0, 59)}_old`)}` : `If ${tableText(by)} is to stay beside it, rename its sequence ${name}.`,
+    '--merge side puts the rows of the backup beside, and makes no table anew.',
   ]})
 }
