@@ -12,7 +12,7 @@ import type {Tally} from './tally.ts'
 const setBy = ({entries}: Planned, plan: Plan, act: 'update' | 'link'): string[] => {
   const names = entries.filter((entry) => entry.plan === plan && (act === 'link') === (entry.selected.role === 'links'))
     .flatMap(({compared, selected}) => compared.filter(({name}) => act === 'update' || selected.columns?.includes(name) === true))
-    .filter(({alwaysIdentity}) => !alwaysIdentity).map(({name}) => name)
+    .map(({name}) => name)
   return [...new Set(names)]
 }
 

@@ -2,7 +2,7 @@ import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {LISTED, schemaPattern, type TableScope} from '../tables.ts'
 import type {Catalog, ForeignKeyShape, KeyRule, TableShape} from './contract.ts'
 
-type TableRow = Omit<TableShape, 'kind' | 'root'> & {relkind: string; rootSchema: string | null; rootName: string | null}
+type TableRow = Omit<TableShape, 'kind' | 'root' | 'partition'> & {relkind: string; rootSchema: string | null; rootName: string | null; bound: string | null; isDefault: boolean | null}
 
 interface ForeignKeyRow {
   name: string
@@ -51,6 +51,7 @@ const SEQUENCES = `coalesce((
 
 const TABLES = `
   SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind, rn.nspname AS "rootSchema", r.relname AS "rootName",
+    pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS "isDefault", CASE WHEN pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' THEN pg_get_partition_constraintdef(c.oid) END AS bound,
     ${COLUMNS} AS columns, ${KEYS} AS keys, c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forcedRowSecurity", pg_get_userbyid(c.relowner)::text AS owner,
     greatest(c.reltuples, 0)::float8 AS "estimatedRows", ${TRIGGERS} AS triggers, ${SEQUENCES} AS sequences
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -94,8 +95,8 @@ export async function readCatalog(client: Client, scope: TableScope): Promise<Ca
   }
 }
 
-function tableOf({relkind, rootSchema, rootName, ...rest}: TableRow): TableShape {
-  return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(rootSchema !== null && rootName !== null && {root: {schema: rootSchema, name: rootName}})}
+function tableOf({relkind, rootSchema, rootName, bound, isDefault, ...rest}: TableRow): TableShape {
+  return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(rootSchema !== null && rootName !== null && {root: {schema: rootSchema, name: rootName}, partition: {...(bound !== null && {bound}), isDefault: isDefault === true}})}
 }
 
 function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, updateRule, setColumns, deferrable, validated, operators}: ForeignKeyRow): ForeignKeyShape {

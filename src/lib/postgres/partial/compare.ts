@@ -8,6 +8,7 @@ import {conflictsOf, missingParents, sampleOf} from './findings.ts'
 import {rightsError} from './guard.ts'
 import {findKeyChanges} from './key-changes.ts'
 import {fillLinks} from './links.ts'
+import {strayRows} from './lost-partitions.ts'
 import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
@@ -72,9 +73,10 @@ async function comparison(client: Client, planned: Planned, counts: Tally): Prom
   const since = await listed(client, planned)
   const refusals = planned.mode === 'exact' ? await findRefusals(client, planned, counts) : []
   const keyChanges = await findKeyChanges(client, planned, counts)
+  const strays = await strayRows(client, planned)
   return {
     tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
-    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}), ...(since && {since}),
+    cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}), ...(strays.length > 0 && {strays}), ...(since && {since}),
   }
 }
 

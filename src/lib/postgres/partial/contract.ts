@@ -52,6 +52,8 @@ export interface TableShape extends TableName {
   kind: 'table' | 'partitioned'
   /** Of a partition: the partitioned table at the top. */
   root?: TableName
+  /** Of a partition: the condition that its rows hold, of bare columns; absent of a default one, which takes what no other takes. */
+  partition?: {bound?: string; isDefault: boolean}
   columns: ColumnShape[]
   /** The primary key first, then other unique indexes without expression or predicate; strict ones first. */
   keys: KeyShape[]
@@ -185,7 +187,7 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was nulled and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
   kind: 'parent-missing' | 'detached' | 'gone-child'
   table: TableName
   references: TableName
@@ -203,6 +205,17 @@ export interface KeyChange {
   rows: number
 }
 
+/** Rows for a partitioned table whose partition of the backup, `leaf`, is none of it live. */
+export interface StrayRows {
+  table: TableName
+  leaf: TableName
+  rows: number
+  /** The default partition that would take them; absent: nothing would. */
+  into?: TableName
+  /** The leaf is live, as a table of its own. */
+  isLive: boolean
+}
+
 export interface Comparison {
   /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
@@ -215,6 +228,7 @@ export interface Comparison {
   refusals?: {foreignKey: string; table: TableName; references: TableName; rows: number}[]
   /** Rows that the server would change behind the merge, because they name others by a value that it changes. */
   keyChanges?: KeyChange[]
+  strays?: StrayRows[]
   /** Of the tables where something is told of it; not for the journal. */
   since?: RowsSince[]
 }

@@ -29,7 +29,15 @@ function keyOfLinks({live}: Planned, {selected: {table, columns = [], where}}: E
   return named ?? candidates.toSorted((a, b) => a.columns.length - b.columns.length)[0]
 }
 
-/** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL, and whose parent lives or comes back. */
+/** A default that is the same whenever it is asked for, and asking for it changes nothing. */
+const CONSTANT = /^(?:'(?:[^']|'')*'(?:::[\w\s."(),[\]]+)?|\d+(?:\.\d+)?)$/
+
+/** Whether a column is as the end of the row that it named has left it: NULL, or its default. */
+export function isLeft(key: ForeignKeyShape | undefined, {fallback}: Pick<Column, 'fallback'>, value: string): string {
+  return key?.onDelete === 'set default' && fallback !== undefined && CONSTANT.test(fallback) ? `(${value} IS NULL OR ${value} = ${fallback})` : `${value} IS NULL`
+}
+
+/** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL or the default of SET DEFAULT, and whose parent lives or comes back. */
 export async function fillLinks(client: Client, planned: Planned, entry: Entry): Promise<void> {
   const {plan, shared, selected} = entry
   const links = shared.filter(({live}) => selected.columns?.includes(live.name) === true)
@@ -40,9 +48,10 @@ export async function fillLinks(client: Client, planned: Planned, entry: Entry):
   }
   const foreignKey = keyOfLinks(planned, entry)
   const {joins, there} = foreignKey ? parentJoins(planned, foreignKey, valueOf) : {joins: '', there: 'true'}
+  const left = (one: Column, now: string) => `(${isLeft(foreignKey, one, now)} AND NOT ${same(one, now, valueOf(one.name))})`
   const detached = (now: (one: Column) => string) => [
-    `(${links.map(({live}) => `${now(live)} IS NULL`).join(' OR ')})`,
-    ...links.flatMap(({live}) => [`(${now(live)} IS NULL OR ${same(live, now(live), valueOf(live.name))})`, `${valueOf(live.name)} IS NOT NULL`]),
+    `(${links.map(({live}) => left(live, now(live))).join(' OR ')})`,
+    ...links.flatMap(({live}) => [`(${isLeft(foreignKey, live, now(live))} OR ${same(live, now(live), valueOf(live.name))})`, `${valueOf(live.name)} IS NOT NULL`]),
   ].join(' AND ')
   const staged = stagedRows(entry, conditionOf(planned, entry, 'stage'))
   // A row that another link puts back already gets this one, too.

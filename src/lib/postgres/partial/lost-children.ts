@@ -1,10 +1,10 @@
 import {rowOf, type Client} from '../connection.ts'
 import type {ClosureFinding, ForeignKeyShape} from './contract.ts'
 import {conditionOf, liveRows, onKey, stagedRows} from './fill.ts'
-import {parentJoins} from './links.ts'
+import {isLeft, parentJoins} from './links.ts'
 import {after, type Entry, type Planned, unplanned} from './plan.ts'
 import {sameTable} from './names.ts'
-import {column, equal, equals, inLiveType, keysTo} from './relations.ts'
+import {column, equal, equals, inLiveType, keysTo, same} from './relations.ts'
 import type {Tally} from './tally.ts'
 
 /** What hangs on the selection in staged tables: live rows that were detached from it, and rows that went with it. */
@@ -33,11 +33,11 @@ const stagedValue = ({shared}: Entry, name: string): string => {
 async function countDetached(client: Client, planned: Planned, key: ForeignKeyShape, child: Entry, parent: Entry): Promise<number> {
   const {joins, there} = parentJoins(planned, key, (name) => stagedValue(child, name))
   const selected = stagedRows(parent, conditionOf(planned, parent, 'stage')).replace(/ AS s$/, ' AS sp')
-  const links = key.setColumns ?? key.columns
+  const links = child.shared.filter(({live}) => (key.setColumns ?? key.columns).includes(live.name)).map(({live}) => live)
   return countOf(client, `
     ${stagedRows(child, 'true')} JOIN ${liveRows(child)} ON ${onKey(child)}
     JOIN ${selected} ON ${key.columns.map((name, index) => `${column('sp', key.referencedColumns[index] ?? '')} ${equals(key, index)} ${column('s', name)}`).join(' AND ')} ${joins}
-    WHERE (${links.map((name) => `${column('l', name)} IS NULL`).join(' OR ')}) AND ${there} AND ${unplanned(planned, child.plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
+    WHERE (${links.map((one) => `(${isLeft(key, one, column('l', one.name))} AND NOT ${same(one, column('l', one.name), stagedValue(child, one.name))})`).join(' OR ')}) AND ${there} AND ${unplanned(planned, child.plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
 }
 
 async function countGone(client: Client, key: ForeignKeyShape, child: Entry, {plan}: Entry): Promise<number> {

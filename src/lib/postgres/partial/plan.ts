@@ -47,7 +47,7 @@ export interface Entry {
   plan: Plan
   /** On both sides, each as it is live and as it is staged. */
   shared: readonly {live: Column; staged: Column}[]
-  /** What is put back of rows that are there. */
+  /** What is put back of rows that are there. A number that is GENERATED ALWAYS can only be given to a new row. */
   compared: readonly Column[]
 }
 
@@ -125,7 +125,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
 function mirrored(live: Catalog, table: TableName, columns: readonly Column[] | undefined): Relation {
   const shape = live.tables.find((one) => sameTable(one, table))
   const shapeOfColumn = (name: string) => shape?.columns.find((one) => one.name === name)
-  const own = columns?.filter(({name}) => shapeOfColumn(name)?.generated === false).map((one) => ({...one, builtin: isBuiltin(shapeOfColumn(one.name)?.type ?? one.type)}))
+  const own = columns?.filter(({name}) => shapeOfColumn(name)?.generated === false).map((one) => ({...one, builtin: isBuiltin(shapeOfColumn(one.name)?.type ?? one.type), alwaysIdentity: shapeOfColumn(one.name)?.identity === 'always'}))
   return {...relationOf(live, table, own), mirrored: true}
 }
 
@@ -152,7 +152,7 @@ function entryOf(selected: SelectedTable, staged: StagedTable, index: number, pl
     const found = staged.columns.includes(live.name) ? columns.find(({name}) => name === live.name) : undefined
     return found === undefined ? [] : [{live, staged: found}]
   })
-  const compared = shared.map(({live}) => live).filter(({name}) => plan.key?.includes(name) !== true && selected.columns?.includes(name) !== false)
+  const compared = shared.map(({live}) => live).filter(({name, alwaysIdentity}) => !alwaysIdentity && plan.key?.includes(name) !== true && selected.columns?.includes(name) !== false)
   return {index, selected, staged, plan, shared, compared}
 }
 

@@ -31,9 +31,10 @@ export function recreatePlan({entries}: Archive, lost: readonly TableName[], liv
   addFoundations(chosen, byId, isLive)
   addCompanions(chosen, entries)
   removeUnfounded(chosen, byId, isLive, leftOut)
-  const before = firstPart(chosen, byId, new Set(roots.map(({dumpId}) => dumpId)))
+  const joining = joinLive(chosen, byId)
+  const before = firstPart(chosen, byId, new Set(roots.map(({dumpId}) => dumpId)), joining)
   const inOrder = (test: (id: number) => boolean) => entries.filter(({dumpId}) => chosen.has(dumpId) && test(dumpId))
-  return {before: inOrder((id) => before.has(id)), after: inOrder((id) => !before.has(id)), leftOut}
+  return {before: [...inOrder((id) => before.has(id) && !joining.attach.has(id)), ...inOrder((id) => joining.attach.has(id))], after: inOrder((id) => !before.has(id)), leftOut}
 }
 
 /** What leans on the roots and is not there. What is there again, by whomever, is not ours to touch; nor is what leans on that alone. */
@@ -82,17 +83,43 @@ function removeUnfounded(chosen: Set<number>, byId: ReadonlyMap<number, ArchiveE
   }
 }
 
+/** Partitions that join a table which is live. */
+interface Joining {
+  /** The entries by which they do. */
+  attach: Set<number>
+  /** The tables, and partitions of these. */
+  tables: Set<number>
+}
+
+/**
+ * ATTACH makes every key and index of the live table on the partition, unless there is an equal one, which it takes over: they come
+ * before it, and what would attach them one by one is left out of `chosen`.
+ */
+function joinLive(chosen: Set<number>, byId: ReadonlyMap<number, ArchiveEntry>): Joining {
+  const all = [...chosen].flatMap((id) => byId.get(id) ?? [])
+  const attaching = all.filter(({kind}) => kind === 'TABLE ATTACH')
+  const isApart = ({dependencies}: ArchiveEntry) => dependencies.some((id) => byId.has(id) && !chosen.has(id))
+  const joins = attaching.filter(isApart)
+  const tables = new Set(joins.flatMap(({dependencies}) => dependencies.filter((id) => chosen.has(id))))
+  for (let before = -1; before !== tables.size;) {
+    before = tables.size
+    for (const {dependencies} of attaching) if (dependencies.some((id) => tables.has(id))) for (const id of dependencies) if (chosen.has(id)) tables.add(id)
+  }
+  for (const entry of all) if (entry.kind === 'INDEX ATTACH' && isApart(entry)) chosen.delete(entry.dumpId)
+  return {attach: new Set(joins.map(({dumpId}) => dumpId)), tables}
+}
+
 /** Tables and what keeps their rows apart and from strangers; what that needs; and what goes with it alone. */
-function firstPart(chosen: ReadonlySet<number>, byId: ReadonlyMap<number, ArchiveEntry>, roots: ReadonlySet<number>): Set<number> {
+function firstPart(chosen: ReadonlySet<number>, byId: ReadonlyMap<number, ArchiveEntry>, roots: ReadonlySet<number>, joining: Joining): Set<number> {
   const first = new Set<number>()
   const isOwn = ({schema, tag, dependencies}: ArchiveEntry) => dependencies.some((id) => {
     const table = byId.get(id)
     return roots.has(id) && table?.schema === schema && (tag === table?.tag || tag.startsWith(`${table?.tag ?? ''} `))
   })
-  const isUnique = ({kind, definition, dependencies}: ArchiveEntry) => kind === 'INDEX' && /^CREATE UNIQUE INDEX /m.test(definition) && dependencies.some((id) => roots.has(id))
+  const isEarlyIndex = ({kind, definition, dependencies}: ArchiveEntry) => kind === 'INDEX' && ((/^CREATE UNIQUE INDEX /m.test(definition) && dependencies.some((id) => roots.has(id))) || dependencies.some((id) => joining.tables.has(id)))
   for (const id of chosen) {
     const entry = byId.get(id)
-    if (entry && (FIRST.has(entry.kind) || (FIRST_OF_OWN.has(entry.kind) && isOwn(entry)) || isUnique(entry))) first.add(id)
+    if (entry && (FIRST.has(entry.kind) || (FIRST_OF_OWN.has(entry.kind) && isOwn(entry)) || isEarlyIndex(entry))) first.add(id)
   }
   for (let before = -1; before !== first.size;) {
     before = first.size

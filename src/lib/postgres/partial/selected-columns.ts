@@ -16,6 +16,7 @@ function assertColumn(column: string, backup: TableShape, live: TableShape | und
     if (found === undefined) throw unknownColumn(column, shape, where)
     if (found.generated) throw usageError('partial.columns', `${table}.${column} is generated: it follows from the other columns.`, {hints: ['Leave it out of --columns.']})
   }
+  if (live.columns.find(({name}) => name === column)?.identity === 'always') throw usageError('partial.columns', `${table}.${column} is GENERATED ALWAYS AS IDENTITY: a row that is there keeps its number.`, {hints: ['Leave it out of --columns.']})
   if (backup.keys[0]?.columns.includes(column) === true) throw usageError('partial.columns', `${table}.${column} is of the key by which rows are told apart: it cannot be put back.`, {hints: ['Leave it out of --columns.']})
 }
 

@@ -83,9 +83,9 @@ function detached(column: string, catalog: Catalog, rows: readonly SelectedTable
   return linksTo(rows, catalog, (key) => key.columns.includes(column) || (!isTenants(key.table) && !rows.some(({table}) => sameTable(table, key.table))))
 }
 
-/** Rows whose foreign key was set to NULL when a selected row went, of each such key that is wanted. */
+/** Rows whose foreign key was set to NULL, or to its default, when a selected row went, of each such key that is wanted. */
 export function linksTo(rows: readonly SelectedTable[], catalog: Catalog, wanted: (key: ForeignKeyShape) => boolean): SelectedTable[] {
-  const nulled = catalog.foreignKeys.filter((key) => key.onDelete === 'set null' && wanted(key) && shapeOf(catalog, key.table)?.root === undefined)
+  const nulled = catalog.foreignKeys.filter((key) => (key.onDelete === 'set null' || key.onDelete === 'set default') && wanted(key) && shapeOf(catalog, key.table)?.root === undefined)
   return nulled.flatMap((key) => {
     const parent = rows.find(({table, role}) => role === 'rows' && sameTable(table, key.references))
     const columns = nullable(key, shapeOf(catalog, key.table))
@@ -94,5 +94,5 @@ export function linksTo(rows: readonly SelectedTable[], catalog: Catalog, wanted
   })
 }
 
-const nullable = ({setColumns, columns}: ForeignKeyShape, table: TableShape | undefined): string[] =>
-  (setColumns ?? columns).filter((column) => table?.columns.some(({name, notNull}) => name === column && !notNull) === true)
+const nullable = ({setColumns, columns, onDelete}: ForeignKeyShape, table: TableShape | undefined): string[] =>
+  (setColumns ?? columns).filter((column) => table?.columns.some(({name, notNull}) => name === column && (!notNull || onDelete === 'set default')) === true)

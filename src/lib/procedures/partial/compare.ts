@@ -4,13 +4,14 @@ import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} f
 import {isOfCreation} from '../../postgres/investigate/tables.ts'
 import {lostParents} from '../../postgres/partial/lost-parents.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
+import {takenNames} from '../../postgres/partial/taken-names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
-import {refuseImpossible} from './refusals.ts'
+import {refuseImpossible, refuseTaken} from './refusals.ts'
 import {LISTED, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
@@ -61,7 +62,7 @@ export function decideStep(work: PartialWork): Step<PartialState> {
 }
 
 /** Refuses what could not succeed. */
-export function refuseStep(): Step<PartialState> {
+export function refuseStep(work: PartialWork): Step<PartialState> {
   return {
     id: 'partial.refuse',
     title: 'Whether it can be done',
@@ -69,6 +70,7 @@ export function refuseStep(): Step<PartialState> {
     skip: ({way, nothing}) => nothing ?? (way === 'side' ? 'nothing live is changed' : undefined),
     byHand: () => [],
     run(state) {
+      refuseTaken(takenNames(lostTables(state), work.catalogs))
       refuseImpossible(state)
       return Promise.resolve()
     },

@@ -40,7 +40,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
       {title: 'Look', again: true, steps: [targetStep(options, work), ...openSteps<PartialState>(options, work)]},
       {title: 'Stage', steps: [sweepStep(options, work), scratchStep(options, work), catalogsStep(options, work), selectStep(options, work), stageStep(options, work, wanted)]},
       {title: 'Compare', steps: [...(work.isBeside ? [mirrorStep(options, work)] : []), compareStep(options, work)]},
-      {title: 'Decide', choice: wayChoice(), steps: [decideStep(work), refuseStep()]},
+      {title: 'Decide', choice: wayChoice(), steps: [decideStep(work), refuseStep(work)]},
       {title: 'Merge', gate: mergeGate(options), steps: [recreateBeforeStep(options, work, lost), ...(work.isBeside ? [bringStep(options, work)] : []), mergeStep(options, work), recreateAfterStep(options, work, lost)]},
       {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, ({way, nothing}: PartialState) => way === 'side' && nothing === undefined), dropScratchStep(options, work), ...(copy ? [removeCopyStep(copy)] : [])]},
     ],

@@ -1,7 +1,8 @@
 import {preflightError} from '../../errors.ts'
-import type {Comparison} from '../../postgres/partial/contract.ts'
+import type {Comparison, StrayRows} from '../../postgres/partial/contract.ts'
 import {keyChangeError} from '../../postgres/partial/merge.ts'
-import {quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
+import type {TakenName} from '../../postgres/partial/taken-names.ts'
+import {qualified, quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
 import {shellQuote} from '../../system/shell.ts'
 import {needed, wayOf, type PartialState} from './run-options.ts'
@@ -18,6 +19,8 @@ export function refuseImpossible(state: PartialState): void {
   }
   const conflicts = comparison.tables.reduce((sum, one) => sum + one.conflicts.length, 0)
   if (conflicts > 0) throw preflightError('partial.conflict', `${rowsText(conflicts)} cannot go in: a unique key is held by another row.\n${conflictLines(comparison).map((line) => `  ${line}`).join('\n')}`, {hints: [...ofAnotherTenant(state, comparison), 'Change the rows that hold the keys, or leave these out with --where.', '--merge side leaves the rows of the backup in tables beside, for hand work.']})
+  const [stray] = comparison.strays ?? []
+  if (stray !== undefined) throw strayError(stray)
   const [change] = comparison.keyChanges ?? []
   if (change !== undefined) throw keyChangeError(change)
   const refused = (wayOf(state) === 'exact' && comparison.refusals) || []
@@ -30,4 +33,25 @@ function ofAnotherTenant({selection}: PartialState, {tables}: Comparison): strin
   if (tenant === undefined) return []
   const moved = tables.filter(({conflicts}) => conflicts.some(({key, holder}) => JSON.stringify(key) === JSON.stringify(holder)))
   return moved.map((table) => `Rows of ${tableText(table)} that belong to another tenant by now: dr partial --table ${shellQuote(tableText(table))} --where ${shellQuote(`${quoteIdent(tenant.column)} = ${quoteLiteral(tenant.id).trim()}`)} --merge changed`)
+}
+
+/** Written through the whole, they would stand where nobody looks for them; and twice, where the detached partition still holds them. */
+function strayError({table, leaf, rows, into, isLive}: StrayRows): Error {
+  const [whole, part] = [tableText(table), tableText(leaf)]
+  return preflightError('partial.partition-lost', `${rowsText(rows)} of ${whole} ${rows === 1 ? 'was' : 'were'} in its partition ${part}, which ${isLive ? 'is by now a table of its own' : 'is not live'}: ${into ? `they would go into ${tableText(into)}` : 'no other partition takes them'}.`, {hints: [
+    isLive ? `Attach it again, and compare anew: ALTER TABLE ${qualified(table)} ATTACH PARTITION ${qualified(leaf)} FOR VALUES …` : `Bring it back first, as a partition with its rows: dr partial --table ${shellQuote(part)} --merge missing`,
+    isLive ? `What is lost in it alone comes back with --table ${shellQuote(part)}.` : `Without its rows: make a partition of these bounds by hand, and run it again.`,
+    `--where leaves rows of ${whole} out.`,
+  ]})
+}
+
+/** A table that was renamed keeps its keys and sequences: they cannot be made a second time. */
+export function refuseTaken([first]: readonly TakenName[]): void {
+  if (first === undefined) return
+  const {lost, name, kind, by} = first
+  throw preflightError('partial.renamed', `${tableText(lost)} cannot be made anew: its ${kind} ${name} is by now of ${tableText(by)}. Was the table renamed?`, {hints: [
+    `If it was: ALTER TABLE ${qualified(by)} RENAME TO ${quoteIdent(lost.name)}; then dr partial --table ${shellQuote(tableText(lost))} compares its rows.`,
+    kind === 'index' ? `If ${tableText(by)} is to stay beside it: ALTER INDEX ${qualified({schema: lost.schema, name})} RENAME TO ${quoteIdent(`${name.slice(0, 59)}_old`)}` : `If ${tableText(by)} is to stay beside it, rename its sequence ${name}.`,
+    '--merge side puts the rows of the backup beside, and makes no table anew.',
+  ]})
 }

@@ -59,7 +59,7 @@ async function madeBefore(work: PartialWork, state: PartialState): Promise<Made 
 function children({selection}: PartialState, {backup, live}: {backup: Catalog; live: Catalog}): TableName[] {
   const {tables} = needed(selection, 'selection')
   const rows = tables.filter(({role, columns}) => role === 'rows' && columns === undefined).map(({table}) => table)
-  const naming = backup.foreignKeys.filter((key) => rows.some((table) => sameTable(table, key.references)) && ['cascade', 'set null'].includes(key.onDelete))
+  const naming = backup.foreignKeys.filter((key) => rows.some((table) => sameTable(table, key.references)) && ['cascade', 'set null', 'set default'].includes(key.onDelete))
   const names = new Map(naming.map(({table}) => [keyOf(table), table]))
   for (const {table} of tables) names.delete(keyOf(table))
   return [...names.values()].filter((table) => shapeOf(live, table) !== undefined && shapeOf(backup, table)?.root === undefined)
