@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {parseTarget} from '../../../../src/lib/postgres/target.ts'
 import type {RecoveryState} from '../../../../src/lib/procedures/pitr/recover-options.ts'
-import {copyTarget} from '../../../../src/lib/procedures/pitr/prove.ts'
+import {targetAt} from '../../../../src/lib/procedures/pitr/target.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import {localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {RecoveryFixture, type Recovered} from '../../../support/recovery.ts'
@@ -94,8 +94,8 @@ describe('the proof of a recovered instance', function () {
   it('holds a host of RDS to its certificate where the authorities are known; any other as the URL says', () => {
     const live = parseTarget('postgres://u:p@crm.abc.eu-west-1.rds.amazonaws.com:5432/crm?sslmode=require')
     const host = {host: 'copy.abc.eu-west-1.rds.amazonaws.com', port: 5433}
-    expect(copyTarget(live, host, '/etc/rds.pem')).to.deep.include({...host, user: 'u', password: 'p', database: 'crm', ssl: {mode: 'verify-full', rootCert: '/etc/rds.pem'}})
-    expect(copyTarget(live, host, undefined).ssl).to.deep.equal({mode: 'require'})
-    expect(copyTarget(live, {host: '127.0.0.1', port: 1}, '/etc/rds.pem').ssl).to.deep.equal({mode: 'require'})
+    expect(targetAt(live, host, {config: {rds: {caBundle: '/etc/rds.pem'}}})).to.deep.include({...host, user: 'u', password: 'p', database: 'crm', ssl: {mode: 'verify-full', rootCert: '/etc/rds.pem'}})
+    expect(targetAt(live, host, {config: {rds: {}}}).ssl).to.deep.equal({mode: 'require'})
+    expect(targetAt(live, {host: '127.0.0.1', port: 1}, {config: {rds: {caBundle: '/etc/rds.pem'}}}).ssl).to.deep.equal({mode: 'require'})
   })
 })
