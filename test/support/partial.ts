@@ -111,13 +111,17 @@ export const catalogOf = (client: Client): Promise<Catalog> => readCatalog(clien
 /** The whole of `base` as what was staged; `schema`: another one with the same tables. */
 export const stagedFrom = (names: readonly string[] = tableNames, schema = 'base'): StagedTable[] => names.map((name) => {
   const key = keyOf(name)
-  return {table: table(name), stage: {schema, name}, columns: stagedColumns[name] ?? [], ...(key && {key}), rows: 0}
+  return {table: table(name), stage: {schema, name}, columns: stagedColumns[name] ?? [], ...(key && {key}), rows: stagedRows[name] ?? 0}
 })
 
 /** Filled by `learnColumns`. */
 const stagedColumns: Record<string, string[]> = {}
+export const stagedRows: Record<string, number> = {}
 export async function learnColumns(client: Client): Promise<void> {
-  for (const {name, columns} of await rowsOf<{name: string; columns: string[]}>(client, "SELECT table_name AS name, array_agg(column_name::text) AS columns FROM information_schema.columns WHERE table_schema = 'base' GROUP BY 1")) stagedColumns[name] = columns
+  for (const {name, columns} of await rowsOf<{name: string; columns: string[]}>(client, "SELECT table_name AS name, array_agg(column_name::text) AS columns FROM information_schema.columns WHERE table_schema = 'base' GROUP BY 1")) {
+    stagedColumns[name] = columns
+    stagedRows[name] = (await rowsOf<{rows: number}>(client, `SELECT count(*)::int AS rows FROM base.${client.escapeIdentifier(name)}`))[0]?.rows ?? 0
+  }
 }
 
 /** One tenant's rows in every table, and the webhook events that its deletion detaches. */

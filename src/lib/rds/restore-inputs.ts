@@ -83,7 +83,7 @@ export const RESTORE_INPUTS: Readonly<Record<keyof RestoreInput, InputRule>> = {
   EnableIAMDatabaseAuthentication: copied('false', (source) => source.IAMDatabaseAuthenticationEnabled),
   EnableCloudwatchLogsExports: copied('none', (source) => none(source.EnabledCloudwatchLogsExports)),
   CopyTagsToSnapshot: copied('false', (source) => source.CopyTagsToSnapshot),
-  BackupRetentionPeriod: copied('as the source', (source) => source.BackupRetentionPeriod),
+  BackupRetentionPeriod: copied('as the source', ({BackupRetentionPeriod: days}, {purpose}) => (purpose === 'side' && days !== undefined ? Math.min(days, 1) : days), 'as the source has it; of a side copy a day, because its backups outlive it'),
   PreferredBackupWindow: copied('a random half hour', (source) => source.PreferredBackupWindow),
   AutoMinorVersionUpgrade: copied('not stated', (source) => source.AutoMinorVersionUpgrade),
   CACertificateIdentifier: copied('the default of the account', (source) => source.CACertificateIdentifier),

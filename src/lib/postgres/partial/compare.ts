@@ -12,6 +12,7 @@ import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings, type SessionFacts} from './session.ts'
+import {assertStaged} from './staged-rows.ts'
 import {analyzed, type Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
@@ -53,8 +54,9 @@ async function plansFor(client: Client, request: MergeRequest, session: SessionF
   }
 }
 
-/** What the plans hold then. Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
+/** What the plans hold then. Throws `partial.stage-gone` unless all staged rows are there. Rows first, for links need to know which parents come back; cascades last, as they take what is then there. */
 export async function fillPlans(client: Client, planned: Planned, options: FillOptions): Promise<Tally> {
+  await assertStaged(client, planned.request.staged)
   await markRows(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
   await analyzed(client, planned)

@@ -21,7 +21,7 @@ const FIRST_OF_USERS = 16_384
 const inCatalogs = (where: string): string => CATALOGS.map((name) => `SELECT 'pg_catalog.${name}'::regclass::oid AS catalog, oid FROM pg_catalog.${name} WHERE ${where}`).join(' UNION ALL ')
 const AS_NUMBERS = 'catalog::int8::float8 AS catalog, oid::int8::float8 AS oid'
 
-type ObjectNumber = Pick<MadeObject, 'catalog' | 'oid'>
+export type ObjectNumber = Pick<MadeObject, 'catalog' | 'oid'>
 export const numberOf = ({catalog, oid}: ObjectNumber): string => `${catalog}:${oid}`
 export const numbers = (objects: readonly ObjectNumber[]): [number[], number[]] => [objects.map(({catalog}) => catalog), objects.map(({oid}) => oid)]
 

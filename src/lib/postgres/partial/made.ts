@@ -1,7 +1,8 @@
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
 import type {TableName} from './contract.ts'
-import {described, objectsMade, objectsThere, type MadeObject} from './made-objects.ts'
+import {giveBuiltInRights} from './built-in-rights.ts'
+import {described, objectsMade, objectsThere, withFullNames, type MadeObject} from './made-objects.ts'
 import {createRunSchema, markOf, PREFIX} from './run-schema.ts'
 import {proveClosed, revokeAll} from './stage-schema.ts'
 import {TRUSTED_OWNER} from '../trusted-owner.ts'
@@ -30,20 +31,26 @@ export interface MakingOptions {
   run: string
   /** What makes it; it may change the role. */
   make: () => Promise<unknown>
+  /** What grants rights on it, and whatever else comes then: until then it has those that the server gives by itself, whatever default privileges say. It may change the role, too. */
+  grant?: () => Promise<unknown>
   /** Asked in the same transaction, when it is made. */
   note: () => Promise<{tables: Made['tables']; note: unknown}>
 }
 
 const TABLE = 'made'
+const OURSELVES = 'RESET SESSION AUTHORIZATION; RESET ROLE'
 const tableOf = (schema: string): string => `${quoteIdent(schema)}.${TABLE}`
 
 /** Makes objects and notes which, in one transaction: all of it or nothing. Throws what the statements throw. */
-export async function making(client: Client, {schema, run, make, note}: MakingOptions): Promise<Made> {
+export async function making(client: Client, {schema, run, make, grant, note}: MakingOptions): Promise<Made> {
   await client.query('BEGIN')
   try {
     const before = await objectsThere(client)
     await make()
-    await client.query('RESET SESSION AUTHORIZATION; RESET ROLE')
+    await client.query(OURSELVES)
+    await withFullNames(client, async () => giveBuiltInRights(client, await objectsMade(client, before)))
+    await grant?.()
+    await client.query(OURSELVES)
     const earlier = await madeIn(client, schema)
     const noted = await note()
     const objects = await described(client, [...earlier?.objects ?? [], ...await objectsMade(client, before)])

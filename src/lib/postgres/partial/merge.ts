@@ -29,7 +29,7 @@ export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
  * Puts the selection back in one transaction, all of it or nothing. What is missing, changed and extra is looked up anew under
  * locks that let others read and make writers wait. Before and after images of every touched row stay in the undo schema.
  * Throws, with nothing changed: `partial.conflict`, `partial.parent-missing`, `partial.restricted`, `partial.moved-on`,
- * `partial.rights`, `partial.row-security`, `partial.key`, `partial.types` (3), `partial.proof` (4), `partial.busy` (6); and
+ * `partial.rights`, `partial.row-security`, `partial.key`, `partial.types`, `partial.stage-gone` (3), `partial.proof` (4), `partial.busy` (6); and
  * `partial.commit-unknown` (5), after which `mergeCommitted` knows.
  */
 export async function mergeSelection(client: Client, request: MergeRequest, options: MergeOptions): Promise<MergeResult> {

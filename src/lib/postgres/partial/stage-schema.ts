@@ -4,6 +4,7 @@ import {runIsAtWork, runKey} from '../create-database.ts'
 import {codeOf} from '../errors.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../quote.ts'
 import type {ColumnShape, TableName} from './contract.ts'
+import {publicationsOfAll} from './publications.ts'
 import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
 const PREFIX = 'dr_stage_'
@@ -128,10 +129,21 @@ export async function dropStage(client: Client, {schema, run}: Pick<StageSchema,
   return true
 }
 
-/** What the operator wanted to keep is no leftover: the next run leaves it alone. */
+/**
+ * What the operator wanted to keep is no leftover: the next run leaves it alone, and a crash of the server empties it no more. Where a
+ * publication takes in all tables it stays UNLOGGED: a subscriber has no such tables, and would stop when it is changed by hand.
+ */
 export async function keepStage(client: Client, {schema, run}: Pick<StageSchema, 'schema' | 'run'>): Promise<void> {
   const found = await stageOf(client, schema)
-  if (found?.run === run) await client.query(`COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(stageMark(run, true))}`)
+  if (found?.run !== run) return
+  if ((await publicationsOfAll(client)).length === 0) await logTables(client, schema)
+  await client.query(`COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(stageMark(run, true))}`)
+}
+
+/** Tables of a schema that were UNLOGGED outlast a crash from now on. As the server writes a table anew it does not tell subscribers of its rows. */
+export async function logTables(client: Client, schema: string): Promise<void> {
+  const unlogged = await rowsOf<{name: string}>(client, "SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relpersistence = 'u'", [schema])
+  if (unlogged.length > 0) await client.query(unlogged.map(({name}) => `ALTER TABLE ${quoteIdent(schema)}.${quoteIdent(name)} SET LOGGED`).join('; '))
 }
 
 /**

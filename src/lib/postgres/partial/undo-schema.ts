@@ -7,7 +7,7 @@ import {nameOf} from './names.ts'
 import {ACTING, planDdl, type Planned} from './plan.ts'
 import {publicationsOfAll} from './publications.ts'
 import {markSql, PREFIX, runOf} from './run-schema.ts'
-import {proveClosed, revokeAll} from './stage-schema.ts'
+import {logTables, proveClosed, revokeAll} from './stage-schema.ts'
 import type {Tally} from './tally.ts'
 import {TRUSTED_OWNER} from '../trusted-owner.ts'
 
@@ -73,12 +73,6 @@ export async function finishUndoTables(client: Client, schema: string, planned: 
   }
   if (idle.length > 0) await client.query(`DROP TABLE ${idle.join(', ')}`)
   await logTables(client, schema)
-}
-
-/** As the server writes a table anew it does not tell subscribers of its rows. */
-async function logTables(client: Client, schema: string): Promise<void> {
-  const unlogged = await rowsOf<{name: string}>(client, "SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relpersistence = 'u'", [schema])
-  if (unlogged.length > 0) await client.query(unlogged.map(({name}) => `ALTER TABLE ${quoteIdent(schema)}.${quoteIdent(name)} SET LOGGED`).join('; '))
 }
 
 interface ManifestRow extends UndoTable {

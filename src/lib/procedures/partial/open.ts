@@ -53,7 +53,7 @@ async function assertMayStage(work: StageWork, signal: AbortSignal, {database}: 
 
 function sourceStep<S extends StageState>(options: StageOptions, work: StageWork): Step<S> {
   const {from} = options
-  const title = from.kind === 'backup' ? `Read the table of contents of ${from.backup.manifest.label}` : from.kind === 'dump' ? `Read ${from.dump.name} to its end` : `Open ${targetName(from.target)}`
+  const title = from.kind === 'backup' ? `Read the table of contents of ${from.backup.manifest.label}` : from.kind === 'dump' ? `Read ${from.dump.name} to its end` : `Open ${from.copy ? 'the copy' : targetName(from.target)}`
   return {
     id: 'partial.source',
     title,

@@ -1,5 +1,5 @@
 import type {Finding} from '../../checks/finding.ts'
-import {messageOf} from '../../errors.ts'
+import {DrError, messageOf} from '../../errors.ts'
 import {analyzeTables, proveLinks, refreshViews} from '../../postgres/partial/aftermath.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, TableName} from '../../postgres/partial/contract.ts'
@@ -55,13 +55,21 @@ async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo)
   io.progress('comparing again')
   const {wish: {transaction, where}} = state
   // What a transaction wrote is by now what the merge wrote.
-  const tables = transaction === undefined ? (await work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)).tables : []
+  const compared = transaction === undefined ? await stillStaged(work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)) : {tables: []}
+  if (compared === undefined) return [{code: 'partial.rows', severity: 'warning', subject: '', message: 'the staged rows are gone, as after a crash of the server: that the rows are as in the backup was proven in the transaction that put them back, and cannot be looked at again'}]
+  const {tables} = compared
   const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
   if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(work, state, io)
   if (left.length === 0 && state.brought && way !== 'exact') return [{code: 'partial.rows', severity: 'ok', subject: '', message: `every row that was to be put back is as in the backup: ${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} looked at`}]
   if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
   return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
 }
+
+/** What was committed is not taken back because there is nothing left to compare it with. */
+const stillStaged = (comparison: Promise<Comparison>): Promise<Comparison | undefined> => comparison.catch((error: unknown) => {
+  if (error instanceof DrError && error.code === 'partial.stage-gone') return undefined
+  throw error
+})
 
 /** Rows that are put back may not bear any more what they were selected by: they are looked up by what was noted of each when it was written. */
 async function writtenAgain(work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {

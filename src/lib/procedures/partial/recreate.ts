@@ -5,7 +5,7 @@ import {statementError} from '../../postgres/errors.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
 import {identityOf, liveObjects} from '../../postgres/partial/live-objects.ts'
-import {making} from '../../postgres/partial/made.ts'
+import {making, type MakingOptions} from '../../postgres/partial/made.ts'
 import {nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
 import {orphansOf} from '../../postgres/partial/orphans.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
@@ -99,6 +99,9 @@ const numbersOf = (client: Client, tables: readonly TableName[]): Promise<(Table
   SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::float8 AS oid FROM unnest($1::text[], $2::text[]) t (schema, name)
   JOIN pg_namespace n ON n.nspname = t.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])
 
+/** What pg_restore itself does in later passes: rights, and what needs them. */
+const isLate = ({kind}: ArchiveEntry): boolean => ['ACL', 'MATERIALIZED VIEW DATA', 'EVENT TRIGGER'].includes(kind)
+
 interface Wanted {
   source: SchemaArchive
   /** Of the list. */
@@ -111,14 +114,21 @@ interface Wanted {
 /** All of it or nothing, as the owners that the archive names. Our own connection does it: pg_restore ends a transaction at a setting that servers before 17 do not know. */
 async function restoreInto({target}: StageOptions, work: StageWork, recreated: Recreated, io: StepIo, {source: {place, tools}, name, entries, tables}: Wanted): Promise<void> {
   if (entries.length === 0) return
-  const {code, stdout, stderr} = await runTool(scriptArguments(tools, {...place, list: await work.session.list(name, entries)}), {signal: io.signal})
-  if (code !== 0) throw restoreError([], code, stderr.slice(-3))
+  const scriptOf = async (part: string, some: readonly ArchiveEntry[]): Promise<string | undefined> => {
+    if (some.length === 0) return undefined
+    const {code, stdout, stderr} = await runTool(scriptArguments(tools, {...place, list: await work.session.list(part, some)}), {signal: io.signal})
+    if (code !== 0) throw restoreError([], code, stderr.slice(-3))
+    return stdout
+  }
+  const creating = await scriptOf(name, entries.filter((entry) => !isLate(entry)))
+  const granting = await scriptOf(`${name}-rights`, entries.filter(isLate))
   await withClient(target, {applicationName: work.applicationName}, async (client) => {
     const end = () => { void endQuietly(client) }
     io.signal.addEventListener('abort', end, {once: true})
     const {major} = await rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major")
     try {
-      await noted(client, work, recreated, io, tables, () => client.query(scriptStatements(stdout, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS})))
+      const run = async (script: string | undefined) => (script === undefined ? undefined : client.query(scriptStatements(script, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS})))
+      await noted(client, work, recreated, io, {tables, make: () => run(creating), grant: () => run(granting)})
     } catch (error) {
       io.signal.throwIfAborted()
       throw statementError(error, 'Making the lost tables anew')
@@ -129,8 +139,8 @@ async function restoreInto({target}: StageOptions, work: StageWork, recreated: R
 }
 
 /** In one transaction with the note of what was made. */
-async function noted(client: Client, work: StageWork, recreated: Recreated, io: StepIo, tables: readonly TableName[], make: () => Promise<unknown>): Promise<void> {
-  await making(client, {schema: undoSchemaOf(io.run), run: work.run, make, note: async () => {
+async function noted(client: Client, work: StageWork, recreated: Recreated, io: StepIo, {tables, ...how}: {tables: readonly TableName[]} & Pick<MakingOptions, 'make' | 'grant'>): Promise<void> {
+  await making(client, {schema: undoSchemaOf(io.run), run: work.run, ...how, note: async () => {
     recreated.tables = await numbersOf(client, tables)
     return {tables: recreated.tables, note: recreated}
   }})
@@ -175,7 +185,7 @@ async function addNotValid(work: StageWork, state: StageState, io: StepIo, entry
   const statement = entry.definition.trim().replace(/;$/, '')
   const rows = `${orphans.toLocaleString('en-US')} ${orphans === 1 ? 'row names a row' : 'rows name rows'} that ${orphans === 1 ? 'is' : 'are'} not there`
   try {
-    await work.live(io.signal, (client) => noted(client, work, recreated, io, recreated.tables, () => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`)))
+    await work.live(io.signal, (client) => noted(client, work, recreated, io, {tables: recreated.tables, make: () => client.query(statement.endsWith('NOT VALID') ? statement : `${statement} NOT VALID`)}))
     notValidated.push({name: entry.tag, orphans})
     made.push(entryName(entry))
     io.notice(`${entryName(entry)} is NOT VALID: ${rows}. Once they are repaired: ${validation(foreignKeys.find((key) => isKey(key, entry)))}`)

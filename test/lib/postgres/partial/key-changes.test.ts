@@ -37,7 +37,7 @@ describe('a value that others name, and a merge would change', function () {
     live = await readCatalog(client, {excludeSchemas: ['base', 'dr_*']})
   }
   const request = (names: string[], more: Partial<SelectedTable> = {}, mode: MergeRequest['mode'] = 'changed'): MergeRequest => {
-    const staged = names.map((name): StagedTable => ({table: {schema: 'public', name}, stage: {schema: 'base', name}, columns: {products: ['id', 'sku', 'name'], orders: ['id', 'sku']}[name] ?? [], key: ['id'], rows: 12}))
+    const staged = names.map((name): StagedTable => ({table: {schema: 'public', name}, stage: {schema: 'base', name}, columns: {products: ['id', 'sku', 'name'], orders: ['id', 'sku']}[name] ?? [], key: ['id'], rows: {products: 10, orders: 12}[name] ?? 0}))
     const tables = names.map((name, group) => ({table: {schema: 'public', name}, where: {kind: 'all' as const}, role: 'rows' as const, group, ...(name === 'products' ? more : {})}))
     return {live, backup: live, staged, selection: {tables}, mode, undoSchema: 'dr_undo_test', lockTimeoutMs: 2000, sample: 1, timestampColumns: []}
   }

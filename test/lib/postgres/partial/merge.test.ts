@@ -4,7 +4,7 @@ import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
 import {mergeSelection} from '../../../../src/lib/postgres/partial/merge.ts'
 import {undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
 import {countsOf, partialFixture, running, selecting} from '../../../support/partial-fixture.ts'
-import {catalogOf, digestOf, readState, relinkCalls, requestOf, resetPartial, stagedFrom, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
+import {catalogOf, digestOf, readState, relinkCalls, requestOf, resetPartial, stagedFrom, stagedRows, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
 describe('a merge', function () {
@@ -32,9 +32,11 @@ describe('a merge', function () {
     it('works with what a tenant only has staged', async () => {
       await fixture.client.query("CREATE SCHEMA dr_stage_test")
       for (const name of tableNames) await fixture.client.query(`CREATE TABLE dr_stage_test."${name}" AS SELECT * FROM base."${name}" r WHERE to_jsonb(r)::text LIKE '%t3%'`)
+      const staged = stagedFrom(tableNames, 'dr_stage_test')
+      for (const one of staged) one.rows = (await rowOf<{rows: number}>(fixture.client, `SELECT count(*)::int AS rows FROM dr_stage_test."${one.stage.name}"`)).rows
       const base = await digestOf(fixture.client)
       await fixture.client.query(`DELETE FROM incomes WHERE "tenantId" = 't3'; DELETE FROM tenants WHERE id = 't3'`)
-      await fixture.merge(tenantSelection('t3'), 'exact', {staged: stagedFrom(tableNames, 'dr_stage_test')})
+      await fixture.merge(tenantSelection('t3'), 'exact', {staged})
       await fixture.client.query('DROP SCHEMA dr_stage_test CASCADE; ')
       expect({...await digestOf(fixture.client), schemas: ''}).to.deep.equal({...base, schemas: ''})
     })
@@ -102,7 +104,7 @@ describe('a merge', function () {
     it('one partition, and the whole through its root', async () => {
       const base = await readState(fixture.client)
       await fixture.client.query(`DELETE FROM events WHERE id > 3; UPDATE events SET body = 'x'`)
-      const part = {table: table('events_2026'), stage: {schema: 'base', name: 'events'}, columns: ['id', 'tenantId', 'at', 'body'], key: ['id', 'at'], rows: 0}
+      const part = {table: table('events_2026'), stage: {schema: 'base', name: 'events'}, columns: ['id', 'tenantId', 'at', 'body'], key: ['id', 'at'], rows: stagedRows.events ?? 0}
       const only = {kind: 'sql' as const, text: `r.at >= '2026-01-01'`}
       expect(countsOf(await fixture.merge(selecting(tableSelection('events_2026', only)), 'exact', {staged: [part]}), 'events_2026')).to.deep.equal([4, 8, 0])
       const now = (await readState(fixture.client)).events

@@ -132,7 +132,7 @@ describe('live rows in a database beside', function () {
       await damage(fixture.client, random, [random.pick(TENANTS)])
       const {words, selection, modes} = choose(random, tenant, xid)
       const mode = random.pick(modes)
-      const part = words === 'one partition' ? [{table: table('events_2026'), stage: {schema: 'base', name: 'events_2026'}, columns: ['id', 'tenantId', 'at', 'body'], key: ['id', 'at'], rows: 0}] : undefined
+      const part = words === 'one partition' ? [{table: table('events_2026'), stage: {schema: 'base', name: 'events_2026'}, columns: ['id', 'tenantId', 'at', 'body'], key: ['id', 'at'], rows: 12}] : undefined
       if (part) {
         await fixture.client.query("CREATE TABLE base.events_2026 AS SELECT * FROM base.events WHERE at >= '2026-01-01'")
         await clients().side.query(`CREATE TABLE ${STAGE}.events_2026 AS SELECT * FROM ${STAGE}.events WHERE at >= '2026-01-01'`)
