@@ -31,7 +31,7 @@ export async function composeWarm(context: Context, named: string | undefined, {
 /** Undefined: all. */
 function topOf(tables: string): number | undefined {
   const [, number] = /^top:([1-9]\d{0,8})$/.exec(tables) ?? []
-  if (number === undefined && tables !== 'all') throw usageError('usage', `--tables takes all or top:N, not "${tables}".`, {hints: ['--tables top:20 reads the 20 tables that were scanned most, or else the largest.']})
+  if (number === undefined && tables !== 'all') throw usageError('usage', `--tables takes all or top:N, not "${tables}".`, {hints: ['--tables top:20 reads the 20 tables that are scanned most, or else the largest.']})
   return number === undefined ? undefined : Number(number)
 }
 

@@ -27,8 +27,10 @@ export interface UnreadPart extends Pick<WarmPart, 'kind' | 'name' | 'bytes'> {
 }
 
 export interface WarmOptions {
-  /** Only so many tables, those that were scanned most, then the largest; else all. */
+  /** Only so many tables, those that are scanned most, then the largest; else all. */
   top?: number
+  /** Of `readHeat`: a restored instance itself knows only the scans of dr. */
+  heat: ReadonlyMap<string, number>
   connections: number
   applicationName: string
   /** What the operator calls the database, for hints. */
@@ -71,6 +73,15 @@ interface Piece {
   first: number
   last: number
   bytes: number
+}
+
+const heatKey = ({schema, name}: {schema: string; name: string}): string => JSON.stringify([schema, name])
+
+/** How often each table was scanned since the statistics began. */
+export async function readHeat(target: Target, {applicationName}: Pick<WarmOptions, 'applicationName'>): Promise<Map<string, number>> {
+  const rows = await withClient(target, {applicationName}, (client) => rowsOf<{schema: string; name: string; heat: number}>(client, `
+    SELECT schemaname::text AS schema, relname::text AS name, (coalesce(seq_scan, 0) + coalesce(idx_scan, 0))::float8 AS heat FROM pg_catalog.pg_stat_user_tables`))
+  return new Map(rows.map((row) => [heatKey(row), row.heat]))
 }
 
 /** Reads every block of tables, TOAST tables and indexes once. Changes nothing; what the server refuses of one leaves the others. */
@@ -119,17 +130,17 @@ interface TableRow {
 }
 
 /** Hottest first, then largest. */
-async function partsToRead(client: Client, {top, signal}: WarmOptions): Promise<{server: Server; parts: WarmPart[]; skipped: UnreadPart[]; failed: UnreadPart[]}> {
+async function partsToRead(client: Client, {top, heat, signal}: WarmOptions): Promise<{server: Server; parts: WarmPart[]; skipped: UnreadPart[]; failed: UnreadPart[]}> {
   for (const setting of SETTINGS) await client.query(setting)
   const server = await readServer(client)
   const skipped: UnreadPart[] = []
   const failed: UnreadPart[] = []
   const measured: {heat: number; bytes: number; readable: boolean; parts: WarmPart[]}[] = []
-  for (const {heat, readable, ...table} of await readTables(client)) {
+  for (const {readable, ...table} of await readTables(client)) {
     signal.throwIfAborted()
     const trouble = await told(async () => {
       const parts = await measure(client, table)
-      measured.push({heat, readable, parts, bytes: parts.reduce((sum, part) => sum + part.bytes, 0)})
+      measured.push({heat: heat.get(heatKey(table)) ?? 0, readable, parts, bytes: parts.reduce((sum, part) => sum + part.bytes, 0)})
     })
     if (trouble !== undefined) failed.push({kind: 'table', name: `${table.schema}.${table.name}`, bytes: 0, why: trouble})
   }
@@ -154,15 +165,15 @@ async function readServer(client: Client): Promise<Server> {
 }
 
 /** Takes no locks. Unlogged tables are empty after a recovery, and a view without its rows has none. */
-const readTables = (client: Client): Promise<(TableRow & {heat: number})[]> => rowsOf(client, `
-  SELECT c.oid::int8::float8 AS oid, n.nspname::text AS schema, c.relname::text AS name, (coalesce(s.seq_scan, 0) + coalesce(s.idx_scan, 0))::float8 AS heat,
+const readTables = (client: Client): Promise<TableRow[]> => rowsOf(client, `
+  SELECT c.oid::int8::float8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
     coalesce((SELECT jsonb_agg(jsonb_build_object('oid', p.oid::int8, 'kind', p.kind, 'schema', p.schema, 'name', p.name)) FROM (
       SELECT c.reltoastrelid AS oid, 'toast' AS kind, n.nspname AS schema, c.relname AS name WHERE c.reltoastrelid <> 0
       UNION ALL
       SELECT i.indexrelid, CASE WHEN i.indrelid = c.oid THEN 'index' ELSE 'toast' END, n.nspname, CASE WHEN i.indrelid = c.oid THEN x.relname ELSE c.relname END
       FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid IN (c.oid, nullif(c.reltoastrelid, 0)) AND i.indisvalid) p), '[]') AS parts
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE ${listed(['r', 'm'])} AND c.relispopulated ORDER BY 2, 3`, [[]])
 
 /** Locks each for a moment: the server's sizes of what is cut or rewritten just now are none. */

@@ -1,6 +1,6 @@
-import {preflightError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
-import {warmDatabase, type UnreadPart} from '../../postgres/warm.ts'
+import {readHeat, warmDatabase, type UnreadPart} from '../../postgres/warm.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {kindOf} from '../../rds/status.ts'
 import type {Procedure, Step, StepIo} from '../../runbook/procedure.ts'
@@ -61,7 +61,8 @@ function findStep(options: WarmOptions): Step<WarmState> {
     async run(state, io) {
       const found = await meant(options, io)
       const {DBInstanceIdentifier: instance = '', DBInstanceStatus: status = '', Endpoint} = found
-      if (kindOf(status) !== 'ready' || Endpoint?.Address === undefined || Endpoint.Port === undefined) throw preflightError('rds.state', `${instance} is ${status}, not available.`, {hints: [`dr pitr resume ${instance} waits until it is.`]})
+      // While AWS changes or backs up an instance it can be read.
+      if (kindOf(status) === 'terminal' || Endpoint?.Address === undefined || Endpoint.Port === undefined) throw preflightError('rds.state', `${instance} is ${status}, not available.`, {hints: [`dr pitr resume ${instance} waits until it is.`]})
       Object.assign(state, {instance, host: Endpoint.Address, port: Endpoint.Port} satisfies Partial<WarmState>)
       state.initialized.before = percentOf(found)
     },
@@ -86,12 +87,24 @@ function readStep(options: WarmOptions): Step<WarmState> {
       const {instance = ''} = state
       const [begun, pace] = [performance.now(), new Pace()]
       const {relations, bytes, skipped, failed} = await warmDatabase(targetAt(database, state, options), {
-        ...(top !== undefined && {top}), connections: jobs, applicationName: APPLICATION, namedBy: instance, signal: io.signal,
+        ...(top !== undefined && {top}), heat: await heatOf(options, io), connections: jobs, applicationName: APPLICATION, namedBy: instance, signal: io.signal,
         onRead: (done, total, parts) => { io.progress({unit: 'bytes', done, total, ...pace.at(done, total), note: `${parts.done} of ${parts.total} tables and indexes`}) },
       })
       Object.assign(state, {relations, bytes, skipped, failed, ms: Math.round(performance.now() - begun)} satisfies Partial<WarmState>)
       const after = await api.instance(instance, io.signal)
       state.initialized.after = after === undefined ? null : percentOf(after)
     },
+  }
+}
+
+/** Of the database that clients use: what is scanned most there is asked for first here. Without it only the order is another. */
+async function heatOf({database}: WarmOptions, io: StepIo): Promise<Map<string, number>> {
+  try {
+    return await readHeat(database, {applicationName: APPLICATION})
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError)) throw error
+    io.notice(`DATABASE_URL cannot be asked which tables are scanned most, so the largest come first: ${error.message}`)
+    return new Map()
   }
 }

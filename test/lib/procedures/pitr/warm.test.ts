@@ -82,9 +82,12 @@ describe('reading a restored copy', function () {
     const called = "SELECT coalesce(sum(calls), 0)::int AS calls FROM pg_stat_user_functions WHERE schemaname = 'Ext' AND funcname = 'pg_prewarm'"
     await until(async () => (await inCopy<{calls: number}>(called)).calls >= 6, 20_000)
 
-    await rds.sql((client) => client.query('SELECT count(*) FROM empty; SELECT count(*) FROM "odd ""name"'), copy)
-    await until(async () => (await inCopy<{scans: number}>("SELECT seq_scan::int AS scans FROM pg_stat_user_tables WHERE relname = 'odd \"name'")).scans > 0, 20_000)
-    expect((await warm({top: 1})).state.bytes).to.be.above(0).and.below(size)
+    await rds.sql((client) => client.query('SELECT count(*) FROM own;'.repeat(500)))
+    await until(async () => (await rds.sql((client) => rowOf<{scans: number}>(client, "SELECT seq_scan::int AS scans FROM pg_stat_user_tables WHERE relname = 'own'"))).scans >= 500, 20_000)
+    expect((await warm({top: 1})).state, 'what clients of the source scan').to.include({relations: 1, bytes: 8192})
+    const {state: unasked, seen} = await warm({top: 1, database: {...parseTarget(rds.aws.url(rds.source)), port: 1}})
+    expect(unasked.bytes, 'the largest').to.be.above(4e6).and.below(size)
+    expect(seen.join('\n')).to.contain('warm.read: notice DATABASE_URL cannot be asked which tables are scanned most, so the largest come first: PostgreSQL at 127.0.0.1:1 ')
   })
 
   it('goes on when one table is locked', async () => {
