@@ -3,6 +3,7 @@ import {globSync, readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {planRestore} from '../src/lib/rds/restore-plan.ts'
+import {tagsOfProof} from '../src/lib/rds/tags.ts'
 import {isAllowed, POLICY_PLACES, readPolicy, type Wish} from './support/policy.ts'
 import {actionsOfStorage, commandsIn, s3Sources} from './support/recorded-s3.ts'
 
@@ -149,6 +150,13 @@ describe('the policies of docs/iam, as IAM reads them', () => {
       expect(may('pitr', 'rds:RestoreDBInstanceToPointInTime', arn('crm'), {'aws:RequestTag/team': 'crm'}), 'without a mark').to.equal(false)
       expect(may('pitr', 'rds:RestoreDBInstanceToPointInTime', arn('billing'), tags), 'another instance').to.equal(false)
     }
+  })
+
+  it('let the outcome of a proof be marked on a copy, and not on the live instance', () => {
+    const tags = tagsOfProof({run: '20261122T100000Z-pitr-ab12', at: '2026-11-22T10:00:00.000Z', outcome: 'proven'})
+    const context = {...Object.fromEntries(tags.map(({Key = '', Value = ''}) => [`aws:RequestTag/${Key}`, Value])), 'aws:TagKeys': tags.map(({Key = ''}) => Key)}
+    expect(may('pitr', 'rds:AddTagsToResource', arn('crm-copy'), context)).to.equal(true)
+    expect(may('pitr', 'rds:AddTagsToResource', arn('crm'), context)).to.equal(false)
   })
 
   it('let only side copies be deleted, and nobody make one of the live instance', () => {

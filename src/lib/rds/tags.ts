@@ -9,6 +9,8 @@ export const TAG = {
   source: 'dr:source',
   /** RFC 3339, or `latest`. */
   restoredTo: 'dr:restored-to',
+  /** On a copy that was looked into: `TIME/proven` or `TIME/failed`; the time is RFC 3339. */
+  proven: 'dr:proven',
   /** On an instance that was renamed out of the way: the name that it had. */
   replaced: 'dr:replaced',
   /** On the same: since when; RFC 3339. */
@@ -42,3 +44,17 @@ export const tagOf = ({TagList = []}: Pick<DBInstance, 'TagList'>, key: string):
 
 export const tagsFor = ({run, purpose, source, restoredTo}: Marks): Tag[] =>
   Object.entries({[TAG.run]: run, [TAG.purpose]: purpose, [TAG.source]: source, [TAG.restoredTo]: restoredTo}).flatMap(([Key, Value]) => (Value === undefined ? [] : [{Key, Value}]))
+
+export interface ProofMark {
+  /** RFC 3339. */
+  at: string
+  outcome: 'proven' | 'failed'
+}
+
+/** Undefined where nobody has looked into it, or the mark is not one of dr's. */
+export function proofOf(instance: Pick<DBInstance, 'TagList'>): ProofMark | undefined {
+  const [, at, outcome] = /^(\S+)\/(proven|failed)$/.exec(tagOf(instance, TAG.proven) ?? '') ?? []
+  return at === undefined || (outcome !== 'proven' && outcome !== 'failed') ? undefined : {at, outcome}
+}
+
+export const tagsOfProof = ({run, at, outcome}: ProofMark & {run: string}): Tag[] => [{Key: TAG.run, Value: run}, {Key: TAG.proven, Value: `${at}/${outcome}`}]

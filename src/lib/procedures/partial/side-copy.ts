@@ -6,7 +6,7 @@ import type {Phase, Step} from '../../runbook/procedure.ts'
 import {askStep} from '../pitr/ask.ts'
 import {recoveryState} from '../pitr/index.ts'
 import {assertAskable, isOurs, planRecovery} from '../pitr/look.ts'
-import {copyTarget} from '../pitr/prove.ts'
+import {targetAt} from '../pitr/target.ts'
 import {waitStep} from '../pitr/ready.ts'
 import {copyOf, type RecoveryOptions, type RecoveryState} from '../pitr/recover-options.ts'
 import type {SideCopy} from './options.ts'
@@ -92,7 +92,7 @@ function reachStep(options: PartialOptions, copy: SideCopy): Step<PartialState> 
 export function settleCopy({target, from, config}: PartialOptions, {recovery: {wish: {to}}}: SideCopy, state: PartialState): void {
   if (from.kind !== 'database') throw new Error('The source is no copy.')
   const found = copyOf(recoveryOf(state))
-  Object.assign(from.target, copyTarget(target, found, config.rds.caBundle))
+  Object.assign(from.target, targetAt(target, found, {config}))
   state.source.location = `${found.instance} (${targetName(from.target)})`
   state.source.at = to ?? new Date().toISOString()
 }

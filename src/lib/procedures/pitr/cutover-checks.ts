@@ -1,7 +1,7 @@
 import type {Finding} from '../../checks/finding.ts'
 import {preflightError, usageError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
-import {marksOf} from '../../rds/tags.ts'
+import {marksOf, proofOf} from '../../rds/tags.ts'
 import {kindOf} from '../../rds/status.ts'
 
 /** The copy that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which-copy` (exit 2) where there are several. */
@@ -49,6 +49,14 @@ export function assertNothingPending(instances: readonly DBInstance[]): void {
 
 type Value = string | number | readonly string[] | undefined
 type Compared = [what: string, old: Value, copy: Value]
+
+/** Whether somebody has compared it with its source, and what came of it. */
+export function aboutProof(copy: DBInstance): Finding[] {
+  const {DBInstanceIdentifier: id = ''} = copy
+  const proof = proofOf(copy)
+  if (proof?.outcome === 'proven') return []
+  return [{code: 'pitr.unproven', severity: 'warning', subject: id, message: proof === undefined ? 'has not been proven: nobody has compared it with its source' : `its proof failed at ${proof.at}`, hint: `dr pitr resume ${id}`}]
+}
 
 /** Where the copy is less than the old one. `error`: clients or safety would suffer. */
 export function compareSettings(old: DBInstance, copy: DBInstance): Finding[] {

@@ -4,11 +4,12 @@ import {freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, unfreezeSql, t
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {TAG} from '../../rds/tags.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
-import {byResource, leftOrThrown, partyFrom, stays, targetAt} from './cutover-instances.ts'
+import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
 import {APPLICATION} from './cutover-look.ts'
 import {frozenTag, markTags} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
+import {targetAt} from './target.ts'
 
 /** Before anything is changed AWS itself is told what is about to happen: another machine can take it back by that. */
 export function markStep(options: CutoverOptions): Step<CutoverState> {

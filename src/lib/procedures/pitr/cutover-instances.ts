@@ -2,7 +2,6 @@ import {DrError, preflightError, StopError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {isThrottled} from '../../rds/faults.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
-import type {Target} from '../../postgres/target.ts'
 import type {Party} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
 import {systemPollClock, waitFor} from './wait.ts'
@@ -19,14 +18,6 @@ export async function byResource({api}: Pick<RdsOptions, 'api'>, resourceId: str
 export function partyFrom({DBInstanceIdentifier = '', DbiResourceId = '', DBInstanceArn = '', Engine = '', EngineVersion = '', DBInstanceClass = '', DBInstanceStatus = '', Endpoint}: DBInstance): Party {
   return {id: DBInstanceIdentifier, resourceId: DbiResourceId, arn: DBInstanceArn, engine: `${Engine} ${EngineVersion}`, class: DBInstanceClass, status: DBInstanceStatus, host: Endpoint?.Address ?? '', port: Endpoint?.Port ?? 0}
 }
-
-/** The same database on another instance, with the same user and password: those of a copy are the ones of its source. */
-export function targetAt(target: Target, {host, port}: Pick<Party, 'host' | 'port'>, {config}: Pick<RdsOptions, 'config'>): Target {
-  const {caBundle} = config.rds
-  return {...target, host, port, ...(caBundle !== undefined && isRds(host) && {ssl: {mode: 'verify-full' as const, rootCert: caBundle}})}
-}
-
-const isRds = (host: string): boolean => /\.rds\.amazonaws\.com(\.cn)?$/.test(host)
 
 /** Looks until it holds; AWS may ask to slow down. Throws `pitr.budget` (exit 6) when time is up. */
 export async function untilSo<T>(options: RdsOptions, {look, budgetMs, what}: {look: () => Promise<T | undefined>; budgetMs: number; what: string}, io: Pick<StepIo, 'signal'>): Promise<T> {

@@ -5,10 +5,11 @@ import {frozenDatabases} from '../../postgres/freeze.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {marksOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
-import {assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
+import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
-import {partyFrom, targetAt} from './cutover-instances.ts'
+import {partyFrom} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+import {targetAt} from './target.ts'
 
 export const APPLICATION = 'dr pitr cutover'
 
@@ -38,7 +39,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       state.copy = partyFrom(copy)
       const {restoredTo} = marksOf(copy) ?? {}
       if (restoredTo !== undefined) state.restoredTo = restoredTo
-      state.findings.push(...compareSettings(old, copy))
+      state.findings.push(...aboutProof(copy), ...compareSettings(old, copy))
       refuse(state.findings, options)
     },
   }

@@ -3,11 +3,12 @@ import {compactUtc} from '../../system/clock.ts'
 import {TAG} from '../../rds/tags.ts'
 import {cutoverGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
-import {byResource, leftOrThrown, MINUTE_MS, stays, targetAt, untilAvailable, untilSo} from './cutover-instances.ts'
+import {byResource, leftOrThrown, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
 import {switchSteps} from './cutover-switch.ts'
+import {targetAt} from './target.ts'
 
 /**
  * Has a restored copy take the place of the production instance. Everything before the new instance is proven is taken back

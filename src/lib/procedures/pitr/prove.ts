@@ -2,40 +2,50 @@ import type {Finding} from '../../checks/finding.ts'
 import {compareRecovered, type RecoveredFacts, type RecoveredReference} from '../../checks/recovered.ts'
 import {DrError} from '../../errors.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
+import {tagsOfProof} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {backupReference, liveReference, nearestManifest, readSide} from './facts.ts'
-import {copyOf, type RecoveredInstance, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
+import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
+import {isRds, targetAt} from './target.ts'
 
 const APPLICATION = 'dr pitr'
 
-/** The copy, with the user, password and database of the source. Hosts of RDS are held to their certificate where its authorities are known. */
-export function copyTarget(database: Target, {host, port}: Pick<RecoveredInstance, 'host' | 'port'>, caBundle: string | undefined): Target {
-  const ssl = isRds(host) && caBundle !== undefined ? {mode: 'verify-full' as const, rootCert: caBundle} : database.ssl
-  return {...database, host: host ?? database.host, port: port ?? database.port, ssl}
-}
-
-const isRds = (host = ''): boolean => /\.rds\.amazonaws\.com(\.cn)?$/.test(host)
-
 /** Compares the copy with the source, or with the manifest nearest to the instant. Deviations are findings: the copy stays. */
 export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
-  const {proof: {database}, config} = options
+  const {proof: {database}} = options
   return {
     id: 'pitr.prove',
     title: 'Compare with the source',
     effect: 'read',
-    byHand: ({copy}) => (database === undefined ? [] : [{argv: ['psql', targetUrl(copyTarget(database, copy ?? {}, config.rds.caBundle))], note: copy?.host === undefined ? 'at the address of the copy' : 'look at the newest rows'}]),
+    byHand: ({copy}) => (database === undefined ? [] : [{argv: ['psql', targetUrl(targetAt(database, copy ?? {}, options))], note: copy?.host === undefined ? 'at the address of the copy' : 'look at the newest rows'}]),
     async run(state, io) {
       if (database === undefined) {
         state.findings = [{code: 'pitr.unproven', severity: 'warning', subject: '', message: 'no database is configured, so nothing in the copy was looked at', hint: `Set DATABASE_URL, then: dr pitr resume ${copyOf(state).instance}`}]
         return
       }
-      const target = copyTarget(database, copyOf(state), config.rds.caBundle)
+      const target = targetAt(database, copyOf(state), options)
       const copy = await readSide(target, reading(options, io, `the copy ${copyOf(state).instance}`))
       const reference = await referenceOf(options, database, state, io)
       const at = new Date(state.to ?? state.asked?.at ?? options.now())
       state.findings = [...tlsFinding(target), ...compareRecovered(copy, reference, {at, exact: state.to !== null})]
       state.marks.verified = options.now().toISOString()
+      await markProven(options, state, io)
     },
+  }
+}
+
+/** For the cut-over, which may be another person's. That it cannot be set takes nothing from the proof. */
+async function markProven({api}: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<void> {
+  const {copy, marks: {verified = ''}, runId, findings} = state
+  const outcome = findings.some(({severity}) => severity === 'error') ? 'failed' : 'proven'
+  // The policies of docs/iam let nothing be marked but under its run.
+  const tags = tagsOfProof({run: runId ?? '', at: verified, outcome})
+  try {
+    await api.addTags(copy?.arn ?? '', tags, io.signal)
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError)) throw error
+    io.notice(`The copy could not be marked as ${outcome}, so that dr pitr cutover does not know of it: ${error.message}`)
   }
 }
 

@@ -7,11 +7,12 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
 import {knownRun, type KnownRun} from '../../runbook/runs.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
-import {byResource, locate, partyFrom, targetAt} from './cutover-instances.ts'
+import {byResource, locate, partyFrom} from './cutover-instances.ts'
 import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {steadyName} from './cutover-rename.ts'
 import {ROLLBACK, type RollbackOptions, type RollbackState} from './rollback-options.ts'
+import {targetAt} from './target.ts'
 
 export function rollbackLookSteps(options: RollbackOptions): Step<RollbackState>[] {
   return [instancesStep(options), countStep(options)]

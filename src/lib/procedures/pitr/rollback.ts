@@ -9,13 +9,14 @@ import {suffixed} from './cutover.ts'
 import {dropTags, thaw} from './cutover-freeze.ts'
 import {writtenIn} from './cutover-facts.ts'
 import {partyLines} from './cutover-gate.ts'
-import {locate, partyFrom, targetAt} from './cutover-instances.ts'
+import {locate, partyFrom} from './cutover-instances.ts'
 import {partyOf} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
 import {rename} from './cutover-rename.ts'
 import {leadProxy, pointAt, proxyCommands, switchCommand} from './cutover-switch.ts'
 import {journalOf, rollbackLookSteps} from './rollback-look.ts'
 import type {RollbackOptions, RollbackState} from './rollback-options.ts'
+import {targetAt} from './target.ts'
 
 /**
  * Brings the old instance back, from wherever a cut-over has come to, by what AWS says of both: no journal is needed. The new

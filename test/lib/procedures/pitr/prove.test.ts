@@ -2,7 +2,7 @@ import {expect} from 'chai'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {parseTarget} from '../../../../src/lib/postgres/target.ts'
 import type {RecoveryState} from '../../../../src/lib/procedures/pitr/recover-options.ts'
-import {copyTarget} from '../../../../src/lib/procedures/pitr/prove.ts'
+import {targetAt} from '../../../../src/lib/procedures/pitr/target.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import {localRepository, removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
 import {RecoveryFixture, type Recovered} from '../../../support/recovery.ts'
@@ -38,6 +38,7 @@ describe('the proof of a recovered instance', function () {
 
   const findings = ({state}: Recovered, severity: string) => state.findings.filter((one) => one.severity === severity).map(({code, subject, message}) => `${code} ${subject}: ${message}`)
   const recover = (setting: Parameters<typeof rds.recover>[0] = {}) => rds.recover({...setting, wish: {to: at.toISOString(), target: 'copy'}})
+  const mark = () => rds.instance('copy').settings.TagList.find(({Key}) => Key === 'dr:proven')?.Value
   const elsewhere = (storages: ReturnType<typeof localRepository>[]) => ({proof: {database: {...parseTarget(rds.aws.url(rds.source)), port: 1}, storages, jobs: 1}})
 
   it('tells what the source has lost since, and finds nothing wrong in that', async () => {
@@ -49,6 +50,8 @@ describe('the proof of a recovered instance', function () {
     expect(findings(done, 'warning')).to.include('integrity.grants table public.leads: late lacks INSERT')
     expect(findings(done, 'ok').join('\n')).to.contain('90 rows of 3 tenants in 2 tables can be read').and.contain('row-level security on 1 table')
     expect(done.state.marks.verified).to.be.a('string')
+    expect(mark()).to.equal(`${done.state.marks.verified ?? ''}/proven`)
+    expect(rds.source.settings.TagList).to.deep.equal([])
   })
 
   it('finds what cannot have been so at the instant, and the copy stays', async () => {
@@ -59,6 +62,7 @@ describe('the proof of a recovered instance', function () {
     if (done.error) throw done.error
     expect(findings(done, 'error').join('\n')).to.match(/pitr\.newest public\.leads: holds a row of 2\S+, which is after the instant/).and.contain('integrity.row-security public.leads: row-level security is off; in the source it is on')
     expect(rds.aws.server.region.instances.has('copy')).to.equal(true)
+    expect(mark()).to.equal(`${done.state.marks.verified ?? ''}/failed`)
   })
 
   it('takes the nearest backup where the source cannot be reached, and says when there is none either', async () => {
@@ -71,7 +75,12 @@ describe('the proof of a recovered instance', function () {
     expect(done.notices.join('\n')).to.contain(`Compared with the backup ${done.state.reference?.name ?? '?'}`)
 
     await rds.remove('copy')
+    rds.aws.server.faults.add({match: {action: 'AddTagsToResource'}, times: 10, action: {code: 'AccessDenied', status: 403, message: 'User: arn:aws:iam::123456789012:user/x is not authorized to perform: rds:AddTagsToResource'}})
     const bare = await recover({options: elsewhere([])})
+    rds.aws.server.faults.clear()
+    if (bare.error) throw bare.error
+    expect(mark()).to.equal(undefined)
+    expect(bare.notices.join('\n'), 'a proof stands without its mark').to.contain('The copy could not be marked as proven')
     expect(bare.state.reference).to.deep.include({kind: 'none'})
     expect(bare.notices.join('\n')).to.contain('only the copy itself was looked at')
   })
@@ -94,8 +103,8 @@ describe('the proof of a recovered instance', function () {
   it('holds a host of RDS to its certificate where the authorities are known; any other as the URL says', () => {
     const live = parseTarget('postgres://u:p@crm.abc.eu-west-1.rds.amazonaws.com:5432/crm?sslmode=require')
     const host = {host: 'copy.abc.eu-west-1.rds.amazonaws.com', port: 5433}
-    expect(copyTarget(live, host, '/etc/rds.pem')).to.deep.include({...host, user: 'u', password: 'p', database: 'crm', ssl: {mode: 'verify-full', rootCert: '/etc/rds.pem'}})
-    expect(copyTarget(live, host, undefined).ssl).to.deep.equal({mode: 'require'})
-    expect(copyTarget(live, {host: '127.0.0.1', port: 1}, '/etc/rds.pem').ssl).to.deep.equal({mode: 'require'})
+    expect(targetAt(live, host, {config: {rds: {caBundle: '/etc/rds.pem'}}})).to.deep.include({...host, user: 'u', password: 'p', database: 'crm', ssl: {mode: 'verify-full', rootCert: '/etc/rds.pem'}})
+    expect(targetAt(live, host, {config: {rds: {}}}).ssl).to.deep.equal({mode: 'require'})
+    expect(targetAt(live, {host: '127.0.0.1', port: 1}, {config: {rds: {caBundle: '/etc/rds.pem'}}}).ssl).to.deep.equal({mode: 'require'})
   })
 })
