@@ -138,6 +138,8 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** How many changed rows to show per table. */
   sample: number
+  /** Of more rows there are indexes on what is planned; 1,000 when absent. */
+  largeFrom?: number
   /** The live tables are mirrors in another database (`createMirror`): only to be compared, never merged. */
   mirror?: true
   /** How many rows of each table to list in `Comparison.since`; absent: none. */

@@ -110,7 +110,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
     const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))
     const name = `t${index}`
-    return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: [], large: Math.max(relation.shape.estimatedRows, source?.rows ?? 0) > LARGE}
+    return {relation, name, sql: `${schema}.${quoteIdent(schema === 'pg_temp' ? `dr_plan_${name}` : name)}`, key: source ? keyOf(live, source) : relation.shape.keys.find(({strict}) => strict)?.columns, inserted: [], large: Math.max(relation.shape.estimatedRows, source?.rows ?? 0) > (request.largeFrom ?? LARGE)}
   })
   const entry = (one: SelectedTable, index: number) => entryOf(one, stagedOf(request, one), index, plans, columnsOf)
   const entries = selection.tables.map(entry)
