@@ -119,5 +119,5 @@ export const rollbackResult = ({state: {name, mode, cutoverRun = '', copy, loss 
   ({instance: name, mode: mode ?? null, undone: cutoverRun, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, run, journal})
 
 export const rollbackReport = ({instance, kept}: RollbackResult): string[] => [
-  `${instance} is the old instance again.`, `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance}`,
+  `${instance} is the old instance again.`, `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect`,
 ]

@@ -1,5 +1,5 @@
 import {setTimeout as wait} from 'node:timers/promises'
-import {lockedError} from '../errors.ts'
+import {lockedError, verificationError} from '../errors.ts'
 import {connect, endQuietly, rowOf, rowsOf, type Client} from './connection.ts'
 import {codeOf} from './errors.ts'
 import {quoteIdent, quoteLiteral} from './quote.ts'
@@ -15,6 +15,8 @@ export interface FrozenDatabase {
 
 export interface FreezePlan {
   databases: FrozenDatabase[]
+  /** Read-only already; they stay so. */
+  already: string[]
   /** Databases of others: they take writes still. */
   notOurs: string[]
   /** Roles with a setting of their own, which goes before that of the database. */
@@ -60,7 +62,7 @@ export async function planFreeze(client: Client): Promise<FreezePlan> {
     WHERE d.datallowconn AND NOT d.datistemplate AND d.datname <> '${SERVICE_ROLE}' ORDER BY 1`)
   const open = rows.filter(({former}) => former !== 'on')
   const exempt = await rowsOf<{role: string}>(client, `SELECT DISTINCT pg_get_userbyid(s.setrole) AS role FROM pg_db_role_setting s, unnest(s.setconfig) setting WHERE s.setrole <> 0 AND setting = '${SETTING}=off' ORDER BY 1`)
-  return {databases: open.filter(({owned}) => owned).map(({name, former}) => ({name, former: former === '' ? null : former})), notOurs: open.filter(({owned}) => !owned).map(({name}) => name), exempt: exempt.map(({role}) => role)}
+  return {databases: open.filter(({owned}) => owned).map(({name, former}) => ({name, former: former === '' ? null : former})), already: rows.filter(({former}) => former === 'on').map(({name}) => name), notOurs: open.filter(({owned}) => !owned).map(({name}) => name), exempt: exempt.map(({role}) => role)}
 }
 
 export const freezeSql = (databases: readonly FrozenDatabase[]): string[] =>
@@ -96,6 +98,24 @@ export async function unfreeze(target: Target, databases: readonly FrozenDatabas
     }
     await endSessions(client, databases.map(({name}) => name))
   })
+}
+
+/**
+ * Writes what is gone at the end of the transaction, in a session like those of clients. Throws `pitr.not-writable` (exit 4)
+ * when it is read-only; that this role may make no table is no matter.
+ */
+export async function assertWrites(target: Target): Promise<void> {
+  const client = await connect(target, {applicationName: 'dr pitr'})
+  try {
+    await client.query('BEGIN')
+    await client.query('CREATE TEMPORARY TABLE dr_write_probe () ON COMMIT DROP')
+  } catch (error) {
+    if (codeOf(error) === '25006') throw verificationError('pitr.not-writable', `${target.database} at ${target.host}:${target.port} takes no writes: new sessions are read-only.`, {cause: error, hints: [`If nobody means it to be: SET ${SETTING} = off; ALTER DATABASE ${quoteIdent(target.database)} RESET ${SETTING}`]})
+    if (codeOf(error) !== '42501') throw error
+  } finally {
+    await client.query('ROLLBACK').catch(() => {})
+    await endQuietly(client)
+  }
 }
 
 /** Databases that are read-only by a setting of their own. */

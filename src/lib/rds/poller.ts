@@ -25,6 +25,8 @@ export interface PollOptions {
   everyMs?: number
   /** Whether the name must be gone instead: after a rename, and after a deletion. */
   gone?: boolean
+  /** `ignored`: changes that wait for the maintenance window do not matter; but for a new name. */
+  pending?: 'ignored'
   /** What else must hold of it to count as ready. */
   settled?: (instance: DBInstance) => boolean
 }
@@ -45,7 +47,7 @@ const UNKNOWN_MS = 120_000
  * `pitr.ended` (exit 1) for a status that is the end, with its remedy; `pitr.budget` (exit 6) when time is up.
  */
 export async function untilReady(options: PollOptions): Promise<DBInstance | undefined> {
-  const {clock, signal, budgetMs, everyMs = EVERY_MS, gone = false, settled = () => true} = options
+  const {clock, signal, budgetMs, everyMs = EVERY_MS, gone = false, settled = () => true, pending} = options
   const begun = clock.now()
   const seen = new Seen(options, begun)
   let heard = begun
@@ -55,7 +57,7 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
     if (found !== 'slow') {
       heard = clock.now()
       seen.note(found)
-      inARow = (gone ? found === undefined : found !== undefined && isReady(found) && settled(found)) ? inARow + 1 : 0
+      inARow = (gone ? found === undefined : found !== undefined && isReady(found, pending) && settled(found)) ? inARow + 1 : 0
       if (inARow >= LOOKS_IN_A_ROW) return found
       assertGoesOn(found, {gone, elapsedMs: clock.now() - begun})
     }
@@ -74,8 +76,11 @@ async function lookOnce({look, signal}: PollOptions, mayBeAway: boolean): Promis
   }
 }
 
-const isReady = (found: DBInstance): boolean =>
-  kindOf(found.DBInstanceStatus ?? '') === 'ready' && found.Endpoint?.Address !== undefined && Object.values(found.PendingModifiedValues ?? {}).every((value) => value === undefined)
+const isReady = (found: DBInstance, pending: PollOptions['pending']): boolean =>
+  kindOf(found.DBInstanceStatus ?? '') === 'ready' && found.Endpoint?.Address !== undefined && pendingOf(found).every((setting) => pending === 'ignored' && setting !== 'DBInstanceIdentifier')
+
+/** Names of the settings that wait to be changed. */
+export const pendingOf = ({PendingModifiedValues = {}}: Pick<DBInstance, 'PendingModifiedValues'>): string[] => Object.entries(PendingModifiedValues).filter(([, value]) => value !== undefined).map(([setting]) => setting)
 
 function assertGoesOn(found: DBInstance | undefined, {gone, elapsedMs}: {gone: boolean; elapsedMs: number}): void {
   if (gone) return
@@ -95,7 +100,7 @@ class Seen {
   }
 
   note(found: DBInstance | undefined): void {
-    const shown = JSON.stringify([found?.DBInstanceStatus, found?.Endpoint, found?.StorageOperationPercentProgress])
+    const shown = JSON.stringify([found?.DBInstanceStatus, found?.Endpoint, found?.StorageOperationPercentProgress, found && pendingOf(found)])
     if (shown === this.#last) return
     this.#last = shown
     this.#options.onChange(found, this.#options.clock.now() - this.#begun)

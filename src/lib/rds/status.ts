@@ -23,6 +23,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
 /** A status that nobody knows is progress: AWS adds some, and the poller ends by its budget. Source: RDS User Guide, “DB instance status”. */
 export const kindOf = (status: string): StatusKind => (READY.includes(status) ? 'ready' : status in REMEDIES ? 'terminal' : 'progress')
 
+/** AWS makes no final snapshot of these: there is nothing to be saved, and nothing that takes a place. */
+export const isLost = (status: string): boolean => LOST.includes(status)
+
+const LOST = ['failed', 'incompatible-restore', 'incompatible-network']
+
 /** What to do about a terminal status. */
 export const remedyOf = (status: string): string | undefined => REMEDIES[status]
 

@@ -1,4 +1,5 @@
 import type {DBInstance} from '../../rds/api.ts'
+import {isLost} from '../../rds/status.ts'
 import {marksOf, TAG, tagOf} from '../../rds/tags.ts'
 import {cutoverMarkOf} from './cutover-marks.ts'
 
@@ -48,7 +49,7 @@ export function judge(instance: DBInstance, kind: CopyKind, options: JudgeOption
   const since = kind === 'replaced' ? tagOf(instance, TAG.replacedAt) : instance.InstanceCreateTime?.toISOString()
   const stays = liveReason(instance, options) ?? kindReason(id, kind, since, options) ?? (status === 'deleting' ? 'it is being deleted' : undefined) ?? (DeletionProtection && !options.unprotect ? 'it is protected against deletion: --unprotect' : undefined)
   const stamp = options.now.toISOString().replaceAll(/\D/g, '').slice(0, 14)
-  return {instance: id, resourceId, kind, status, protected: DeletionProtection, since: since ?? null, finalSnapshot: kind === 'side' ? null : `${id}-final-${stamp}`, ...(stays !== undefined && {stays})}
+  return {instance: id, resourceId, kind, status, protected: DeletionProtection, since: since ?? null, finalSnapshot: kind === 'side' || isLost(status) ? null : `${id}-final-${stamp}`, ...(stays !== undefined && {stays})}
 }
 
 /** By each fact alone, whatever the tags say. */

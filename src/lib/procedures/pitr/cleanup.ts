@@ -1,8 +1,9 @@
 import {DrError, messageOf, preflightError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
+import {kindOf} from '../../rds/status.ts'
 import type {Gate, ManualCommand, Procedure, Step, StepIo} from '../../runbook/procedure.ts'
 import {judge, kindOfCopy, type JudgeOptions, type LeftInstance} from './cleanup-judge.ts'
-import {MINUTE_MS, untilAvailable} from './cutover-instances.ts'
+import {byResource, MINUTE_MS, untilAvailable, untilSo} from './cutover-instances.ts'
 import type {RdsOptions} from './options.ts'
 import {waitFor} from './wait.ts'
 
@@ -88,15 +89,21 @@ async function remove(options: CleanupOptions, one: LeftInstance, io: StepIo): P
   const {api} = options
   await assertStill(options, one, io)
   if (one.protected) {
-    await untilAvailable(options, one.instance, BUDGET_MS, io)
+    // What does not come back by itself is never available.
+    const broken = kindOf(one.status) === 'terminal'
+    if (!broken) await untilAvailable(options, one.instance, BUDGET_MS, io)
     await api.modify({DBInstanceIdentifier: one.instance, DeletionProtection: false}, io.signal)
-    await untilAvailable(options, one.instance, BUDGET_MS, io)
+    if (broken) await untilUnprotected(options, one.resourceId, io)
+    else await untilAvailable(options, one.instance, BUDGET_MS, io)
     // It took a while: it may be another by now.
     await assertStill(options, one, io)
   }
   await api.remove({instance: one.instance, finalSnapshot: one.finalSnapshot}, io.signal)
   await waitFor(options, {instance: one.instance, gone: true, budgetMs: BUDGET_MS}, io)
 }
+
+const untilUnprotected = (options: CleanupOptions, resourceId: string, io: StepIo) =>
+  untilSo(options, {budgetMs: BUDGET_MS, what: 'Its protection was not taken away', look: async () => ((await byResource(options, resourceId, io.signal))?.DeletionProtection === true ? undefined : true)}, io)
 
 /** A name may be another's by now: only the instance that was shown goes. */
 async function assertStill({api, ...options}: CleanupOptions, {instance, resourceId}: LeftInstance, io: StepIo): Promise<void> {

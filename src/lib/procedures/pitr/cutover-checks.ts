@@ -1,8 +1,13 @@
 import type {Finding} from '../../checks/finding.ts'
 import {preflightError, usageError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
+<<<<<<< HEAD
 import {marksOf, proofOf} from '../../rds/tags.ts'
 import {kindOf} from '../../rds/status.ts'
+=======
+import {marksOf} from '../../rds/tags.ts'
+import {isLost, kindOf} from '../../rds/status.ts'
+>>>>>>> fixd
 
 /** The copy that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which-copy` (exit 2) where there are several. */
 export function copyMeant(all: readonly DBInstance[], name: string, wanted: string | undefined): DBInstance {
@@ -11,7 +16,7 @@ export function copyMeant(all: readonly DBInstance[], name: string, wanted: stri
     if (found === undefined) throw preflightError('pitr.no-copy', `There is no instance ${wanted}.`, {hints: ['dr pitr list shows the copies that there are.']})
     return found
   }
-  const copies = all.filter((one) => one.DBInstanceIdentifier !== name && marksOf(one)?.purpose === 'primary' && marksOf(one)?.source === name)
+  const copies = all.filter((one) => one.DBInstanceIdentifier !== name && marksOf(one)?.purpose === 'primary' && marksOf(one)?.source === name && !isLost(one.DBInstanceStatus ?? ''))
   const [copy, another] = copies
   if (copy === undefined) throw preflightError('pitr.no-copy', `dr has made no copy of ${name} that could take its place.`, {hints: ['dr pitr --to TIME makes one.']})
   if (another !== undefined) throw usageError('pitr.which-copy', `dr has made several copies of ${name}: ${copies.map(({DBInstanceIdentifier = ''}) => DBInstanceIdentifier).join(', ')}.`, {hints: ['Name the one that is meant: dr pitr cutover TARGET']})

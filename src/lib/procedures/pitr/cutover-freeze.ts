@@ -1,12 +1,17 @@
-import {DrError} from '../../errors.ts'
+import {DrError, lockedError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
-import {freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, unfreezeSql, type FrozenDatabase} from '../../postgres/freeze.ts'
+import {assertWrites, freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, unfreezeSql, type FrozenDatabase} from '../../postgres/freeze.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {TAG} from '../../rds/tags.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
+<<<<<<< HEAD
 import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
+=======
+import {assertAlone, assertClaim, assertNoOther, mayThaw} from './cutover-claim.ts'
+import {byResource, leftOrThrown, partyFrom, stays, targetAt} from './cutover-instances.ts'
+>>>>>>> fixd
 import {APPLICATION} from './cutover-look.ts'
-import {frozenTag, markTags} from './cutover-marks.ts'
+import {cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
 import {targetAt} from './target.ts'
@@ -21,24 +26,36 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
     byHand: ({mode, name, old, copy}) => [{argv: ['aws', 'rds', 'add-tags-to-resource', '--resource-name', copy?.arn ?? 'ARN', '--tags', `Key=${TAG.replaces},Value=${mode}/${name}/${old?.resourceId ?? 'RESOURCE-ID'}`]}],
     async run(state, io) {
       const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
-      if (stops) {
-        const {databases, notOurs, exempt} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, planFreeze)
-        state.frozen = {databases}
-        for (const name of notOurs) io.notice(`Writes to the database ${name} cannot be stopped: this role does not own it.`)
-        for (const role of exempt) io.notice(`The role ${role} may write all the same: it has default_transaction_read_only = off.`)
-      }
+      // Again: the gate may have stood open for long.
+      assertNoOther(await api.instances(io.signal), state.name, io.run)
       // First: what the other says is found by it.
       await api.addTags(copy.arn, markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), io.signal)
-      if (state.frozen) await api.addTags(old.arn, [frozenTag(state.frozen.databases)], io.signal)
+      await assertAlone(options, state, io)
+      if (!stops) return
+      const {databases, tag} = await toFreeze(options, old, state.frozen?.databases ?? [], io)
+      state.frozen = {databases}
+      await api.addTags(old.arn, [frozenTag(tag, io.run)], io.signal)
     },
-    async undo({old, copy, name, frozen, cutOver}, io) {
+    async undo(state, io) {
+      const {old, copy, name, frozen, cutOver} = state
       const found = await byResource(options, partyOf(old).resourceId, io.signal)
       // What could not be undone is found by it.
       if (cutOver || found?.DBInstanceIdentifier !== name) throw new DrError('pitr.not-undone', `${name} is not the old instance again.`, {hints: ['dr pitr rollback brings it back.']})
-      if (found.TagList?.some(({Key}) => Key === TAG.frozen)) await thaw(options, partyOf(old), frozen?.databases ?? [], io)
-      await dropTags(options, partyOf(copy).resourceId, [TAG.replaces, TAG.cutover], io)
+      if (frozenOf(found) !== undefined && await mayThaw(options, state, io)) await thaw(options, partyOf(old), frozen?.databases ?? [], io)
+      const marked = await byResource(options, partyOf(copy).resourceId, io.signal)
+      if (marked && cutoverMarkOf(marked)?.run === io.run) await dropTags(options, partyOf(copy).resourceId, [TAG.replaces, TAG.cutover], io)
     },
   }
+}
+
+/** What is read-only already by an earlier run stays on the list: nobody else would put it back. */
+async function toFreeze(options: CutoverOptions, old: Party, planned: readonly FrozenDatabase[], {signal}: StepIo): Promise<{databases: FrozenDatabase[]; tag: FrozenDatabase[] | 'all'}> {
+  const {open, frozen} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, async (client) => ({open: (await planFreeze(client)).databases, frozen: await frozenDatabases(client)}))
+  const found = await byResource(options, old.resourceId, signal)
+  const earlier = found && frozenOf(found)
+  const known = earlier === 'all' ? frozen.map((name) => ({name, former: null})) : earlier ?? []
+  const databases = mergeFrozen(mergeFrozen(planned, known), open)
+  return {databases, tag: earlier === 'all' ? 'all' : databases}
 }
 
 /** Of whatever it is called now. */
@@ -56,11 +73,15 @@ export function freezeStep(options: CutoverOptions): Step<CutoverState> {
     byHand: ({frozen, old}) => psql(old ? targetAt(options.target, old, options) : options.target, freezeSql(frozen?.databases ?? [{name: options.target.database, former: null}])),
     async run(state, io) {
       const databases = state.frozen?.databases ?? []
+      await assertClaim(options, state, io)
       const done = await freeze(targetAt(options.target, partyOf(state.old), options), databases, {applicationName: APPLICATION, signal: io.signal}).catch((error: unknown) => { throw leftOrThrown(error, io) })
       state.frozen = {databases, ...done}
       io.notice(`Writes to ${state.name} are stopped since ${done.at} (WAL ${done.lsn}${done.lastCommit === undefined ? '' : `, last commit ${done.lastCommit}`}); ${done.ended} ${done.ended === 1 ? 'session' : 'sessions'} ended.`)
     },
-    undo: (state, io) => thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io),
+    async undo(state, io) {
+      if (!(await mayThaw(options, state, io))) throw lockedError('pitr.in-cutover', `Writes to ${state.name} were stopped for another run: they stay so.`, {hints: ['dr pitr rollback takes that one back.']})
+      await thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io)
+    },
   }
 }
 
@@ -71,12 +92,22 @@ export async function thaw(options: RdsOptions & {target: Target}, {resourceId}:
   const found = await byResource(options, resourceId, io.signal)
   if (found === undefined) return
   const at = targetAt(options.target, partyFrom(found), options)
-  const meant = databases === 'all' ? (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).map((name) => ({name, former: null})) : databases
-  await unfreeze(at, meant, {applicationName: APPLICATION}).catch((error: unknown) => {
+  const marked = frozenOf(found)
+  const all = databases === 'all' || marked === 'all'
+  const listed = mergeFrozen(databases === 'all' ? [] : databases, marked === 'all' || marked === undefined ? [] : marked)
+  const meant = mergeFrozen(listed, all ? (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).map((name) => ({name, former: null})) : [])
+  await unfreeze(at, meant, {applicationName: APPLICATION}).then(() => assertThawed(at, meant)).catch((error: unknown) => {
     if (!(error instanceof DrError)) throw error
     throw new DrError('pitr.frozen', `Writes to ${found.DBInstanceIdentifier ?? ''} are still stopped: ${error.message}`, {cause: error, exitCode: error.exitCode, hints: [...unfreezeSql(meant).map((sql) => `On ${found.DBInstanceIdentifier ?? ''}: ${sql}`), 'dr pitr rollback does it, too.']})
   })
   await dropTags(options, resourceId, [TAG.frozen], io)
+}
+
+/** By what the server says, and by a write. */
+async function assertThawed(at: Target, meant: readonly FrozenDatabase[]): Promise<void> {
+  const left = (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).filter((name) => meant.some((one) => one.name === name && one.former !== 'on'))
+  if (left.length > 0) throw new DrError('pitr.frozen', `${left.join(', ')}: still read-only.`, {exitCode: 5})
+  if (meant.some(({name}) => name === at.database)) await assertWrites(at)
 }
 
 export function unfreezeStep(options: CutoverOptions): Step<CutoverState> {

@@ -41,7 +41,7 @@ function wayOf({mode, name, oldName, copy}: CutoverState): string {
 
 function beforeOf({freeze, snapshot, keepFrozen}: CutoverOptions, state: CutoverState): string {
   return [
-    freeze ? `writes are stopped in every database of ${state.name} (sessions are ended; it stays readable)${keepFrozen ? ', and stay so in the old one' : ''}` : `writes are NOT stopped: what is written to ${state.name} meanwhile is lost`,
+    freeze ? `writes are stopped in ${state.stops === undefined ? 'the databases of this role' : state.stops.join(', ') || 'no database'} of ${state.name} (sessions are ended; it stays readable)${keepFrozen ? ', and stay so in the old one' : ''}` : `writes are NOT stopped: what is written to ${state.name} meanwhile is lost`,
     snapshot ? `snapshot ${state.snapshot}` : 'no snapshot',
   ].join('; ')
 }

@@ -41,10 +41,10 @@ export const locate = (options: RdsOptions, resourceId: string, io: StepIo): Pro
     throw preflightError('pitr.gone', `The instance with the resource id ${resourceId} is not there any more.`, {cause: error, hints: ['dr pitr list shows the instances and the backups that there are.']})
   })
 
-/** `available` and nothing else: AWS takes no change of an instance that is being backed up. */
+/** `available` and nothing else: AWS takes no change of an instance that is being backed up. What waits for its maintenance window does not matter. */
 export async function untilAvailable(options: RdsOptions, instance: string, budgetMs: number, io: StepIo): Promise<DBInstance> {
   for (;;) {
-    const found = await waitFor(options, {instance, budgetMs, objectiveMs: objectiveOf(options)}, io)
+    const found = await waitFor(options, {instance, budgetMs, objectiveMs: objectiveOf(options), pending: 'ignored'}, io)
     if (found?.DBInstanceStatus === 'available' || found?.DBInstanceStatus === 'storage-optimization') return found
     await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
   }

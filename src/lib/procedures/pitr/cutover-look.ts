@@ -1,13 +1,21 @@
 import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
-import {frozenDatabases} from '../../postgres/freeze.ts'
+import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {marksOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+<<<<<<< HEAD
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
 import {partyFrom} from './cutover-instances.ts'
+=======
+import {assertNoOther} from './cutover-claim.ts'
+import {assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
+import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
+import {byResource, partyFrom, targetAt} from './cutover-instances.ts'
+import {frozenOf, frozenRunOf} from './cutover-marks.ts'
+>>>>>>> fixd
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {targetAt} from './target.ts'
 
@@ -29,6 +37,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       const all = await api.instances(io.signal)
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
       if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
+      assertNoOther(all, name, io.run)
       const copy = copyMeant(all, name, options.copy)
       assertCopy(copy, name)
       assertOld(old)
@@ -73,6 +82,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const coming = await countParty(options, at, {applicationName: APPLICATION}, io)
       copy.facts = coming.facts
       await assertTakesWrites(at, copy.id)
+      await lookAtFreeze(options, state, io)
       const now = await oldParty(options, state, await firstUnknown(at, coming.facts.nextXid, io), io)
       if (now === undefined) return
       old.facts = now.facts
@@ -87,6 +97,21 @@ async function assertTakesWrites(at: CutoverOptions['target'], id: string): Prom
   const frozen = await withClient(at, {applicationName: APPLICATION}, frozenDatabases)
   if (!frozen.includes(at.database)) return
   throw preflightError('pitr.copy-frozen', `${at.database} of ${id} is read-only: it was restored to a time in which writes were stopped.`, {hints: [`On ${id}: ALTER DATABASE "${at.database}" RESET default_transaction_read_only`]})
+}
+
+/** What the gate must not promise: writes that go on all the same. */
+async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: StepIo): Promise<void> {
+  if (!options.freeze) return
+  const old = partyOf(state.old)
+  const {databases, already, notOurs, exempt} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, planFreeze)
+  const found = await byResource(options, old.resourceId, io.signal)
+  const byRun = found && frozenOf(found) !== undefined ? `by the run ${frozenRunOf(found) ?? 'of an earlier cut-over'}` : 'and not by dr: it stays so'
+  state.stops = databases.map(({name}) => name)
+  state.findings.push(
+    ...notOurs.map((name): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: name, message: 'its writes cannot be stopped: this role does not own the database; what is written to it meanwhile is lost'})),
+    ...exempt.map((role): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: role, message: 'this role may write all the same: it has default_transaction_read_only = off'})),
+    ...already.map((name): Finding => ({code: 'pitr.read-only', severity: 'warning', subject: name, message: `is read-only already, ${byRun}`})),
+  )
 }
 
 /** An old one that cannot be reached any more is no hindrance unless something is to be done in it. */

@@ -29,18 +29,29 @@ export function cutoverMarkOf(instance: Pick<DBInstance, 'TagList'>): CutoverMar
   return {mode: mode as CutoverMode, name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
 }
 
-/** `crm archive:off`; `all` where the names do not fit a tag. */
-export function frozenTag(databases: readonly FrozenDatabase[]): Tag {
-  const value = databases.map(({name, former}) => (former === null ? name : `${name}:${former}`)).join(' ')
-  return {Key: TAG.frozen, Value: value.length <= MOST_CHARACTERS && databases.every(({name}) => /^[\w.-]+$/.test(name) && name !== 'all') ? value : 'all'}
+/** `crm archive:off @RUN`; `all @RUN` where the names do not fit a tag. */
+export function frozenTag(databases: readonly FrozenDatabase[] | 'all', run: string): Tag {
+  if (databases === 'all') return {Key: TAG.frozen, Value: `all @${run}`}
+  const value = [...databases.map(({name, former}) => (former === null ? name : `${name}:${former}`)), `@${run}`].join(' ')
+  return {Key: TAG.frozen, Value: value.length <= MOST_CHARACTERS && databases.every(({name}) => /^[\w.-]+$/.test(name) && name !== 'all') ? value : `all @${run}`}
 }
 
 /** Undefined: nothing was stopped. `all`: every database that is read-only. */
 export function frozenOf(instance: Pick<DBInstance, 'TagList'>): FrozenDatabase[] | 'all' | undefined {
-  const value = tagOf(instance, TAG.frozen)
-  if (value === undefined || value === 'all') return value
-  return value.split(' ').filter((word) => word !== '').map((word) => {
+  const words = tagOf(instance, TAG.frozen)?.split(' ').filter((word) => word !== '' && !word.startsWith('@'))
+  if (words === undefined) return undefined
+  if (words.length === 1 && words[0] === 'all') return 'all'
+  return words.map((word) => {
     const [name = '', former] = word.split(':')
     return {name, former: former ?? null}
   })
+}
+
+/** The run that stopped the writes; undefined where no tag says so. */
+export const frozenRunOf = (instance: Pick<DBInstance, 'TagList'>): string | undefined => tagOf(instance, TAG.frozen)?.split(' ').find((word) => word.startsWith('@'))?.slice(1)
+
+/** What several runs have stopped: of a database the first knew what was set before. */
+export function mergeFrozen(earlier: readonly FrozenDatabase[], later: readonly FrozenDatabase[]): FrozenDatabase[] {
+  const known = new Set(earlier.map(({name}) => name))
+  return [...earlier, ...later.filter(({name}) => !known.has(name))]
 }

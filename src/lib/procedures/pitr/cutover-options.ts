@@ -70,6 +70,8 @@ export interface CutoverState {
   /** What the old one holds and the copy does not, by table. */
   loss?: Loss[]
   findings: Finding[]
+  /** Databases of the old one whose writes are to be stopped. */
+  stops?: string[]
   frozen?: {databases: FrozenDatabase[]; at?: string; lsn?: string; lastCommit?: string; ended?: number}
   /** When the old one was asked to give its name away; ISO. */
   awayAt?: string

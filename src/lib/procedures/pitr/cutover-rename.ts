@@ -25,7 +25,7 @@ export async function rename(options: RdsOptions, work: Rename, io: StepIo): Pro
   const {resourceId, from, to} = work
   await ask(options, work, io)
   await waitFor(options, {instance: from, gone: true, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options)}, io)
-  await waitFor(options, {instance: to, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options)}, io)
+  await waitFor(options, {instance: to, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options), pending: 'ignored'}, io)
   const found = await locate(options, resourceId, io)
   if (found.DBInstanceIdentifier !== to) throw elsewhere(found, to)
   return found
@@ -50,7 +50,7 @@ async function ask(options: RdsOptions, {resourceId, from, to}: Rename, io: Step
 
 const isRenaming = ({DBInstanceStatus, PendingModifiedValues}: DBInstance): boolean => DBInstanceStatus === 'renaming' || PendingModifiedValues?.DBInstanceIdentifier !== undefined
 
-const elsewhere = ({DBInstanceIdentifier = '', DbiResourceId = ''}: DBInstance, expected: string) =>
+export const elsewhere = ({DBInstanceIdentifier = '', DbiResourceId = ''}: DBInstance, expected: string) =>
   new DrError('pitr.renamed', `The instance ${DbiResourceId} is called ${DBInstanceIdentifier} now, not ${expected}: somebody else has renamed it.`, {exitCode: 3, hints: ['dr pitr list shows what is called what; dr pitr rollback brings the old instance back.']})
 
 /** Brings it back to a name, from whatever it is called; nothing when it is gone or has it. */

@@ -2,6 +2,7 @@ import {DrError, preflightError} from '../../errors.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {redact} from '../../system/redact.ts'
 import {runTool} from '../../system/tool.ts'
+import {assertClaim} from './cutover-claim.ts'
 import {leftOrThrown, MINUTE_MS, untilSo} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import {rename, renameBack} from './cutover-rename.ts'
@@ -23,11 +24,14 @@ function renameOldStep(options: CutoverOptions): Step<CutoverState> {
     async run(state, io) {
       const {old, name, oldName} = state
       const {resourceId} = partyOf(old)
+      await assertClaim(options, state, io)
       state.awayAt ??= new Date().toISOString()
       await rename(options, {resourceId, from: name, to: oldName}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       io.notice(`There is no ${name} now; the old instance is ${oldName}.`)
     },
-    async undo({old, name}, io) {
+    async undo(state, io) {
+      const {old, name} = state
+      await assertClaim(options, state, io)
       await renameBack(options, {resourceId: partyOf(old).resourceId, to: name}, io)
       io.notice(`${name} is the old instance again.`)
     },
@@ -42,12 +46,14 @@ function renameNewStep(options: CutoverOptions): Step<CutoverState> {
     byHand: ({name, copy}) => [awsRename(copy?.id ?? 'COPY', name)],
     async run(state, io) {
       const {resourceId, id} = partyOf(state.copy)
+      await assertClaim(options, state, io)
       await rename(options, {resourceId, from: id, to: state.name}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       if (state.awayAt !== undefined) state.outageMs = Date.now() - Date.parse(state.awayAt)
       state.cutOver = true
     },
     async undo(state, io) {
       const {resourceId, id} = partyOf(state.copy)
+      await assertClaim(options, state, io)
       await renameBack(options, {resourceId, to: id}, io)
       state.cutOver = false
     },
@@ -87,10 +93,12 @@ function proxyStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'destroy',
     byHand: ({name, copy}) => proxyCommands(options.config.rds.proxy ?? 'PROXY', name, copy?.id ?? 'COPY'),
     async run(state, io) {
+      await assertClaim(options, state, io)
       await leadProxy(options, partyOf(state.copy).id, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       state.cutOver = true
     },
     async undo(state, io) {
+      await assertClaim(options, state, io)
       await leadProxy(options, partyOf(state.old).id, io)
       state.cutOver = false
     },
@@ -124,10 +132,12 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'destroy',
     byHand: ({copy}) => (options.config.rds.switchCommand && copy ? [{argv: switchCommand(options.config.rds.switchCommand, copy)}] : []),
     async run(state, io) {
+      await assertClaim(options, state, io)
       await pointAt(options, partyOf(state.copy), io)
       state.cutOver = true
     },
     async undo(state, io) {
+      await assertClaim(options, state, io)
       await pointAt(options, partyOf(state.old), io)
       state.cutOver = false
     },

@@ -1,10 +1,17 @@
+import {preflightError} from '../../errors.ts'
 import type {Procedure, Step} from '../../runbook/procedure.ts'
 import {compactUtc} from '../../system/clock.ts'
 import {TAG} from '../../rds/tags.ts'
 import {cutoverGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
+<<<<<<< HEAD
 import {byResource, leftOrThrown, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
+=======
+import {byResource, leftOrThrown, locate, MINUTE_MS, stays, targetAt, untilAvailable, untilSo} from './cutover-instances.ts'
+>>>>>>> fixd
 import {lookSteps} from './cutover-look.ts'
+import {assertClaim} from './cutover-claim.ts'
+import {elsewhere} from './cutover-rename.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
 import {switchSteps} from './cutover-switch.ts'
@@ -49,18 +56,24 @@ function snapshotStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'write',
     skip: () => (options.snapshot ? undefined : '--no-snapshot'),
     byHand: ({name, snapshot}) => [{argv: ['aws', 'rds', 'create-db-snapshot', '--db-instance-identifier', name, '--db-snapshot-identifier', snapshot]}, {argv: ['aws', 'rds', 'wait', 'db-snapshot-available', '--db-snapshot-identifier', snapshot]}],
-    async run({name, snapshot}, io) {
+    async run(state, io) {
+      const {name, snapshot} = state
+      const {resourceId} = partyOf(state.old)
       try {
-        await untilAvailable(options, name, SNAPSHOT_BUDGET_MS, io)
+        await assertClaim(options, state, io)
+        const available = await untilAvailable(options, name, SNAPSHOT_BUDGET_MS, io)
+        const old = await locate(options, resourceId, io)
+        if (old.DBInstanceIdentifier !== name || available.DbiResourceId !== resourceId) throw elsewhere(old, name)
         if ((await api.snapshotNamed(snapshot, io.signal)) === undefined) await api.snapshot(name, snapshot, [{Key: TAG.run, Value: io.run}], io.signal).catch(async (error: unknown) => {
           // The SDK asks again when a reply was lost.
           if ((await api.snapshotNamed(snapshot, io.signal)) === undefined) throw error
         })
-        await untilSo(options, {budgetMs: SNAPSHOT_BUDGET_MS, what: `The snapshot ${snapshot} was not complete`, look: async () => {
+        const taken = await untilSo(options, {budgetMs: SNAPSHOT_BUDGET_MS, what: `The snapshot ${snapshot} was not complete`, look: async () => {
           const found = await api.snapshotNamed(snapshot, io.signal)
           io.progress(`${found?.Status ?? 'not known yet'}${found?.PercentProgress === undefined ? '' : `, ${found.PercentProgress} %`}`)
           return found?.Status === 'available' ? found : undefined
         }}, io)
+        if (taken.DbiResourceId !== undefined && taken.DbiResourceId !== resourceId) throw preflightError('pitr.renamed', `The snapshot ${snapshot} is of ${taken.DbiResourceId}, not of ${resourceId}.`, {hints: ['Somebody else has renamed an instance: dr pitr list shows what is called what.']})
       } catch (error) {
         throw leftOrThrown(error, io)
       }

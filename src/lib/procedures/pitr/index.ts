@@ -15,7 +15,7 @@ export function recoveryProcedure(options: RecoveryOptions): Procedure<RecoveryS
     title: `Recover ${sourceName(source)} as it was ${to === null ? 'at the latest restorable time' : `at ${utcSecond(new Date(to))}`} into a new instance`,
     target: targetOf(options),
     later: 'go-on',
-    leaves: ({copy, target = ''}) => (copy === undefined ? [] : [`${target} stays at AWS, and AWS goes on with it: dr pitr resume ${target} waits on and proves it, also from another machine.`, 'When it is not needed: dr pitr cleanup']),
+    leaves,
     phases: [
       {title: 'Look', again: true, steps: [lookStep(options)]},
       {title: 'Ask AWS', gate: askGate(options), steps: [askStep(options)]},
@@ -24,6 +24,16 @@ export function recoveryProcedure(options: RecoveryOptions): Procedure<RecoveryS
     ],
   }
 }
+
+function leaves({copy, ended, plan, target = ''}: RecoveryState): string[] {
+  if (copy === undefined) return []
+  const remove = cleanupCommand(target, plan?.request.DeletionProtection === true)
+  if (ended) return [`${target} stays at AWS as it is. To remove it: ${remove}`]
+  return [`${target} stays at AWS, and AWS goes on with it: dr pitr resume ${target} waits on and proves it, also from another machine.`, `When it is not needed: ${remove}`]
+}
+
+/** By name: without it only side copies go. */
+export const cleanupCommand = (instance: string, isProtected: boolean): string => `dr pitr cleanup ${instance}${isProtected ? ' --unprotect' : ''}`
 
 /** A later process must not go on with it in another region. */
 const targetOf = ({config: {rds: {region, endpoint}}, wish: {source}}: RecoveryOptions): string => `rds:${endpoint ?? region ?? ''}/${sourceName(source)}`

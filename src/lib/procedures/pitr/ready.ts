@@ -1,4 +1,4 @@
-import {preflightError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {awsCommand} from '../../rds/restore-plan.ts'
 import {brokenRole, isSettled, missingRoles, unsetOf, wantsReboot} from '../../rds/settle.ts'
@@ -18,7 +18,11 @@ export const patienceMs = (rtoSeconds: number): number => Math.max(LEAST_PATIENC
 async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo, settled: (instance: DBInstance) => boolean = () => true): Promise<DBInstance> {
   const copy = copyOf(state)
   const earlierMs = Math.max(0, options.now().getTime() - Date.parse(state.asked?.at ?? options.now().toISOString()))
-  const found = await waitFor(options, {instance: copy.instance, budgetMs: patienceMs(state.rtoSeconds), objectiveMs: state.rtoSeconds * 1000, earlierMs, settled: (one) => isSettled(one) && settled(one)}, io)
+  const found = await waitFor(options, {instance: copy.instance, budgetMs: patienceMs(state.rtoSeconds), objectiveMs: state.rtoSeconds * 1000, earlierMs, settled: (one) => isSettled(one) && settled(one)}, io).catch((error: unknown) => {
+    if (error instanceof DrError && error.code === 'pitr.ended') state.ended = true
+    throw error
+  })
+  delete state.ended
   if (!isOurs(found, state.runId) || (copy.resourceId !== '' && found.DbiResourceId !== copy.resourceId)) throw otherInstance(copy.instance)
   return found
 }

@@ -60,6 +60,8 @@ export interface RecoveryState {
   /** When it was asked for; `adopted`: it was there already, with the marks of this run. */
   asked?: {at: string; adopted: boolean}
   copy?: RecoveredInstance
+  /** AWS has ended it in a status from which it does not come back by itself. */
+  ended?: boolean
   /** What was set afterwards. */
   settled?: {modified: string[]; roles: string[]; rebooted: boolean}
   marks: {available?: string; verified?: string}

@@ -7,7 +7,12 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
 import {knownRun, type KnownRun} from '../../runbook/runs.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
+<<<<<<< HEAD
 import {byResource, locate, partyFrom} from './cutover-instances.ts'
+=======
+import {openCutovers} from './cutover-claim.ts'
+import {byResource, locate, partyFrom, targetAt} from './cutover-instances.ts'
+>>>>>>> fixd
 import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {steadyName} from './cutover-rename.ts'
@@ -43,7 +48,8 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
 
 /** Throws `pitr.nothing-to-roll-back` (exit 3), or `pitr.which-run` (exit 2) where several have begun. */
 function markedCopy(all: readonly DBInstance[], {name, run}: RollbackOptions): {copy: DBInstance; mark: CutoverMark} {
-  const marked = all.flatMap((copy) => {
+  const open = run === undefined ? openCutovers(all, name) : []
+  const marked = open.length > 0 ? open : all.flatMap((copy) => {
     const mark = cutoverMarkOf(copy)
     return mark?.name === name && (run === undefined || mark.run === run) ? [{copy, mark}] : []
   })

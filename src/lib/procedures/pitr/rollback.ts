@@ -1,5 +1,6 @@
 import {DrError, StopError} from '../../errors.ts'
 import {lossLines} from '../../report/swap-lines.ts'
+import {assertWrites} from '../../postgres/freeze.ts'
 import {TAG} from '../../rds/tags.ts'
 import {reopenJournal} from '../../runbook/journal.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
@@ -157,6 +158,7 @@ function proveStep(options: RollbackOptions): Step<RollbackState> {
       const {Endpoint} = await locate(options, old.resourceId, io)
       if (state.mode === 'rename') assertHolds(await options.api.instance(state.name, io.signal), {name: state.name, resourceId: old.resourceId, host: Endpoint?.Address ?? '', port: Endpoint?.Port ?? 0})
       await proveAnswer(options, state.mode === 'url' ? targetAt(options.target, old, options) : options.target, {expected: old, other: copy}, io)
+      await assertWrites(state.mode === 'url' ? targetAt(options.target, old, options) : options.target)
       state.rolledBack = true
     },
   }

@@ -1,14 +1,14 @@
 import {setTimeout as pause} from 'node:timers/promises'
 import {DrError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
-import {untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
+import {pendingOf, untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {duration} from '../../system/time-words.ts'
 import type {RdsOptions} from './options.ts'
 
 export const systemPollClock: Clock = {now: () => performance.now(), pause: (ms, signal) => pause(ms, undefined, {signal}), random: () => Math.random()}
 
-export interface Waited extends Pick<PollOptions, 'settled'> {
+export interface Waited extends Pick<PollOptions, 'settled' | 'pending'> {
   /** Its identifier. */
   instance: string
   /** After so long dr gives up; AWS goes on. */
@@ -25,7 +25,7 @@ const EVENT_MINUTES = 120
 const SHOWN_EVENTS = 5
 
 /** Waits until an instance is ready (or its name gone), says each new status, and with a failure what AWS noted of it. */
-export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled}: Waited, io: StepIo): Promise<DBInstance | undefined> {
+export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled, pending}: Waited, io: StepIo): Promise<DBInstance | undefined> {
   const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, earlierMs, clock.now())
   try {
     return await untilReady({
@@ -34,8 +34,8 @@ export async function waitFor({api, config, clock = systemPollClock}: RdsOptions
         if (passed?.(clock.now())) io.notice(`The RTO of ${duration(objectiveMs ?? 0)} is passed; AWS goes on, and so does the waiting.`)
         return found
       },
-      signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000, ...(settled && {settled}),
-      onChange: (found, elapsedMs) => { io.progress(shownStatus(found, earlierMs + elapsedMs, objectiveMs)) },
+      signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000, ...(settled && {settled}), ...(pending && {pending}),
+      onChange: (found, elapsedMs) => { io.progress(shownStatus(found, earlierMs + elapsedMs, objectiveMs, pending)) },
     })
   } catch (error) {
     if (error instanceof DrError && error.code === 'pitr.ended') for (const line of await eventsOf(api, instance, io.signal)) io.notice(line)
@@ -54,10 +54,11 @@ function passing(objectiveMs: number, earlierMs: number, begun: number): (now: n
 }
 
 /** `creating, 3 min of 60 min`; with how far its volume is filled. */
-function shownStatus(found: DBInstance | undefined, elapsedMs: number, objectiveMs: number | undefined): string {
+function shownStatus(found: DBInstance | undefined, elapsedMs: number, objectiveMs: number | undefined, pending: Waited['pending']): string {
   const {DBInstanceStatus = 'not known yet', StorageOperationPercentProgress: percent} = found ?? {}
   const initialized = percent === undefined || percent >= 100 ? '' : `, volume initialized to ${percent} %`
-  return `${DBInstanceStatus}${initialized}, ${Math.floor(elapsedMs / 60_000)} min${objectiveMs === undefined ? '' : ` of ${Math.round(objectiveMs / 60_000)} min`}`
+  const waiting = found && pending !== 'ignored' ? pendingOf(found) : []
+  return `${DBInstanceStatus}${initialized}${waiting.length === 0 ? '' : `, pending: ${waiting.join(', ')}`}, ${Math.floor(elapsedMs / 60_000)} min${objectiveMs === undefined ? '' : ` of ${Math.round(objectiveMs / 60_000)} min`}`
 }
 
 /** What is told besides: that it cannot be had takes nothing from the failure. */

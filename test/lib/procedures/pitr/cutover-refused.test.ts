@@ -193,7 +193,7 @@ describe('a cut-over that is refused, fails or is taken back', function () {
       void crm.cutover({}, stage)
       await reached
       expect(await crm.frozen(crm.old)).to.deep.equal(['archive', 'crm', 'plain'])
-      expect(crm.tags(crm.old)['dr:frozen']).to.equal('crm plain:off')
+      expect(crm.tags(crm.old)['dr:frozen']).to.equal('crm plain:off @run-1')
       const {error} = await crm.rollback()
       if (error) throw error
       expect(await crm.frozen(crm.old)).to.deep.equal(['archive'])

@@ -1,0 +1,67 @@
+import {lockedError} from '../../errors.ts'
+import type {DBInstance} from '../../rds/api.ts'
+import {TAG, tagOf} from '../../rds/tags.ts'
+import type {StepIo} from '../../runbook/procedure.ts'
+import {byResource, MINUTE_MS, untilSo} from './cutover-instances.ts'
+import {cutoverMarkOf, frozenRunOf, type CutoverMark} from './cutover-marks.ts'
+import {partyOf, type CutoverState} from './cutover-options.ts'
+import type {RdsOptions} from './options.ts'
+import {systemPollClock} from './wait.ts'
+
+type Claimed = Pick<CutoverState, 'name' | 'old' | 'copy'>
+
+/** A mark may be shown a moment after it was set. */
+const SHOWN_BUDGET_MS = 2 * MINUTE_MS
+
+export interface OpenCutover {
+  copy: DBInstance
+  mark: CutoverMark
+}
+
+/** Cut-overs of this production instance that have begun and are not at their end. */
+export function openCutovers(all: readonly DBInstance[], name: string): OpenCutover[] {
+  return all.flatMap((copy) => {
+    const mark = cutoverMarkOf(copy)
+    const old = mark && all.find(({DbiResourceId}) => DbiResourceId === mark.resourceId)
+    return mark?.name === name && old !== undefined && tagOf(old, TAG.replaced) === undefined ? [{copy, mark}] : []
+  })
+}
+
+/** Throws `pitr.in-cutover` (exit 6) while another run has begun a cut-over of the same instance. */
+export function assertNoOther(all: readonly DBInstance[], name: string, run: string): void {
+  const other = openCutovers(all, name).find(({mark}) => mark.run !== run)
+  if (other) throw inCutover(name, other.mark.run)
+}
+
+const inCutover = (name: string, run: string) => lockedError('pitr.in-cutover', `The run ${run} has begun a cut-over of ${name}.`, {hints: [`To go on with it, where it was begun: dr resume ${run}`, `To take it back, from anywhere: dr pitr rollback ${run}`]})
+
+/** After the mark was set: that it is ours and the only one, twice, a poll apart; another may have set one at the same time. */
+export async function assertAlone(options: RdsOptions, state: Claimed, io: StepIo): Promise<void> {
+  const {resourceId} = partyOf(state.copy)
+  for (const look of ['first', 'second']) {
+    await untilSo(options, {budgetMs: SHOWN_BUDGET_MS, what: 'AWS did not show the mark of the cut-over', look: async () => {
+      const all = await options.api.instances(io.signal)
+      assertNoOther(all, state.name, io.run)
+      return all.some((one) => one.DbiResourceId === resourceId && cutoverMarkOf(one)?.run === io.run) ? true : undefined
+    }}, io)
+    if (look === 'first') await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
+  }
+}
+
+/** Before anything is done that clients feel: the cut-over is still this run’s. Throws `pitr.in-cutover` (exit 6). */
+export async function assertClaim(options: RdsOptions, state: Claimed, io: StepIo): Promise<void> {
+  const found = await byResource(options, partyOf(state.copy).resourceId, io.signal)
+  // A name that is changing may be in no list for a moment.
+  if (found === undefined) return
+  const mark = cutoverMarkOf(found)
+  if (mark === undefined) throw lockedError('pitr.in-cutover', `The marks of the run ${io.run} are gone: somebody has rolled it back.`, {hints: ['dr pitr list shows what is called what.', 'dr pitr cutover begins another one.']})
+  if (mark.run !== io.run) throw inCutover(state.name, mark.run)
+}
+
+/** Whether this run stopped the writes, as far as AWS knows, and nobody else relies on it. */
+export async function mayThaw(options: RdsOptions, state: Claimed, io: StepIo): Promise<boolean> {
+  const all = await options.api.instances(io.signal)
+  const old = all.find(({DbiResourceId}) => DbiResourceId === partyOf(state.old).resourceId)
+  const frozenBy = old && frozenRunOf(old)
+  return (frozenBy === undefined || frozenBy === io.run) && openCutovers(all, state.name).every(({mark}) => mark.run === io.run)
+}
