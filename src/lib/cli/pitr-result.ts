@@ -59,11 +59,7 @@ export async function recoveryReport(result: RecoveryResult): Promise<string[]> 
   const {rto, findings, target} = result
   const lines = [
     ...findingLines(findings, {theme: talkTheme, all: true}), marksLine({...rto, rtoMs: rto.seconds * 1000}), ...endOf(result),
-<<<<<<< HEAD
-    `Look into it: ${result.host ?? ''}:${result.port ?? ''}. ${result.purpose === 'primary' ? `To put it in the place of ${result.source}: dr pitr warm ${target}, so that it is fast, then dr pitr cutover ${target}.` : `To take rows from it: dr partial --from postgres://${result.host ?? ''}:${result.port ?? ''}.`} When it is not needed: dr pitr cleanup.`,
-=======
-    `Look into it: ${result.host ?? ''}:${result.port ?? ''}. ${result.purpose === 'primary' ? `To put it in the place of ${result.source}: dr pitr cutover ${target}.` : `To take rows from it: dr partial --from postgres://${result.host ?? ''}:${result.port ?? ''}.`} When it is not needed: dr pitr cleanup ${target}${result.purpose === 'primary' ? ' --unprotect' : ''}.`,
->>>>>>> fixd
+    `Look into it: ${result.host ?? ''}:${result.port ?? ''}. ${result.purpose === 'primary' ? `To put it in the place of ${result.source}: dr pitr warm ${target}, so that it is fast, then dr pitr cutover ${target}.` : `To take rows from it: dr partial --from postgres://${result.host ?? ''}:${result.port ?? ''}.`} When it is not needed: dr pitr cleanup ${target}${result.purpose === 'primary' ? ' --unprotect' : ''}.`,
   ]
   return lines.flatMap((line) => [...wrapped(line, width)]).map(redact)
 }

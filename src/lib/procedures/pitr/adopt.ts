@@ -25,17 +25,11 @@ export async function findCopies({api}: RdsOptions, named: string | undefined, s
   return named === undefined ? found.filter(({instance, marks}) => instance.DBInstanceIdentifier !== marks.source) : found
 }
 
-<<<<<<< HEAD
 /** The one that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which` (exit 2) when there are several; `command` is what names one. */
 export async function findCopy(options: RdsOptions, named: string | undefined, signal: AbortSignal, command = 'dr pitr resume'): Promise<FoundCopy> {
-  const [first, ...others] = await findCopies(options, named, signal)
-=======
-/** The one that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which` (exit 2) when there are several. */
-export async function findCopy(options: RdsOptions, named: string | undefined, signal: AbortSignal): Promise<FoundCopy> {
   const all = await findCopies(options, named, signal)
   const alive = all.filter(({instance}) => !isLost(instance.DBInstanceStatus ?? ''))
   const [first, ...others] = alive.length > 0 ? alive : all
->>>>>>> fixd
   if (first === undefined) throw preflightError('pitr.no-copy', named === undefined ? 'There is no copy that dr has asked for.' : `${named} is not there, or has not the marks of dr.`, {hints: ['dr pitr list shows what there is.']})
   if (others.length > 0) throw usageError('pitr.which', `There are ${others.length + 1} copies that dr has asked for.`, {hints: [first, ...others].map((one) => `${command} ${nameOf(one)}: ${one.instance.DBInstanceStatus ?? ''}, of ${one.marks.source ?? 'a source that is gone'}, ${one.marks.purpose}`)})
   return first

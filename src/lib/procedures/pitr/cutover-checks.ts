@@ -1,13 +1,8 @@
 import type {Finding} from '../../checks/finding.ts'
 import {preflightError, usageError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
-<<<<<<< HEAD
 import {marksOf, proofOf} from '../../rds/tags.ts'
-import {kindOf} from '../../rds/status.ts'
-=======
-import {marksOf} from '../../rds/tags.ts'
 import {isLost, kindOf} from '../../rds/status.ts'
->>>>>>> fixd
 
 /** The copy that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which-copy` (exit 2) where there are several. */
 export function copyMeant(all: readonly DBInstance[], name: string, wanted: string | undefined): DBInstance {

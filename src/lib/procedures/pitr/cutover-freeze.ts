@@ -4,12 +4,8 @@ import {assertWrites, freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, 
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {TAG} from '../../rds/tags.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
-<<<<<<< HEAD
-import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
-=======
 import {assertAlone, assertClaim, assertNoOther, mayThaw} from './cutover-claim.ts'
-import {byResource, leftOrThrown, partyFrom, stays, targetAt} from './cutover-instances.ts'
->>>>>>> fixd
+import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
 import {APPLICATION} from './cutover-look.ts'
 import {cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'

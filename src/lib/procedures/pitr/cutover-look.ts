@@ -5,17 +5,11 @@ import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {marksOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
-<<<<<<< HEAD
+import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
-import {partyFrom} from './cutover-instances.ts'
-=======
-import {assertNoOther} from './cutover-claim.ts'
-import {assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
-import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
-import {byResource, partyFrom, targetAt} from './cutover-instances.ts'
+import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
->>>>>>> fixd
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {targetAt} from './target.ts'
 

@@ -4,11 +4,7 @@ import {compactUtc} from '../../system/clock.ts'
 import {TAG} from '../../rds/tags.ts'
 import {cutoverGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
-<<<<<<< HEAD
-import {byResource, leftOrThrown, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
-=======
-import {byResource, leftOrThrown, locate, MINUTE_MS, stays, targetAt, untilAvailable, untilSo} from './cutover-instances.ts'
->>>>>>> fixd
+import {byResource, leftOrThrown, locate, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
 import {assertClaim} from './cutover-claim.ts'
 import {elsewhere} from './cutover-rename.ts'

@@ -7,12 +7,8 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
 import {knownRun, type KnownRun} from '../../runbook/runs.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
-<<<<<<< HEAD
-import {byResource, locate, partyFrom} from './cutover-instances.ts'
-=======
 import {openCutovers} from './cutover-claim.ts'
-import {byResource, locate, partyFrom, targetAt} from './cutover-instances.ts'
->>>>>>> fixd
+import {byResource, locate, partyFrom} from './cutover-instances.ts'
 import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {steadyName} from './cutover-rename.ts'
