@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 import {cleanupProcedure, cleanupState, type CleanupOptions} from '../../../../src/lib/procedures/pitr/cleanup.ts'
+import {copyMeant} from '../../../../src/lib/procedures/pitr/cutover-checks.ts'
 import type {Instance} from '../../../../src/lib/sandbox/rds/instance.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 import {until} from '../../../support/until.ts'
@@ -79,6 +80,22 @@ describe('removing restored copies', function () {
     expect(crm.aws.server.requests.filter(({action}) => action === 'DeleteDBInstance')).to.deep.equal([])
   })
 
+  it('removes a copy that its restore has broken, protected as it is, without a final snapshot, and no cut-over means it', async () => {
+    const broken = await crm.restored('crm-prod-pitr-bad')
+    set(broken, {DeletionProtection: true})
+    broken.timeline.set('incompatible-restore')
+    const asked = options({named: ['crm-prod-pitr-bad'], unprotect: true})
+    const all = await crm.api.instances(signal)
+    expect(copyMeant(all, NAME, undefined).DBInstanceIdentifier).to.equal(COPY)
+    const state = cleanupState(asked, all)
+    expect(state.instances.map(({finalSnapshot}) => finalSnapshot)).to.deep.equal([null])
+    const {error} = await crm.run(cleanupProcedure(asked), state, {})
+    if (error) throw error
+    expect(state.failed).to.deep.equal([])
+    expect(state.removed).to.deep.equal(['crm-prod-pitr-bad'])
+    expect(crm.names()).not.to.have.property('crm-prod-pitr-bad')
+  })
+
   it('deletes what was confirmed: a side copy without a snapshot, another with one, and keeps the automated backups of both', async () => {
     set(side, {DeletionProtection: true})
     const meant = options({named: ['crm-side', COPY], unprotect: true})
@@ -88,7 +105,7 @@ describe('removing restored copies', function () {
     expect(state.failed).to.deep.equal([])
     await until(() => crm.aws.server.region.instances.size === 1, 60_000)
     expect(Object.keys(crm.names())).to.deep.equal([NAME])
-    const asked = crm.aws.server.requests.filter(({action}) => action === 'DeleteDBInstance').map(({body}) => new URLSearchParams(body))
+    const asked = crm.aws.server.requests.filter(({action}) => action === 'DeleteDBInstance').map(({body}) => new URLSearchParams(body)).filter((form) => form.get('DBInstanceIdentifier') !== 'crm-prod-pitr-bad')
     expect(asked.map((form) => form.get('DeleteAutomatedBackups'))).to.deep.equal(['false', 'false'])
     expect(asked.map((form) => [form.get('DBInstanceIdentifier'), form.get('SkipFinalSnapshot')]).toSorted()).to.deep.equal([[COPY, 'false'], ['crm-side', 'true']])
     expect([...crm.aws.server.region.snapshots.keys()].filter((id) => id.startsWith(`${COPY}-final-`))).to.have.length(1)

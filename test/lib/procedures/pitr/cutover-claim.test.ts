@@ -109,4 +109,19 @@ describe('two cut-overs of one instance', function () {
     if (error) throw error
     expect(crm.names()).to.have.property(NAME, 'copy')
   })
+
+  it('says before it asks which writes cannot be stopped, and what is read-only already', async () => {
+    for (const sql of ['CREATE DATABASE second', 'CREATE DATABASE archive OWNER master', 'ALTER DATABASE archive SET default_transaction_read_only = on', 'ALTER ROLE app SET default_transaction_read_only = off']) await withClient(crm.aws.url(crm.old), {}, (client) => client.query(sql))
+    try {
+      let shown: string[] = []
+      await crm.cutover({}, {gatekeeper: {check() {}, pass(gate, state) {
+        shown = [...gate.details?.(state) ?? []]
+        throw new Error('not answered')
+      }}})
+      const text = shown.join('\n')
+      expect(text).to.contain('writes are stopped in crm of crm-prod').and.match(/WARNING +second: its writes cannot be stopped/).and.match(/WARNING +app: this role may write all the same/).and.match(/WARNING +archive: is read-only already, and not by dr/)
+    } finally {
+      for (const sql of ['ALTER ROLE app RESET default_transaction_read_only', 'DROP DATABASE second', 'DROP DATABASE archive']) await withClient(crm.aws.url(crm.old), {}, (client) => client.query(sql))
+    }
+  })
 })

@@ -20,6 +20,8 @@ interface Asked {
  * next change that is wanted at once makes the pending ones too. A password is set at once, always.
  */
 export const modifyDbInstance: Action = async ({region, form, endsAs}) => {
+  const unprotected = unprotectedOf(region, form)
+  if (unprotected) return {DBInstance: region.shown(unprotected)}
   const instance = inUse(region, form.required('DBInstanceIdentifier'))
   const asked = readAsked(region, form, instance)
   const atOnce = form.boolean('ApplyImmediately') ?? false
@@ -37,6 +39,16 @@ export const modifyDbInstance: Action = async ({region, form, endsAs}) => {
     ...(name === undefined ? [] : [{status: 'renaming', seconds: SECONDS.renaming, work: {do: 'rename', to: name} as const}, {status: 'rebooting', seconds: SECONDS.rebooting}]),
   ], {end: endsAs ?? 'available'})
   return {DBInstance: region.shown(instance)}
+}
+
+/** Its protection alone can be taken from an instance that is lost: no server is needed for it. */
+function unprotectedOf(region: Region, form: Form): Instance | undefined {
+  const instance = region.find(form.required('DBInstanceIdentifier'))
+  if (!['failed', 'incompatible-restore', 'incompatible-network'].includes(instance.status) || form.boolean('DeletionProtection') !== false) return undefined
+  form.boolean('ApplyImmediately')
+  form.assertAllRead()
+  instance.settings = {...instance.settings, DeletionProtection: false}
+  return instance
 }
 
 function readAsked(region: Region, form: Form, instance: Instance): Asked {
