@@ -65,7 +65,7 @@ describe('a marked database', () => {
     expect(await abandonedDatabases(other, isOurs)).to.deep.equal([])
     await endQuietly(owner)
     while ((await rowsOf(other, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = ${runKey(mark.run)}`)).length > 0) await other.query('SELECT pg_sleep(0.01)')
-    expect(await abandonedDatabases(other, isOurs)).to.deep.equal([{name: 'marked_restore_1', label: 'label-a'}])
+    expect(await abandonedDatabases(other, isOurs)).to.deep.equal([{name: 'marked_restore_1', label: 'label-a', run: 'run-a'}])
   })
 
   it('is seen as alive over a lock that is held in another database', async () => {
@@ -100,7 +100,7 @@ describe('a marked database', () => {
     const name = `dr_unfinished_${runKey('run-d')}`
     made.push(name)
     await owner.query(createDatabaseSql({...plain, name}, 0))
-    expect(await abandonedDatabases(other, isOurs)).to.deep.equal([{name, label: undefined}])
+    expect(await abandonedDatabases(other, isOurs)).to.deep.equal([{name, label: undefined, run: undefined}])
     await holdRunLock(owner, 'run-d')
     expect(await abandonedDatabases(other, isOurs)).to.deep.equal([])
   })
