@@ -189,8 +189,8 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
-  kind: 'parent-missing' | 'detached' | 'gone-child'
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent was never lost, so that somebody has taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  kind: 'parent-missing' | 'detached' | 'unlinked' | 'gone-child'
   table: TableName
   references: TableName
   columns: string[]

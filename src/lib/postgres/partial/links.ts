@@ -2,11 +2,17 @@ import type {Client} from '../connection.ts'
 import type {ForeignKeyShape} from './contract.ts'
 import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
 import {after, afterColumn, among, DOOMED, heads, kept, mayChange, plansOf, REWRITTEN, unplanned, type Entry, type Plan, type Planned} from './plan.ts'
+import {quoteIdent} from '../quote.ts'
+import {XMIN} from './mirror.ts'
 import {sameTable} from './names.ts'
+import {writtenSince} from './written-since.ts'
 import {column, equals, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
-/** Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is found. */
-export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string} {
+/**
+ * Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is
+ * found, `wasLost` when it comes back, or was written since the backup: another repair may have brought it back already.
+ */
+export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string; wasLost: string} {
   const {columns, references, referencedColumns} = key
   const plans = plansOf(planned, references)
   const on = (value: (name: string) => string) => referencedColumns.map((name, index) => `${value(name)} ${equals(key, index)} ${valueOf(columns[index] ?? '')}`).join(' AND ')
@@ -19,7 +25,10 @@ export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (na
     ]),
   ]
   const lives = ['h.ctid IS NOT NULL', ...plans.map((_, index) => `d${index}.act IS NULL`)].join(' AND ')
-  return {joins: joins.join(' '), there: `((${lives})${plans.map((_, index) => ` OR q${index}.act IS NOT NULL`).join('')})`}
+  const {backupSnapshot, mirror} = planned.request
+  const since = backupSnapshot === undefined ? 'false' : writtenSince(mirror ? `h.${quoteIdent(XMIN)}` : 'h.xmin', backupSnapshot)
+  const found = (ofLiving: string) => `((${lives}${ofLiving})${plans.map((_, index) => ` OR q${index}.act IS NOT NULL`).join('')})`
+  return {joins: joins.join(' '), there: found(''), wasLost: found(` AND ${since}`)}
 }
 
 /** The foreign key that an entry of role `links` puts back; undefined when there is none live. */
@@ -37,7 +46,7 @@ export function isLeft(key: ForeignKeyShape | undefined, {fallback}: Pick<Column
   return key?.onDelete === 'set default' && fallback !== undefined && CONSTANT.test(fallback) ? `(${value} IS NULL OR ${value} = ${fallback})` : `${value} IS NULL`
 }
 
-/** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL or the default of SET DEFAULT, and whose parent lives or comes back. */
+/** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL or the default of SET DEFAULT, and whose parent was lost. A link that was taken away while its parent was there is none of the accident's. */
 export async function fillLinks(client: Client, planned: Planned, entry: Entry): Promise<void> {
   const {plan, shared, selected} = entry
   const links = shared.filter(({live}) => selected.columns?.includes(live.name) === true)
@@ -47,7 +56,7 @@ export async function fillLinks(client: Client, planned: Planned, entry: Entry):
     return pair ? inLiveType(pair.live, pair.staged, column('s', name)) : 'NULL'
   }
   const foreignKey = keyOfLinks(planned, entry)
-  const {joins, there} = foreignKey ? parentJoins(planned, foreignKey, valueOf) : {joins: '', there: 'true'}
+  const {joins, wasLost} = foreignKey ? parentJoins(planned, foreignKey, valueOf) : {joins: '', wasLost: 'true'}
   const left = (one: Column, now: string) => `(${isLeft(foreignKey, one, now)} AND NOT ${same(one, now, valueOf(one.name))})`
   const detached = (now: (one: Column) => string) => [
     `(${links.map(({live}) => left(live, now(live))).join(' OR ')})`,
@@ -58,10 +67,10 @@ export async function fillLinks(client: Client, planned: Planned, entry: Entry):
   const onPlan = plan.key.map((name) => `${after(plan, name)} = ${valueOf(name)}`).join(' AND ')
   await client.query(`
     UPDATE ${plan.sql} AS p SET ${links.map(({live}) => `${afterColumn(plan, live.name)} = ${kept(live, valueOf(live.name))}`).join(', ')}
-    FROM ${staged} ${joins} WHERE p.act = 'link' AND ${onPlan} AND ${detached((one) => after(plan, one.name))} AND ${there}`)
+    FROM ${staged} ${joins} WHERE p.act = 'link' AND ${onPlan} AND ${detached((one) => after(plan, one.name))} AND ${wasLost}`)
   await client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})
     SELECT ${entry.index}, 'link', l."dr:tid", l."dr:rel", 1, NULL, ${images(entry, links.map(({live}) => live))}
     FROM ${staged} JOIN ${liveRows(entry)} ON ${onKey(entry)} ${joins}
-    WHERE ${detached((one) => column('l', one.name))} AND ${there} AND ${unplanned(planned, plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
+    WHERE ${detached((one) => column('l', one.name))} AND ${wasLost} AND ${unplanned(planned, plan.relation.table, 'l', {tid: '"dr:tid"', rel: '"dr:rel"'})}`)
 }

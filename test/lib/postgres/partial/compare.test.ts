@@ -4,7 +4,7 @@ import {readCatalog} from '../../../../src/lib/postgres/partial/catalog.ts'
 import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
 import type {MergeRequest, Selection} from '../../../../src/lib/postgres/partial/contract.ts'
 import {countsOf, partialFixture, selecting} from '../../../support/partial-fixture.ts'
-import {readState, requestOf, table, tableSelection} from '../../../support/partial.ts'
+import {readState, relinkCalls, requestOf, table, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
 describe('a comparison of staged rows', function () {
@@ -36,6 +36,18 @@ describe('a comparison of staged rows', function () {
     await fixture.client.query(`DELETE FROM user_auth_links WHERE id = 't1u2l'; DELETE FROM incomes WHERE "managerId" = 't2u2'; DELETE FROM users WHERE id = 't2u2'`)
     const gone = await compareSelection(fixture.client, requestOf(fixture.live, selecting(tableSelection('users')), 'missing'))
     expect(gone.closure.filter(({kind}) => kind === 'gone-child').map(({foreignKey, rows}) => ({foreignKey, rows}))).to.deep.equal([{foreignKey: 'incomes_managerId_fkey', rows: 2}, {foreignKey: 'user_auth_links_userId_fkey', rows: 1}])
+  })
+
+  it('tells links that the deletion of a row took away, though it is back already, from those that somebody took away', async () => {
+    const {snapshot} = await rowOf<{snapshot: string}>(fixture.client, 'SELECT pg_current_snapshot()::text AS snapshot')
+    const {n} = await rowOf<{n: number}>(fixture.client, `SELECT count(*)::int AS n FROM calls WHERE "leadId" = 't1d1'`)
+    await fixture.client.query(`DELETE FROM leads WHERE id = 't1d1'; INSERT INTO leads SELECT * FROM base.leads WHERE id = 't1d1'`)
+    const {rowCount} = await fixture.client.query(`UPDATE calls SET "leadId" = NULL WHERE id = (SELECT min(id) FROM calls WHERE "leadId" = 't1d2')`)
+    const selection = selecting(tableSelection('leads'), relinkCalls({kind: 'all'}))
+    const compared = await compareSelection(fixture.client, requestOf(fixture.live, selection, 'missing', {backupSnapshot: snapshot}))
+    expect(n).to.be.greaterThan(0)
+    expect(compared.tables.find(({role}) => role === 'links')).to.include({changed: n})
+    expect(compared.closure.filter(({kind}) => kind === 'unlinked').map(({rows}) => rows)).to.deep.equal([rowCount])
   })
 
   it('says beforehand what `exact` takes elsewhere, and what lets it not', async () => {

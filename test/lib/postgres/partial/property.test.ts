@@ -73,7 +73,7 @@ function expected(choice: Choice, mode: MergeMode, live: State, base: State): {s
       const link = was?.[column]
       if (!was || (row[column] ?? null) !== null || (link ?? null) === null || !meant(was)) continue
       const selected = choice.tables[parent]
-      if (state[parent]?.some(({id}) => id === link) && base[parent]?.some((one) => one.id === link && selected?.(one, base) === true)) row[column] = link ?? ''
+      if (live[parent]?.some(({id}) => id === link) === false && state[parent]?.some(({id}) => id === link) && base[parent]?.some((one) => one.id === link && selected?.(one, base) === true)) row[column] = link ?? ''
     }
   }
   const after = cascaded(state, removed)

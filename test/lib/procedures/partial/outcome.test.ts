@@ -32,6 +32,17 @@ describe('The outcome of a partial restore', function () {
     expect(state.findings).to.deep.include({code: 'partial.view', severity: 'ok', subject: 'public.lead_count', message: 'refreshed'})
   })
 
+  it('leaves links alone that were taken away on purpose, of rows that were never lost, and counts them', async () => {
+    const unlinked = () => one<{n: number}>('SELECT count(*)::int AS n FROM calls WHERE "leadId" IS NULL')
+    await live('UPDATE calls SET "leadId" = NULL WHERE id IN (SELECT id FROM calls WHERE "leadId" IS NOT NULL ORDER BY id LIMIT 9)')
+    const before = await unlinked()
+    await live('DELETE FROM leads WHERE id = (SELECT l.id FROM leads l WHERE NOT EXISTS (SELECT FROM calls c WHERE c."leadId" = l.id) ORDER BY 1 DESC LIMIT 1)')
+    const {error, state} = await run({wish: {tables: ['leads'], relink: true}, way: 'missing'})
+    if (error) throw error
+    expect(await unlinked()).to.deep.equal(before)
+    expect(state.comparison?.closure.filter(({kind}) => kind === 'unlinked').map(({table, rows}) => [table.name, rows])).to.deep.equal([['calls', 9]])
+  })
+
   it('goes with them when a later step fails and undoes it', async () => {
     await loseLeads()
     const before = await views()
