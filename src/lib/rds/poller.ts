@@ -39,7 +39,7 @@ const LOOKS_IN_A_ROW = 3
 /** A network that is gone for a moment ends no recovery of an hour. */
 const UNREACHED_MS = 300_000
 /** A new name is not known everywhere at once. */
-const UNKNOWN_MS = 120_000
+export const UNKNOWN_MS = 120_000
 
 /**
  * Waits until an instance is ready, three looks in a row, with nothing pending. Not the SDK's waiter: that one looks every half

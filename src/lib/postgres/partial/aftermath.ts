@@ -99,19 +99,11 @@ export async function refreshViews(client: Client, tables: readonly TableName[],
 async function refresh(client: Client, sql: string, {lockTimeoutMs, signal}: RefreshOptions): Promise<string | undefined> {
   const limits = `SET LOCAL lock_timeout = ${Math.min(lockTimeoutMs, LONGEST_MS)}; SET LOCAL statement_timeout = 0`
   for (let attempt = 1; ; attempt++) {
-    try {
-      await client.query(`BEGIN READ WRITE; ${limits}`)
-      await asApplication(client, () => client.query(sql))
-      await client.query('COMMIT')
-      return undefined
-    } catch (error) {
-      await client.query('ROLLBACK').catch(() => undefined)
-      if (codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
-      if (codeOf(error) !== '55P03') return messageOf(error)
-      if (attempt === TRIES) return 'others keep it in use'
-      await wait(PAUSE_MS, undefined, {signal}).catch(() => undefined)
-      signal?.throwIfAborted()
-    }
+    const refused = await refusal(client, sql, limits)
+    if (codeOf(refused) !== '55P03') return refused?.message
+    if (attempt === TRIES) return 'others keep it in use'
+    await wait(PAUSE_MS, undefined, {signal}).catch(() => undefined)
+    signal?.throwIfAborted()
   }
 }
 
@@ -123,22 +115,22 @@ export async function analyzeTables(client: Client, tables: readonly TableName[]
   const done: AnalyzedTable[] = []
   for (const {schema, name} of tables) {
     signal?.throwIfAborted()
-    const failed = await trouble(client, analyzeSql({schema, name}))
-    done.push({schema, name, ...(failed !== undefined && {trouble: failed})})
+    const refused = await refusal(client, analyzeSql({schema, name}))
+    done.push({schema, name, ...(refused && {trouble: refused.message})})
   }
   return done
 }
 
-/** What the server says when it does not do it. */
-async function trouble(client: Client, sql: string): Promise<string | undefined> {
+/** What the server says when it does not do it, in a transaction of its own. Throws when the connection is lost. */
+async function refusal(client: Client, sql: string, limits = ''): Promise<Error | undefined> {
   try {
-    await client.query('BEGIN READ WRITE')
+    await client.query(`BEGIN READ WRITE; ${limits}`)
     await asApplication(client, () => client.query(sql))
     await client.query('COMMIT')
     return undefined
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
-    if (codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
-    return messageOf(error)
+    if (!(error instanceof Error) || codeOf(error) === undefined || isConnectionLost(error)) throw statementError(error, sql)
+    return error
   }
 }

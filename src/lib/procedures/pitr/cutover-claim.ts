@@ -1,17 +1,14 @@
 import {lockedError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
+import {UNKNOWN_MS} from '../../rds/poller.ts'
 import {TAG, tagOf} from '../../rds/tags.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
-import {byResource, MINUTE_MS, untilSo} from './cutover-instances.ts'
+import {betweenLooks, byResource, untilSo} from './cutover-instances.ts'
 import {cutoverMarkOf, frozenRunOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
-import {systemPollClock} from './wait.ts'
 
 type Claimed = Pick<CutoverState, 'name' | 'old' | 'copy'>
-
-/** A mark may be shown a moment after it was set. */
-const SHOWN_BUDGET_MS = 2 * MINUTE_MS
 
 export interface OpenCutover {
   copy: DBInstance
@@ -39,12 +36,12 @@ const inCutover = (name: string, run: string) => lockedError('pitr.in-cutover', 
 export async function assertAlone(options: RdsOptions, state: Claimed, io: StepIo): Promise<void> {
   const {resourceId} = partyOf(state.copy)
   for (const look of ['first', 'second']) {
-    await untilSo(options, {budgetMs: SHOWN_BUDGET_MS, what: 'AWS did not show the mark of the cut-over', look: async () => {
+    await untilSo(options, {budgetMs: UNKNOWN_MS, what: 'AWS did not show the mark of the cut-over', look: async () => {
       const all = await options.api.instances(io.signal)
       assertNoOther(all, state.name, io.run)
       return all.some((one) => one.DbiResourceId === resourceId && cutoverMarkOf(one)?.run === io.run) ? true : undefined
     }}, io)
-    if (look === 'first') await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
+    if (look === 'first') await betweenLooks(options, io)
   }
 }
 

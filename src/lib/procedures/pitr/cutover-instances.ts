@@ -1,14 +1,13 @@
 import {DrError, preflightError, StopError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {isThrottled} from '../../rds/faults.ts'
+import {UNKNOWN_MS} from '../../rds/poller.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import type {Party} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
 import {systemPollClock, waitFor} from './wait.ts'
 
 export const MINUTE_MS = 60_000
-/** A new name is not known everywhere at once. */
-const UNKNOWN_MS = 2 * MINUTE_MS
 
 /** The instance with this resource id, whatever it is called now. */
 export async function byResource({api}: Pick<RdsOptions, 'api'>, resourceId: string, signal: AbortSignal): Promise<DBInstance | undefined> {
@@ -19,9 +18,12 @@ export function partyFrom({DBInstanceIdentifier = '', DbiResourceId = '', DBInst
   return {id: DBInstanceIdentifier, resourceId: DbiResourceId, arn: DBInstanceArn, engine: `${Engine} ${EngineVersion}`, class: DBInstanceClass, status: DBInstanceStatus, host: Endpoint?.Address ?? '', port: Endpoint?.Port ?? 0}
 }
 
+/** As long as between two looks of the poller. */
+export const betweenLooks = ({clock = systemPollClock, config}: RdsOptions, {signal}: Pick<StepIo, 'signal'>): Promise<void> => clock.pause(config.rds.pollSeconds * 1000, signal)
+
 /** Looks until it holds; AWS may ask to slow down. Throws `pitr.budget` (exit 6) when time is up. */
 export async function untilSo<T>(options: RdsOptions, {look, budgetMs, what}: {look: () => Promise<T | undefined>; budgetMs: number; what: string}, io: Pick<StepIo, 'signal'>): Promise<T> {
-  const {clock = systemPollClock, config} = options
+  const {clock = systemPollClock} = options
   for (const begun = clock.now(); ;) {
     io.signal.throwIfAborted()
     const found = await look().catch((error: unknown) => {
@@ -30,7 +32,7 @@ export async function untilSo<T>(options: RdsOptions, {look, budgetMs, what}: {l
     })
     if (found !== undefined) return found
     if (clock.now() - begun >= budgetMs) throw new DrError('pitr.budget', `${what} within ${Math.round(budgetMs / MINUTE_MS)} minutes.`, {exitCode: 6, hints: ['AWS goes on with it: dr resume waits on.']})
-    await clock.pause(config.rds.pollSeconds * 1000, io.signal)
+    await betweenLooks(options, io)
   }
 }
 
@@ -46,7 +48,7 @@ export async function untilAvailable(options: RdsOptions, instance: string, budg
   for (;;) {
     const found = await waitFor(options, {instance, budgetMs, objectiveMs: objectiveOf(options), pending: 'ignored'}, io)
     if (found?.DBInstanceStatus === 'available' || found?.DBInstanceStatus === 'storage-optimization') return found
-    await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
+    await betweenLooks(options, io)
   }
 }
 
