@@ -1,9 +1,9 @@
 import {DrError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
-import {byResource, locate, MINUTE_MS, objectiveOf, untilAvailable} from './cutover-instances.ts'
+import {betweenLooks, byResource, locate, MINUTE_MS, objectiveOf, untilAvailable} from './cutover-instances.ts'
 import type {RdsOptions} from './options.ts'
-import {systemPollClock, waitFor} from './wait.ts'
+import {waitFor} from './wait.ts'
 
 export interface Rename {
   resourceId: string
@@ -43,7 +43,7 @@ async function ask(options: RdsOptions, {resourceId, from, to}: Rename, io: Step
     } catch (error) {
       if (!(error instanceof DrError) || !PERHAPS.includes(error.code) || attempt === ATTEMPTS) throw error
       if (error.code === 'rds.exists' && (await options.api.instance(to, io.signal))?.DbiResourceId !== resourceId) throw error
-      await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
+      await betweenLooks(options, io)
     }
   }
 }
@@ -71,6 +71,6 @@ export async function steadyName(options: RdsOptions, resourceId: string, io: St
     last = name
     if (inARow === LOOKS_IN_A_ROW) return name
     if (inARow === 0) io.progress(`${name} is being renamed`)
-    await (options.clock ?? systemPollClock).pause(options.config.rds.pollSeconds * 1000, io.signal)
+    await betweenLooks(options, io)
   }
 }
