@@ -18,7 +18,7 @@ export interface CutoverMark {
 const MODES: readonly string[] = ['rename', 'url', 'proxy'] satisfies CutoverMode[]
 const MOST_CHARACTERS = 256
 
-export const markTags = ({mode, name, resourceId, run, sinceXid}: CutoverMark): Tag[] => [
+export const markTags = ({mode, name, resourceId, run, sinceXid}: Omit<CutoverMark, 'rollback'>): Tag[] => [
   {Key: TAG.replaces, Value: [mode, name, resourceId, ...(sinceXid === undefined ? [] : [sinceXid])].join('/')}, {Key: TAG.cutover, Value: run},
 ]
 

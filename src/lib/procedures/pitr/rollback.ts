@@ -1,5 +1,6 @@
 import {DrError, StopError} from '../../errors.ts'
 import {lossLines} from '../../report/swap-lines.ts'
+import {writtenWords} from '../../report/written.ts'
 import {assertWrites} from '../../postgres/freeze.ts'
 import {TAG} from '../../rds/tags.ts'
 import {reopenJournal} from '../../runbook/journal.ts'
@@ -8,7 +9,6 @@ import {OPEN} from '../../runbook/runs.ts'
 import {compactUtc} from '../../system/clock.ts'
 import {suffixed} from './cutover.ts'
 import {dropTags, thaw} from './cutover-freeze.ts'
-import {writtenIn} from './cutover-facts.ts'
 import {partyLines} from './cutover-gate.ts'
 import {locate, partyFrom} from './cutover-instances.ts'
 import {partyOf} from './cutover-options.ts'
@@ -81,9 +81,9 @@ function wayBack(state: RollbackState): string {
 
 function newRows({loss, copy, backName, mode}: RollbackState): string[] {
   if (loss === undefined) return ['Written     what was written on the new one cannot be counted; it is kept']
-  const written = writtenIn(loss)
+  const written = writtenWords(loss, 'were inserted or changed on the new one since')
   return [
-    `Written     ${written === undefined ? 'what was written on the new one since the cut-over is not known' : `${written.toLocaleString('en-US')} rows were inserted or changed on the new one since`}; it is kept${mode === 'rename' && copy ? ` (${backName})` : ''}`,
+    `Written     ${written ?? 'what was written on the new one since the cut-over is not known'}; it is kept${mode === 'rename' && copy ? ` (${backName})` : ''}`,
     ...lossLines(loss, ['NEW', 'OLD']),
   ]
 }
