@@ -21,6 +21,8 @@ export const TAG = {
   replaces: 'dr:replaces',
   /** On the same: the run of the cut-over. */
   cutover: 'dr:cutover',
+  /** On the same: the run that takes it back, the last to say so. */
+  rollback: 'dr:rollback',
   /**
    * On a copy for good, since its first proof or cut-over: the first transaction of its source that it does not know, 64 bits. When it
    * has been written to, nothing else says so. `unknown`: it cannot be known any more.

@@ -177,7 +177,7 @@ describe('the settings of a recovered instance', function () {
     expect(state.asked).to.include({adopted: false})
     expect(lastParameters('RestoreDBInstanceToPointInTime')).to.include({SourceDBInstanceAutomatedBackupsArn: arn}).and.not.to.have.property('SourceDBInstanceIdentifier')
     expect(recoveryState({...rds.options({wish: {source: {backupArn: arn}}}), now: () => new Date('2026-11-22T09:00:00Z')}).target, 'named as the policies allow').to.equal('crm-pitr-20261122090000')
-    expect((await listRecovery(rds, undefined, new AbortController().signal)).replicated.map((one) => one.arn)).to.deep.equal([arn])
+    expect((await listRecovery({api: rds.api, config: rds.config, journals: ''}, undefined, new AbortController().signal)).replicated.map((one) => one.arn)).to.deep.equal([arn])
   })
 
   it('of a deleted source are those that its backup holds and those that are given; what is lost is told', async () => {
