@@ -13,6 +13,8 @@ export const TAG = {
   restoredTo: 'dr:restored-to',
   /** On a copy that was looked into: `TIME/proven` or `TIME/failed`; the time is RFC 3339. */
   proven: 'dr:proven',
+  /** On a copy of whose database `dr pitr warm` has read every block: since when; RFC 3339. */
+  hydrated: 'dr:hydrated',
   /** On an instance that was renamed out of the way: the name that it had. */
   replaced: 'dr:replaced',
   /** On the same: since when; RFC 3339. */

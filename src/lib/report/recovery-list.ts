@@ -13,8 +13,8 @@ export interface RecoveryList {
   retained: KeptBackup[]
   /** Those that come from another region. */
   replicated: KeptBackup[]
-  /** What dr made; `live`: it has taken its source's place. */
-  copies: {instance: string; status: string; purpose: Purpose; source: string | null; restoredTo: string | null; run: string; createdAt: string | null; host: string | null; live: boolean}[]
+  /** What dr made; `live`: it has taken its source's place; `hydrated`: when dr pitr warm had read the whole of it. */
+  copies: {instance: string; status: string; purpose: Purpose; source: string | null; restoredTo: string | null; run: string; createdAt: string | null; host: string | null; live: boolean; hydrated: string | null}[]
   /** Renamed out of the way by a cut-over. */
   replaced: {instance: string; status: string; was: string; createdAt: string | null}[]
 }

@@ -53,6 +53,7 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
       {header: 'PURPOSE', value: ({purpose}) => purpose},
       {header: 'OF', value: ({source}) => source ?? '', min: 8, priority: 3},
       {header: 'AS OF', value: ({restoredTo}) => shownTime(restoredTo), priority: 4},
+      {header: 'READ', value: ({hydrated}) => (hydrated === null ? 'no' : 'whole'), priority: 2},
       {header: 'AGE', value: ({createdAt}) => ago(createdAt), align: 'right'},
       {header: 'RUN', value: ({run}) => run, min: 10, priority: 5},
     ], options),

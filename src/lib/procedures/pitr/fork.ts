@@ -8,6 +8,7 @@ import type {StepIo} from '../../runbook/procedure.ts'
 /** Where a copy parted from its source: the first transaction of the source that it does not know, 64 bits. Or why nobody can say. Plain data. */
 export type Fork = {xid: string} | {unknown: string}
 
+/** At a gate, where somebody waits. */
 const BUDGET_MS = 30_000
 /** Clocks of applications may differ by so much. */
 const SKEW_MS = 60_000
@@ -23,11 +24,11 @@ export function notedFork(copy: Pick<DBInstance, 'TagList' | 'DBInstanceIdentifi
 }
 
 /** By the rows of a copy that nobody has written to; `newest` is the time of its newest row, ISO. */
-export async function readFork(target: Target, id: string, {restoredTo, newest}: {restoredTo?: string | undefined; newest?: string | undefined}, {signal}: Pick<StepIo, 'signal'>): Promise<Fork> {
+export async function readFork(target: Target, id: string, {restoredTo, newest, budgetMs = BUDGET_MS}: {restoredTo?: string | undefined; newest?: string | undefined; budgetMs?: number}, {signal}: Pick<StepIo, 'signal'>): Promise<Fork> {
   if (newest !== undefined && Date.parse(newest) - Date.parse(restoredTo ?? '') > SKEW_MS) return {unknown: `${id} holds a row of ${newest}: it has been written to since it was restored`}
   return withClient(target, {applicationName: 'dr pitr'}, async (client) => {
     if (await writesOf(client) > 0) return {unknown: `${id} has been written to since it was restored`}
-    const xid = await xidBehindRows(client, {budgetMs: BUDGET_MS, signal})
+    const xid = await xidBehindRows(client, {budgetMs, signal})
     return xid === undefined ? {unknown: `the rows of ${id} could not be read in time, or it holds none`} : {xid: fullXid(xid, (await readMarker(client)).nextXid)}
   })
 }

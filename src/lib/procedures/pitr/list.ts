@@ -41,5 +41,5 @@ function shownCopy(instance: DBInstance): RecoveryList['copies'] {
   if (!marks) return []
   const {DBInstanceIdentifier = '', DBInstanceStatus = '', InstanceCreateTime, Endpoint} = instance
   const {run, purpose, source = null, restoredTo = null} = marks
-  return [{instance: DBInstanceIdentifier, status: DBInstanceStatus, purpose, source, restoredTo, run, createdAt: time(InstanceCreateTime), host: Endpoint?.Address ?? null, live: source === DBInstanceIdentifier}]
+  return [{instance: DBInstanceIdentifier, status: DBInstanceStatus, purpose, source, restoredTo, run, createdAt: time(InstanceCreateTime), host: Endpoint?.Address ?? null, live: source === DBInstanceIdentifier, hydrated: tagOf(instance, TAG.hydrated) ?? null}]
 }

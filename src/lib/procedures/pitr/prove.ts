@@ -11,6 +11,8 @@ import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-option
 import {isRds, targetAt} from './target.ts'
 
 const APPLICATION = 'dr pitr'
+/** All rows have just been counted: they are read once more. */
+const FORK_BUDGET_MS = 120_000
 
 /** Compares the copy with the source, or with the manifest nearest to the instant. Deviations are findings: the copy stays. */
 export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
@@ -54,9 +56,10 @@ async function markProven({api}: RecoveryOptions, state: RecoveryState, more: Ta
 /** Nobody has written to the copy yet: its rows say where it parted from its source. That they cannot be read is told when it matters. */
 async function newFork({api}: RecoveryOptions, state: RecoveryState, target: Target, io: StepIo): Promise<Tag[]> {
   const {instance} = copyOf(state)
+  if (state.purpose !== 'primary') return []
   try {
     const found = await api.instance(instance, io.signal)
-    const fork = found === undefined || notedFork(found) ? undefined : await readFork(target, instance, {}, io)
+    const fork = found === undefined || notedFork(found) ? undefined : await readFork(target, instance, {budgetMs: FORK_BUDGET_MS}, io)
     return fork && 'xid' in fork ? forkTags(fork) : []
   } catch {
     io.signal.throwIfAborted()
