@@ -65,11 +65,13 @@ describe('a cut-over or a rollback that AWS lets down', function () {
   for (const [who, what, id] of [['old', 'the old instance', 'cutover.rename-old'], ['copy', 'the copy', 'cutover.rename-new']] as const) {
     it(`says within 30 s of every status in which a rename of ${what} can end what it is and what to do`, async () => {
       const {region} = crm.aws.server
-      for (const status of terminalStatuses) {
+      for (const [index, status] of terminalStatuses.entries()) {
         if (who === 'copy') await region.rename(crm.old, `${NAME}-old`)
         await crm.api.addTags(region.arnOf(COPY), markTags({mode: 'rename', name: NAME, resourceId: crm.old.resourceId, run: 'run-1'}), AbortSignal.timeout(10_000))
         answer('ModifyDBInstance', {endsAs: status}, 1, crm[who].id)
-        const one = timed(crm[who])
+        const former = crm[who].id
+        // Every other one is so before it has its new name, the others as soon as they have it.
+        const one = timed(crm[who], () => { if (index % 2 === 0 ? crm[who].status === 'renaming' : crm[who].id !== former) crm[who].timeline.set(status) })
         const options = crm.options(one.options)
         const [procedure, [old, copy]] = [cutoverProcedure(options), await Promise.all([crm.old, crm.copy].map(async ({id: name}) => partyFrom(await crm.api.instance(name, AbortSignal.timeout(10_000)) ?? {})))]
         const steps = procedure.phases.flatMap((phase) => phase.steps).filter((step) => step.id === id)
