@@ -1,6 +1,6 @@
 import {lossLines, size} from '../../report/swap-lines.ts'
+import {writtenWords} from '../../report/written.ts'
 import type {Gate} from '../../runbook/procedure.ts'
-import {writtenIn} from './cutover-facts.ts'
 import {objectiveOf} from './cutover-instances.ts'
 import {estimateOf, minutes} from './cutover-estimate.ts'
 import type {CutoverOptions, CutoverState, Party} from './cutover-options.ts'
@@ -20,6 +20,18 @@ export function cutoverGate(options: CutoverOptions): Gate<CutoverState> {
       ...state.findings.map(({severity, subject, message}) => `${severity.toUpperCase().padEnd(11)} ${subject}: ${message}`),
     ],
     declined: () => ['Nothing was changed.'],
+  }
+}
+
+/** Before a later process takes a cut-over back that clients have felt: dr pitr rollback does the same, and counts what was written. */
+export function undoGate({cutOver, name, environment, old, copy}: CutoverState): Gate<CutoverState> | undefined {
+  if (cutOver !== true) return undefined
+  return {
+    question: () => `Bring the old ${name} (${environment}) back?`, mustType: () => name,
+    details: () => [
+      ...(old ? partyLines('Comes back', old) : []), ...(copy ? partyLines('Goes', copy) : []),
+      'Written     what was written on the new one since stays there; dr pitr rollback counts it, and does the same',
+    ],
   }
 }
 
@@ -53,11 +65,12 @@ function estimateLine(options: CutoverOptions): string {
   return `Estimate    about ${minutes(totalMs)}, of these ${minutes(outageMs)} out of reach (${parts.join('; ')}); the RTO is ${minutes(objective)}${over}`
 }
 
-function lost({loss, name, copy}: CutoverState): string[] {
-  if (loss === undefined) return ['Lost        what was written since cannot be counted']
-  const written = writtenIn(loss)
+function lost({loss, lossUnknown = 'it could not be counted', name, copy}: CutoverState): string[] {
+  const notKnown = `not known: ${lossUnknown}; whatever was written since stays in the old instance`
+  if (loss === undefined) return [`Lost        ${notKnown}`]
+  const written = writtenWords(loss)
   return [
-    `Lost        ${written === undefined ? 'rows that were written since are not known' : `${written.toLocaleString('en-US')} rows that were inserted or changed since`}; they stay in the old instance`,
+    `Lost        ${written === undefined ? notKnown : `${written}; they stay in the old instance`}`,
     ...lossLines(loss, [name.toUpperCase(), (copy?.id ?? 'copy').toUpperCase()]),
   ]
 }

@@ -1,8 +1,9 @@
 import {DrError, preflightError} from '../../errors.ts'
+import {assertNotEnded} from '../../rds/poller.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {redact} from '../../system/redact.ts'
 import {runTool} from '../../system/tool.ts'
-import {assertClaim} from './cutover-claim.ts'
+import {assertClaim, isTakenBack} from './cutover-claim.ts'
 import {leftOrThrown, MINUTE_MS, untilSo} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import {rename, renameBack} from './cutover-rename.ts'
@@ -31,7 +32,7 @@ function renameOldStep(options: CutoverOptions): Step<CutoverState> {
     },
     async undo(state, io) {
       const {old, name} = state
-      await assertClaim(options, state, io)
+      if (await isTakenBack(options, state, io)) return
       await renameBack(options, {resourceId: partyOf(old).resourceId, to: name}, io)
       io.notice(`${name} is the old instance again.`)
     },
@@ -53,8 +54,7 @@ function renameNewStep(options: CutoverOptions): Step<CutoverState> {
     },
     async undo(state, io) {
       const {resourceId, id} = partyOf(state.copy)
-      await assertClaim(options, state, io)
-      await renameBack(options, {resourceId, to: id}, io)
+      if (!(await isTakenBack(options, state, io))) await renameBack(options, {resourceId, to: id}, io)
       state.cutOver = false
     },
   }
@@ -81,7 +81,9 @@ export async function leadProxy(options: Pick<CutoverOptions, 'api' | 'config' |
       const found = (await api.proxyTargets(proxy, io.signal)).filter(({RdsResourceId}) => RdsResourceId === into)
       const state = found[0]?.TargetHealth?.State
       io.progress(`${into}: ${state ?? 'not registered yet'}`)
-      return state === 'AVAILABLE' ? true : undefined
+      if (state === 'AVAILABLE') return true
+      assertNotEnded(await api.instance(into, io.signal))
+      return undefined
     },
   }, io)
 }
@@ -98,8 +100,7 @@ function proxyStep(options: CutoverOptions): Step<CutoverState> {
       state.cutOver = true
     },
     async undo(state, io) {
-      await assertClaim(options, state, io)
-      await leadProxy(options, partyOf(state.old).id, io)
+      if (!(await isTakenBack(options, state, io))) await leadProxy(options, partyOf(state.old).id, io)
       state.cutOver = false
     },
   }
@@ -137,8 +138,7 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
       state.cutOver = true
     },
     async undo(state, io) {
-      await assertClaim(options, state, io)
-      await pointAt(options, partyOf(state.old), io)
+      if (!(await isTakenBack(options, state, io))) await pointAt(options, partyOf(state.old), io)
       state.cutOver = false
     },
   }

@@ -1,12 +1,16 @@
-import {preflightError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
+import type {DBSnapshot} from '../../rds/api.ts'
+import {assertNotEnded} from '../../rds/poller.ts'
+import {kindOf} from '../../rds/status.ts'
 import type {Procedure, Step} from '../../runbook/procedure.ts'
 import {compactUtc} from '../../system/clock.ts'
 import {TAG} from '../../rds/tags.ts'
-import {cutoverGate} from './cutover-gate.ts'
+import {cutoverGate, undoGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
 import {byResource, leftOrThrown, locate, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
 import {assertClaim} from './cutover-claim.ts'
+import {CUTOVER_TAGS} from './cutover-marks.ts'
 import {elsewhere} from './cutover-rename.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
@@ -15,7 +19,7 @@ import {targetAt} from './target.ts'
 
 /**
  * Has a restored copy take the place of the production instance. Everything before the new instance is proven is taken back
- * when it fails; behind that nothing is. Each step finds by the resource ids of both what is left of it.
+ * when it fails, or at Ctrl-C; behind that nothing is. Each step finds by the resource ids of both what is left of it.
  */
 export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverState> {
   return {
@@ -23,12 +27,33 @@ export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverStat
     title: `Cut ${options.name} over to a restored copy`,
     later: 'go-on',
     target: options.name,
+    leaves: (state) => leaves(options, state),
+    undoGate,
     phases: [
       {title: 'Look', steps: lookSteps(options)},
-      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)]},
+      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)].map(withWayBack)},
       {title: 'After it', steps: [protectStep(options), unfreezeStep(options)]},
     ],
   }
+}
+
+/** What cannot be undone now is undone by a rollback, from wherever it has come to. */
+function withWayBack(step: Step<CutoverState>): Step<CutoverState> {
+  if (step.undo === undefined) return step
+  return {...step, undo: async (state, io) => {
+    try {
+      await step.undo?.(state, io)
+    } catch (error) {
+      if (!(error instanceof DrError)) throw error
+      throw new DrError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints, `When nothing is in its way any more: dr pitr rollback ${io.run}`]})
+    }
+  }}
+}
+
+function leaves({freeze, keepFrozen}: CutoverOptions, {proven, name, copy}: CutoverState): string[] | undefined {
+  if (proven !== true) return undefined
+  const left = ['the marks of the old instance', 'protection of both against deletion', ...(freeze && !keepFrozen ? ['writes to the old instance'] : [])]
+  return [`The cut-over stands: clients of ${name} reach ${copy?.resourceId ?? 'the copy'}. To be done is: ${left.join(', ')}.`, 'To go back: dr pitr rollback']
 }
 
 export function cutoverState({config, name, mode}: CutoverOptions, now: Date): CutoverState {
@@ -67,7 +92,10 @@ function snapshotStep(options: CutoverOptions): Step<CutoverState> {
         const taken = await untilSo(options, {budgetMs: SNAPSHOT_BUDGET_MS, what: `The snapshot ${snapshot} was not complete`, look: async () => {
           const found = await api.snapshotNamed(snapshot, io.signal)
           io.progress(`${found?.Status ?? 'not known yet'}${found?.PercentProgress === undefined ? '' : `, ${found.PercentProgress} %`}`)
-          return found?.Status === 'available' ? found : undefined
+          if (found?.Status === 'available') return found
+          assertSnapshotGoesOn(found)
+          assertNotEnded(await byResource(options, resourceId, io.signal))
+          return undefined
         }}, io)
         if (taken.DbiResourceId !== undefined && taken.DbiResourceId !== resourceId) throw preflightError('pitr.renamed', `The snapshot ${snapshot} is of ${taken.DbiResourceId}, not of ${resourceId}.`, {hints: ['Somebody else has renamed an instance: dr pitr list shows what is called what.']})
       } catch (error) {
@@ -75,6 +103,10 @@ function snapshotStep(options: CutoverOptions): Step<CutoverState> {
       }
     },
   }
+}
+
+function assertSnapshotGoesOn({Status = '', DBSnapshotIdentifier = ''}: DBSnapshot = {}): void {
+  if (kindOf(Status) === 'terminal') throw new DrError('pitr.snapshot', `The snapshot ${DBSnapshotIdentifier} is ${Status}, and will not be of use.`, {hints: ['Run the command again; --no-snapshot goes on without one: the old instance itself is kept.']})
 }
 
 function proveStep(options: CutoverOptions): Step<CutoverState> {
@@ -86,6 +118,7 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
     byHand: () => [],
     async run(state, io) {
       const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      await assertClaim(options, state, io)
       try {
         if (mode === 'rename') assertHolds(await api.instance(state.name, io.signal), {name: state.name, resourceId: copy.resourceId, host: old.host, port: old.port})
       } catch (error) {
@@ -93,6 +126,7 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
       }
       const viaUrl = mode !== 'url'
       await proveAnswer(options, viaUrl ? target : targetAt(target, copy, options), {expected: copy, other: old}, io)
+      state.proven = true
     },
   }
 }
@@ -105,12 +139,13 @@ function protectStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'write',
     byHand: ({name, oldName, mode, copy}) => [mode === 'rename' ? oldName : name, mode === 'rename' ? name : (copy?.id ?? 'COPY')].map((id) => ({argv: ['aws', 'rds', 'modify-db-instance', '--db-instance-identifier', id, '--deletion-protection', '--apply-immediately']})),
     async run(state, io) {
+      await assertClaim(options, state, io)
       try {
         const old = await byResource(options, partyOf(state.old).resourceId, io.signal)
         if (old?.DBInstanceArn !== undefined) {
           await api.addTags(old.DBInstanceArn, [{Key: TAG.replaced, Value: state.name}, {Key: TAG.replacedAt, Value: new Date().toISOString()}], io.signal)
           // It may have taken a place itself once.
-          await dropTags(options, old.DbiResourceId ?? '', [TAG.replaces, TAG.cutover], io)
+          await dropTags(options, old.DbiResourceId ?? '', CUTOVER_TAGS, io)
         }
         for (const {resourceId} of [partyOf(state.old), partyOf(state.copy)]) await protect(options, resourceId, io)
       } catch (error) {

@@ -88,7 +88,7 @@ describe('a cut-over by rename whose process is killed', function () {
     const {error} = await crm.cutover({keepFrozen: true})
     if (error) throw error
     for (let number = 0; ; number++) {
-      const {api, reached} = dyingAt(crm.api, 0, 'after')
+      const {api, reached} = dyingAt(crm.api, number === 0 ? 0 : 1, 'after')
       const ended = await Promise.race([crm.rollback({api}), reached])
       if (ended !== undefined) break
       if (number > 10) throw new Error('It comes to no end')
