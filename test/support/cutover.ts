@@ -17,6 +17,7 @@ import {replay} from '../../src/lib/runbook/replay.ts'
 import type {Stage} from '../../src/lib/runbook/stage.ts'
 import type {Instance} from '../../src/lib/sandbox/rds/instance.ts'
 import {removeFolder, temporaryFolder} from './backup.ts'
+import {HarmWatch} from './harm-watch.ts'
 import {rdsCredentials, testRds, type TestRds} from './rds-server.ts'
 import {testStage} from './stage.ts'
 import {until} from './until.ts'
@@ -45,10 +46,14 @@ export class CutoverFixture {
   copy!: Instance
   /** Of the production instance, as a master user knows it who is no superuser. */
   url = ''
+  /** Where nobody sets it: here looks are closer together. */
+  usualPollSeconds = 0
+  #watch: HarmWatch | undefined
   #settings: [Instance['settings'], Instance['settings']] | undefined
   #config: CutoverOptions['config'] | undefined
 
-  async open({millisecondsPerSecond = 0.5} = {}): Promise<void> {
+  /** `watched`: `harm` tells what must not be done; there is a third instance then. */
+  async open({millisecondsPerSecond = 0.5, watched = false} = {}): Promise<void> {
     this.home = await temporaryFolder('cutover')
     this.aws = await testRds({millisecondsPerSecond})
     const {region} = this.aws.server
@@ -66,9 +71,11 @@ export class CutoverFixture {
     await this.old.archive()
     this.copy = await this.restored(COPY)
     await withClient(this.url, {}, (client) => client.query("UPDATE calls SET note = 'spoiled' WHERE id <= 40; INSERT INTO calls (note) SELECT 'later' FROM generate_series(1, 7); DELETE FROM deals WHERE id > 45"))
+    if (watched) this.#watch = new HarmWatch(this.aws.server, [this.old, this.copy])
     this.keepSettings()
-    const {config} = await loadConfig({env: {}, cwd: this.home, configDir: this.home, dataDir: this.home, flags: {environment: 'production', 'rds.instance': NAME, 'rds.pollSeconds': 0.05}})
-    this.#config = config
+    const {config} = await loadConfig({env: {}, cwd: this.home, configDir: this.home, dataDir: this.home, flags: {environment: 'production', 'rds.instance': NAME}})
+    this.usualPollSeconds = config.rds.pollSeconds
+    this.#config = {...config, rds: {...config.rds, pollSeconds: 0.05}}
   }
 
   /** A copy of the production instance as it is now, ready. */
@@ -100,6 +107,7 @@ export class CutoverFixture {
     }
     for (const one of pair) await withClient(this.aws.url(one), {}, (client) => client.query('ALTER DATABASE crm RESET default_transaction_read_only; ALTER DATABASE postgres RESET default_transaction_read_only'))
     region.snapshots.clear()
+    this.#watch?.begin()
   }
 
   async close(): Promise<void> {
@@ -154,9 +162,15 @@ export class CutoverFixture {
     }
   }
 
+  /** What was done since the last reset that must not be; empty when all is well. */
+  harm(): string[] {
+    if (this.#watch === undefined) throw new Error('Nobody watches')
+    return this.#watch.harm()
+  }
+
   /** Who holds which name. */
   names(): Record<string, string> {
-    return Object.fromEntries([...this.aws.server.region.instances].map(([name, one]) => [name, one === this.old ? 'old' : one === this.copy ? 'copy' : 'other']))
+    return Object.fromEntries([...this.aws.server.region.instances].filter(([, one]) => one !== this.#watch?.bystander).map(([name, one]) => [name, one === this.old ? 'old' : one === this.copy ? 'copy' : 'other']))
   }
 
   /** Of all rows, in one value. */

@@ -16,6 +16,9 @@ import {rdsCredentials, testRds, type TestRds} from './rds-server.ts'
 import {openGates, testStage} from './stage.ts'
 import {until} from './until.ts'
 
+/** Milliseconds that a second of AWS takes in its emulator. */
+export const RECOVERY_PACE = 0.5
+
 export interface Recovering {
   wish?: Partial<RecoveryWish>
   options?: Partial<RecoveryOptions>
@@ -24,6 +27,7 @@ export interface Recovering {
   signal?: AbortSignal
   /** Called before a step begins. */
   onStep?: (id: string) => void
+  onNotice?: (text: string) => void
   gatekeeper?: Stage['gatekeeper']
   /** Goes on with it. */
   earlier?: Earlier & {state: RecoveryState}
@@ -42,15 +46,18 @@ export class RecoveryFixture {
   source!: Instance
   config!: Config
   api!: RdsApi
+  /** Where nobody sets it: here looks are closer together. */
+  usualPollSeconds = 0
   #runs = 0
 
   async open(settings: Partial<Settings> = {}, prepare: (aws: TestRds) => void = () => {}): Promise<void> {
-    this.aws = await testRds({millisecondsPerSecond: 0.5})
+    this.aws = await testRds({millisecondsPerSecond: RECOVERY_PACE})
     prepare(this.aws)
     this.source = await this.aws.server.region.create('crm', settings)
     const place = {region: 'us-east-1', endpoint: this.aws.server.endpoint}
     this.api = new RdsApi(place, new RDSClient({...place, credentials: rdsCredentials, maxAttempts: 2}))
     const {config} = await loadConfig({env: {}, cwd: '/tmp', configDir: '/tmp', dataDir: '/tmp', flags: {environment: 'staging'}})
+    this.usualPollSeconds = config.rds.pollSeconds
     this.config = {...config, rds: {...config.rds, ...place, instance: 'crm', pollSeconds: 0.05}}
   }
 
@@ -89,7 +96,7 @@ export class RecoveryFixture {
     const [state, notices] = [structuredClone(setting.earlier?.state ?? recoveryState(options)), [] as string[]]
     const {stage, entries} = testStage()
     const journal: Journal = {...stage.journal, run: setting.run ?? `run-${++this.#runs}`}
-    const view = (id: string) => ({start() { setting.onStep?.(id) }, progress() {}, skip() {}, done() {}, fail() {}, notice(text: string) { notices.push(text) }})
+    const view = (id: string) => ({start() { setting.onStep?.(id) }, progress() {}, skip() {}, done() {}, fail() {}, notice(text: string) { notices.push(text); setting.onNotice?.(text) }})
     const renderer = {phase: () => ({step: view, notice(text: string) { notices.push(text) }, close: () => Promise.resolve()})}
     try {
       await perform(recoveryProcedure(options), state, {clock: systemClock, gatekeeper: setting.gatekeeper ?? openGates, journal, renderer, signal: setting.signal ?? new AbortController().signal}, setting.earlier)

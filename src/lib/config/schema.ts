@@ -79,7 +79,7 @@ export const settings = {
   'rds.region': {...describe('Region of the instance; else that of the AWS profile', matching(/^[a-z\d-]+$/, 'a region such as us-east-1')), env: ['AWS_REGION', 'AWS_DEFAULT_REGION']},
   'rds.endpoint': {...describe('Endpoint of an API that speaks as RDS does; default: AWS', matching(/^https?:\/\/\S+$/, 'a URL such as http://127.0.0.1:5000')), env: ['AWS_ENDPOINT_URL_RDS', 'AWS_ENDPOINT_URL']},
   'rds.profile': {...describe('Profile of the AWS configuration files', matching(/./, 'the name of a profile')), env: ['AWS_PROFILE']},
-  'rds.pollSeconds': {...describe('How often dr looks at an instance that it waits for', share(0.05, 60)), default: 12},
+  'rds.pollSeconds': {...describe('How often dr looks at an instance that it waits for', share(0.05, 60)), default: 12.5},
   'rds.sideClass': describe('Instance class of copies that are only looked into; default: that of the source', matching(/^db\./, 'a class such as db.t4g.medium')),
   'rds.sideSecurityGroups': {schema: z.array(z.string().min(1)).min(1).describe('Security groups of copies that are only looked into: they should admit the operator alone; default: those of the source'), kind: 'list', allowed: 'a list of ids of security groups'},
   'rds.proxy': describe('RDS Proxy in front of the database, for a cut-over by proxy', matching(/./, 'the name of a proxy')),

@@ -19,6 +19,8 @@ export interface PollOptions {
   clock: Clock
   /** Told at each look that brought something new: another status, another endpoint, more of the volume initialized. */
   onChange: (instance: DBInstance | undefined, elapsedMs: number) => void
+  /** Told at each look that failed and ends nothing: AWS asks to slow down, or cannot be reached. The next one is in a minute. */
+  onTrouble?: (error: Error) => void
   /** After so long it gives up, and what was begun goes on at AWS. */
   budgetMs: number
   /** Milliseconds between two looks, to which up to a fifth is added or taken away. 12.5 s when absent. */
@@ -54,7 +56,8 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
   for (let inARow = 0; ;) {
     signal.throwIfAborted()
     const found = await lookOnce(options, clock.now() - heard < UNREACHED_MS)
-    if (found !== 'slow') {
+    if (found === 'slow') seen.forget()
+    else {
       heard = clock.now()
       seen.note(found)
       inARow = (gone ? found === undefined : found !== undefined && isReady(found, pending) && settled(found)) ? inARow + 1 : 0
@@ -62,17 +65,18 @@ export async function untilReady(options: PollOptions): Promise<DBInstance | und
       assertGoesOn(found, {gone, elapsedMs: clock.now() - begun})
     }
     if (clock.now() - begun >= budgetMs) throw lockedError('pitr.budget', `It was not ${gone ? 'gone' : 'ready'} within ${Math.round(budgetMs / 60_000)} minutes.`, {hints: ['AWS goes on with it: dr pitr resume waits on.']})
-    await clock.pause((found === 'slow' ? SLOW_MS / EVERY_MS : 1 - JITTER + clock.random() * 2 * JITTER) * everyMs, signal)
+    await clock.pause((found === 'slow' ? SLOW_MS / EVERY_MS : 1 + (clock.random() * 2 - 1) * JITTER) * everyMs, signal)
   }
 }
 
 /** `mayBeAway`: that the API cannot be reached is no end yet. */
-async function lookOnce({look, signal}: PollOptions, mayBeAway: boolean): Promise<DBInstance | undefined | 'slow'> {
+async function lookOnce({look, signal, onTrouble}: PollOptions, mayBeAway: boolean): Promise<DBInstance | undefined | 'slow'> {
   try {
     return await look(signal)
   } catch (error) {
-    if (isThrottled(error) || (mayBeAway && error instanceof DrError && error.code === 'rds.unreachable')) return 'slow'
-    throw error
+    if (!isThrottled(error) && !(mayBeAway && error instanceof DrError && error.code === 'rds.unreachable')) throw error
+    onTrouble?.(error as Error)
+    return 'slow'
   }
 }
 
@@ -85,6 +89,11 @@ export const pendingOf = ({PendingModifiedValues = {}}: Pick<DBInstance, 'Pendin
 function assertGoesOn(found: DBInstance | undefined, {gone, elapsedMs}: {gone: boolean; elapsedMs: number}): void {
   if (gone) return
   if (found === undefined && elapsedMs >= UNKNOWN_MS) throw new DrError('pitr.ended', 'The instance is not there: AWS does not know its name.', {hints: ['dr pitr list shows the copies that there are.']})
+  assertNotEnded(found)
+}
+
+/** Throws `pitr.ended` (exit 1) for a status that is the end, with its remedy. */
+export function assertNotEnded(found: DBInstance | undefined): void {
   const status = found?.DBInstanceStatus ?? ''
   if (kindOf(status) === 'terminal') throw new DrError('pitr.ended', `${found?.DBInstanceIdentifier ?? 'The instance'} is ${status}, and does not come back from that by itself.`, {hints: [remedyOf(status) ?? '']})
 }
@@ -97,6 +106,11 @@ class Seen {
   constructor(options: PollOptions, begun: number) {
     this.#options = options
     this.#begun = begun
+  }
+
+  /** Something else was told since. */
+  forget(): void {
+    this.#last = ''
   }
 
   note(found: DBInstance | undefined): void {

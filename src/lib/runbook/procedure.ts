@@ -127,9 +127,9 @@ export interface Procedure<S> {
   once?: string
   /**
    * For work that goes on elsewhere when its process ends: a failure or Ctrl-C undoes nothing of what was begun, and the run is
-   * where it was. What it resolves to are hints of how to go on.
+   * where it was. What it resolves to are hints of how to go on. Undefined: it has not come so far, and all is undone.
    */
-  leaves?(state: S): readonly string[]
+  leaves?(state: S): readonly string[] | undefined
   /** The question before a run is undone that nobody is at work on; `done` are its finished steps. Without one nothing is asked. */
   undoGate?(state: S, done: ReadonlyMap<string, number>): Gate<S> | undefined
   /** What of the state may stand in the journal; all of it without this. A later process begins with it. */

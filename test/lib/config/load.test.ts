@@ -27,7 +27,7 @@ describe('loadConfig', () => {
       local: {directory: join(folder.path, 'data', 'backups')},
       s3: {prefix: 'dr', legacyPrefix: 'backups/', checksums: 'auto'},
       backup: {destinations: ['local'], digest: false, blockedLimitMs: 500, lockTimeoutMs: 2000, attempts: 3, shrinkLimit: 0.5},
-      rds: {pollSeconds: 12},
+      rds: {pollSeconds: 12.5},
       restore: {},
       partial: {lockTimeoutMs: 2000},
       checks: {features: []},

@@ -1,6 +1,7 @@
 import type {DBInstance} from '@aws-sdk/client-rds'
 import {expect} from 'chai'
 import {DrError} from '../../../src/lib/errors.ts'
+import {loadConfig} from '../../../src/lib/config/load.ts'
 import {untilReady, type PollOptions} from '../../../src/lib/rds/poller.ts'
 import {terminalStatuses} from '../../../src/lib/rds/status.ts'
 import {drErrorOf} from '../../support/rejection.ts'
@@ -31,6 +32,25 @@ describe('waiting for an instance', () => {
     expect(poll.looks).to.equal(7)
     expect(poll.changes).to.deep.equal(['creating', 'available', 'backing-up', 'available'])
     expect(poll.pauses.every((ms) => ms >= 10_000 && ms <= 15_000)).to.equal(true)
+  })
+
+  it('pauses for 10 to 15 seconds where nobody sets another time, whatever the jitter', async () => {
+    const {config: {rds: {pollSeconds}}} = await loadConfig({env: {}, cwd: '/tmp', configDir: '/tmp', dataDir: '/tmp', flags: {environment: 'staging'}})
+    for (const random of [0, 0.5, 1]) {
+      const pauses: number[] = []
+      const clock = {now: () => 0, random: () => random, pause: (ms: number) => { pauses.push(ms); return Promise.resolve() }}
+      await polling([instance('creating'), instance('available')], {everyMs: pollSeconds * 1000, clock}).result
+      expect(pauses, `${random}`).to.have.length(3)
+      for (const ms of pauses) expect(ms, `${random}`).to.be.within(10_000, 15_000)
+    }
+  })
+
+  it('tells what keeps it from looking, and the status again when it can', async () => {
+    const troubles: string[] = []
+    const slow = polling([instance('creating'), named('Throttling'), instance('creating'), instance('available')], {onTrouble: ({name}) => { troubles.push(name) }})
+    await slow.result
+    expect(troubles).to.deep.equal(['Throttling'])
+    expect(slow.changes).to.deep.equal(['creating', 'creating', 'available'])
   })
 
   it('counts an instance without an endpoint as not ready', async () => {

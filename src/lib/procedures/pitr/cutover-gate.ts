@@ -23,6 +23,18 @@ export function cutoverGate(options: CutoverOptions): Gate<CutoverState> {
   }
 }
 
+/** Before a later process takes a cut-over back that clients have felt: dr pitr rollback does the same, and counts what was written. */
+export function undoGate({cutOver, name, environment, old, copy}: CutoverState): Gate<CutoverState> | undefined {
+  if (cutOver !== true) return undefined
+  return {
+    question: () => `Bring the old ${name} (${environment}) back?`, mustType: () => name,
+    details: () => [
+      ...(old ? partyLines('Comes back', old) : []), ...(copy ? partyLines('Goes', copy) : []),
+      'Written     what was written on the new one since stays there; dr pitr rollback counts it, and does the same',
+    ],
+  }
+}
+
 /** Who it is: what must not be mistaken for another. */
 export function partyLines(label: string, {id, resourceId, engine, class: size_, status, host, port, facts}: Party, restoredTo?: string): string[] {
   const where = host === '' ? 'no address' : `${host}:${port}`

@@ -58,14 +58,16 @@ export const objectiveOf = ({config}: RdsOptions): number => config.objectives.r
 const UNDECIDED = ['rds.credentials', 'rds.unreachable', 'rds.throttled', 'pitr.budget']
 
 /** Ends the run where it is, when it is not known what became of the last call; anything else is thrown as it is. */
-export function leftOrThrown(error: unknown, io: Pick<StepIo, 'run' | 'signal'>): Error {
+export function leftOrThrown(error: unknown, io: Pick<StepIo, 'notice' | 'run' | 'signal'>): Error {
   io.signal.throwIfAborted()
+  // What is taken back now may take as long as two renames.
+  if (error instanceof DrError && error.code === 'pitr.ended') for (const hint of error.hints) io.notice(hint)
   if (!(error instanceof DrError) || !UNDECIDED.includes(error.code)) return error as Error
   return new StopError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints.filter((hint) => !hint.includes('dr pitr resume')), `To go on: dr resume ${io.run}`, `To go back: dr pitr rollback ${io.run}`]})
 }
 
 /** Behind the cut-over nothing is taken back because of what is left to be done. */
-export function stays(error: unknown, io: Pick<StepIo, 'run' | 'signal'>): Error {
+export function stays(error: unknown, io: Pick<StepIo, 'notice' | 'run' | 'signal'>): Error {
   const left = leftOrThrown(error, io)
   if (!(left instanceof DrError) || left instanceof StopError) return left
   return new StopError(left.code, left.message, {cause: left, exitCode: left.exitCode, hints: [...left.hints, `The cut-over stands. To do what is left: dr resume ${io.run}`, `To go back: dr pitr rollback ${io.run}`]})

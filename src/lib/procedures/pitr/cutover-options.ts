@@ -84,6 +84,8 @@ export interface CutoverState {
   outageMs?: number
   /** Clients reach the copy. */
   cutOver?: boolean
+  /** And it was seen to answer: from here on nothing is taken back but on demand. */
+  proven?: boolean
 }
 
 export const partyOf = (party: Party | undefined): Party => {

@@ -1,7 +1,8 @@
 import {DrError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
-import {betweenLooks, byResource, locate, MINUTE_MS, objectiveOf, untilAvailable} from './cutover-instances.ts'
+import {kindOf} from '../../rds/status.ts'
+import {betweenLooks, byResource, locate, MINUTE_MS, objectiveOf, untilAvailable, untilSo} from './cutover-instances.ts'
 import type {RdsOptions} from './options.ts'
 import {waitFor} from './wait.ts'
 
@@ -24,7 +25,7 @@ const PERHAPS = ['rds.state', 'rds.unreachable', 'rds.throttled', 'rds.no-instan
 export async function rename(options: RdsOptions, work: Rename, io: StepIo): Promise<DBInstance> {
   const {resourceId, from, to} = work
   await ask(options, work, io)
-  await waitFor(options, {instance: from, gone: true, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options)}, io)
+  await waitFor(options, {instance: from, gone: true, renamed: resourceId, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options)}, io)
   await waitFor(options, {instance: to, budgetMs: RENAME_BUDGET_MS, objectiveMs: objectiveOf(options), pending: 'ignored'}, io)
   const found = await locate(options, resourceId, io)
   if (found.DBInstanceIdentifier !== to) throw elsewhere(found, to)
@@ -48,7 +49,8 @@ async function ask(options: RdsOptions, {resourceId, from, to}: Rename, io: Step
   }
 }
 
-const isRenaming = ({DBInstanceStatus, PendingModifiedValues}: DBInstance): boolean => DBInstanceStatus === 'renaming' || PendingModifiedValues?.DBInstanceIdentifier !== undefined
+/** Of one that does not come back by itself nothing goes on. */
+const isRenaming = ({DBInstanceStatus = '', PendingModifiedValues}: DBInstance): boolean => DBInstanceStatus === 'renaming' || (PendingModifiedValues?.DBInstanceIdentifier !== undefined && kindOf(DBInstanceStatus) !== 'terminal')
 
 export const elsewhere = ({DBInstanceIdentifier = '', DbiResourceId = ''}: DBInstance, expected: string) =>
   new DrError('pitr.renamed', `The instance ${DbiResourceId} is called ${DBInstanceIdentifier} now, not ${expected}: somebody else has renamed it.`, {exitCode: 3, hints: ['dr pitr list shows what is called what; dr pitr rollback brings the old instance back.']})
@@ -64,13 +66,14 @@ const LOOKS_IN_A_ROW = 3
 
 /** What it is called when nothing goes on: it is a moment until a rename that AWS has taken shows. */
 export async function steadyName(options: RdsOptions, resourceId: string, io: StepIo): Promise<string> {
-  for (let [inARow, last] = [0, '']; ;) {
+  let [inARow, last] = [0, '']
+  const look = async () => {
     const found = await locate(options, resourceId, io)
     const name = found.DBInstanceIdentifier ?? ''
     inARow = isRenaming(found) ? 0 : name === last ? inARow + 1 : 1
     last = name
-    if (inARow === LOOKS_IN_A_ROW) return name
     if (inARow === 0) io.progress(`${name} is being renamed`)
-    await betweenLooks(options, io)
+    return inARow === LOOKS_IN_A_ROW ? name : undefined
   }
+  return untilSo(options, {look, budgetMs: RENAME_BUDGET_MS, what: `The rename of ${resourceId} did not come to its end`}, io)
 }

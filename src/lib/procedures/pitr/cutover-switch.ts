@@ -1,4 +1,5 @@
 import {DrError, preflightError} from '../../errors.ts'
+import {assertNotEnded} from '../../rds/poller.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {redact} from '../../system/redact.ts'
 import {runTool} from '../../system/tool.ts'
@@ -80,7 +81,9 @@ export async function leadProxy(options: Pick<CutoverOptions, 'api' | 'config' |
       const found = (await api.proxyTargets(proxy, io.signal)).filter(({RdsResourceId}) => RdsResourceId === into)
       const state = found[0]?.TargetHealth?.State
       io.progress(`${into}: ${state ?? 'not registered yet'}`)
-      return state === 'AVAILABLE' ? true : undefined
+      if (state === 'AVAILABLE') return true
+      assertNotEnded(await api.instance(into, io.signal))
+      return undefined
     },
   }, io)
 }

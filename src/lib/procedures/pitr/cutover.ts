@@ -1,8 +1,11 @@
-import {preflightError} from '../../errors.ts'
+import {DrError, preflightError} from '../../errors.ts'
+import type {DBSnapshot} from '../../rds/api.ts'
+import {assertNotEnded} from '../../rds/poller.ts'
+import {kindOf} from '../../rds/status.ts'
 import type {Procedure, Step} from '../../runbook/procedure.ts'
 import {compactUtc} from '../../system/clock.ts'
 import {TAG} from '../../rds/tags.ts'
-import {cutoverGate} from './cutover-gate.ts'
+import {cutoverGate, undoGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
 import {byResource, leftOrThrown, locate, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
@@ -16,7 +19,7 @@ import {targetAt} from './target.ts'
 
 /**
  * Has a restored copy take the place of the production instance. Everything before the new instance is proven is taken back
- * when it fails; behind that nothing is. Each step finds by the resource ids of both what is left of it.
+ * when it fails, or at Ctrl-C; behind that nothing is. Each step finds by the resource ids of both what is left of it.
  */
 export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverState> {
   return {
@@ -24,12 +27,33 @@ export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverStat
     title: `Cut ${options.name} over to a restored copy`,
     later: 'go-on',
     target: options.name,
+    leaves: (state) => leaves(options, state),
+    undoGate,
     phases: [
       {title: 'Look', steps: lookSteps(options)},
-      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)]},
+      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)].map(withWayBack)},
       {title: 'After it', steps: [protectStep(options), unfreezeStep(options)]},
     ],
   }
+}
+
+/** What cannot be undone now is undone by a rollback, from wherever it has come to. */
+function withWayBack(step: Step<CutoverState>): Step<CutoverState> {
+  if (step.undo === undefined) return step
+  return {...step, undo: async (state, io) => {
+    try {
+      await step.undo?.(state, io)
+    } catch (error) {
+      if (!(error instanceof DrError)) throw error
+      throw new DrError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints, `When nothing is in its way any more: dr pitr rollback ${io.run}`]})
+    }
+  }}
+}
+
+function leaves({freeze, keepFrozen}: CutoverOptions, {proven, name, copy}: CutoverState): string[] | undefined {
+  if (proven !== true) return undefined
+  const left = ['the marks of the old instance', 'protection of both against deletion', ...(freeze && !keepFrozen ? ['writes to the old instance'] : [])]
+  return [`The cut-over stands: clients of ${name} reach ${copy?.resourceId ?? 'the copy'}. To be done is: ${left.join(', ')}.`, 'To go back: dr pitr rollback']
 }
 
 export function cutoverState({config, name, mode}: CutoverOptions, now: Date): CutoverState {
@@ -68,7 +92,10 @@ function snapshotStep(options: CutoverOptions): Step<CutoverState> {
         const taken = await untilSo(options, {budgetMs: SNAPSHOT_BUDGET_MS, what: `The snapshot ${snapshot} was not complete`, look: async () => {
           const found = await api.snapshotNamed(snapshot, io.signal)
           io.progress(`${found?.Status ?? 'not known yet'}${found?.PercentProgress === undefined ? '' : `, ${found.PercentProgress} %`}`)
-          return found?.Status === 'available' ? found : undefined
+          if (found?.Status === 'available') return found
+          assertSnapshotGoesOn(found)
+          assertNotEnded(await byResource(options, resourceId, io.signal))
+          return undefined
         }}, io)
         if (taken.DbiResourceId !== undefined && taken.DbiResourceId !== resourceId) throw preflightError('pitr.renamed', `The snapshot ${snapshot} is of ${taken.DbiResourceId}, not of ${resourceId}.`, {hints: ['Somebody else has renamed an instance: dr pitr list shows what is called what.']})
       } catch (error) {
@@ -76,6 +103,10 @@ function snapshotStep(options: CutoverOptions): Step<CutoverState> {
       }
     },
   }
+}
+
+function assertSnapshotGoesOn({Status = '', DBSnapshotIdentifier = ''}: DBSnapshot = {}): void {
+  if (kindOf(Status) === 'terminal') throw new DrError('pitr.snapshot', `The snapshot ${DBSnapshotIdentifier} is ${Status}, and will not be of use.`, {hints: ['Run the command again; --no-snapshot goes on without one: the old instance itself is kept.']})
 }
 
 function proveStep(options: CutoverOptions): Step<CutoverState> {
@@ -95,6 +126,7 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
       }
       const viaUrl = mode !== 'url'
       await proveAnswer(options, viaUrl ? target : targetAt(target, copy, options), {expected: copy, other: old}, io)
+      state.proven = true
     },
   }
 }

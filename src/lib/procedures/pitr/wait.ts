@@ -1,7 +1,7 @@
 import {setTimeout as pause} from 'node:timers/promises'
 import {DrError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
-import {pendingOf, untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
+import {assertNotEnded, pendingOf, untilReady, type Clock, type PollOptions} from '../../rds/poller.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {duration} from '../../system/time-words.ts'
 import type {RdsOptions} from './options.ts'
@@ -15,6 +15,8 @@ export interface Waited extends Pick<PollOptions, 'settled' | 'pending'> {
   budgetMs: number
   /** The name must be gone instead. */
   gone?: boolean
+  /** Its resource id, where the name goes because the instance gets another one: a status that is the end ends this wait, too. */
+  renamed?: string
   /** What the elapsed time is shown against, milliseconds: the RTO. When it is passed, that is told. */
   objectiveMs?: number
   /** What of it had gone by before the waiting began. */
@@ -25,21 +27,34 @@ const EVENT_MINUTES = 120
 const SHOWN_EVENTS = 5
 
 /** Waits until an instance is ready (or its name gone), says each new status, and with a failure what AWS noted of it. */
-export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, objectiveMs, earlierMs = 0, settled, pending}: Waited, io: StepIo): Promise<DBInstance | undefined> {
+export async function waitFor({api, config, clock = systemPollClock}: RdsOptions, {instance, budgetMs, gone = false, renamed, objectiveMs, earlierMs = 0, settled, pending}: Waited, io: StepIo): Promise<DBInstance | undefined> {
   const passed = objectiveMs === undefined ? undefined : passing(objectiveMs, earlierMs, clock.now())
   try {
     return await untilReady({
       look: async (signal) => {
         const found = await api.instance(instance, signal)
+        if (renamed !== undefined) assertNotEnded((await api.instances(signal)).find(({DbiResourceId}) => DbiResourceId === renamed))
         if (passed?.(clock.now())) io.notice(`The RTO of ${duration(objectiveMs ?? 0)} is passed; AWS goes on, and so does the waiting.`)
         return found
       },
       signal: io.signal, clock, budgetMs, gone, everyMs: config.rds.pollSeconds * 1000, ...(settled && {settled}), ...(pending && {pending}),
       onChange: (found, elapsedMs) => { io.progress(shownStatus(found, earlierMs + elapsedMs, objectiveMs, pending)) },
+      onTrouble: troubles(io),
     })
   } catch (error) {
     if (error instanceof DrError && error.code === 'pitr.ended') for (const line of await eventsOf(api, instance, io.signal)) io.notice(line)
     throw error
+  }
+}
+
+/** Each kind is told once; how it is now stands under the step. */
+function troubles(io: StepIo): (error: Error) => void {
+  const told = new Set<string>()
+  return (error) => {
+    const kind = error instanceof DrError ? error.code : error.name
+    if (!told.has(kind)) io.notice(`${error.message} AWS goes on all the same, and so does the waiting.`)
+    told.add(kind)
+    io.progress(error.message)
   }
 }
 

@@ -1,8 +1,14 @@
 import {expect} from 'chai'
 import {readFile} from 'node:fs/promises'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {InterruptedError} from '../../../../src/lib/errors.ts'
+import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pitr/cutover.ts'
+import type {CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
+import {replay} from '../../../../src/lib/runbook/replay.ts'
+import type {Stage} from '../../../../src/lib/runbook/stage.ts'
 import {proxyAddress} from '../../../../src/lib/sandbox/rds/saved-region.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
+import {testStage} from '../../../support/stage.ts'
 
 describe('a cut-over by rename', function () {
   this.timeout(180_000)
@@ -37,6 +43,47 @@ describe('a cut-over by rename', function () {
     expect(Object.keys(crm.tags(crm.old))).to.deep.equal(['team'])
     expect(Object.keys(crm.tags(crm.copy)).filter((key) => ['dr:replaces', 'dr:cutover'].includes(key))).to.deep.equal([])
     await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('on the new one', 'another')"))
+  })
+
+  /** Ctrl-C when this step begins. */
+  async function cutIn(step: string) {
+    const controller = new AbortController()
+    const {stage, entries, seen} = testStage({signal: controller.signal})
+    const write: Stage['journal']['write'] = (entry) => {
+      if (entry.event === 'started' && entry.step === step) controller.abort(new InterruptedError())
+      return stage.journal.write(entry)
+    }
+    const options = crm.options()
+    const {error} = await crm.run(cutoverProcedure(options), cutoverState(options, new Date()), {...stage, journal: {...stage.journal, write}})
+    expect(error, step).to.include({exitCode: 130})
+    return {entries, seen, error}
+  }
+
+  for (const step of ['protect', 'unfreeze']) {
+    it(`that is proven stays at Ctrl-C in ${step}, which says how to go on and back, and is ended by resume`, async () => {
+      crm.copy.settings = {...crm.copy.settings, DeletionProtection: false}
+      const {entries, seen, error} = await cutIn(`cutover.${step}`)
+      expect(entries.at(-1)?.event).to.equal('left')
+      expect(seen.join('\n')).to.contain('nothing is undone').and.not.to.contain('Undo')
+      expect(error?.hints?.join('\n')).to.match(/The cut-over stands: clients of crm-prod reach db-\w+/).and.contain('dr pitr rollback').and.contain('dr resume run-1')
+      expect(crm.names()).to.have.property(NAME, 'copy')
+      const earlier = replay<CutoverState>(entries)
+      expect(cutoverProcedure(crm.options()).undoGate?.(earlier.state, earlier.done)?.mustType(earlier.state), 'to undo it now asks').to.equal(NAME)
+      const resumed = await crm.resumed(entries)
+      if (resumed.error) throw resumed.error
+      expect(crm.names()).to.deep.equal({[NAME]: 'copy', [resumed.state.oldName]: 'old'})
+      expect(await crm.frozen(crm.old)).to.deep.equal([])
+      expect(crm.tags(crm.old)).to.include({'dr:replaced': NAME}).and.not.to.have.property('dr:frozen')
+      expect([crm.old.settings.DeletionProtection, crm.copy.settings.DeletionProtection]).to.deep.equal([true, true])
+    })
+  }
+
+  it('that is not proven yet is taken back at Ctrl-C', async () => {
+    const {entries} = await cutIn('cutover.prove')
+    expect(entries.at(-1)?.event).to.equal('interrupted')
+    expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(cutoverProcedure(crm.options()).undoGate?.(cutoverState(crm.options(), new Date()), new Map()), 'nothing that clients have felt is undone').to.equal(undefined)
   })
 
   it('by url runs the configured command with each address, and keeps the old one read-only until it is rolled back', async () => {
