@@ -100,7 +100,8 @@ describe('a cut-over or a rollback that AWS lets down', function () {
         const {error} = await crm.run({...procedure, phases: [{title: 'Rename', steps}]}, {...cutoverState(options, new Date()), ...(old && {old}), ...(copy && {copy})}, one.stage)
         expect(error, status).to.include({code: 'pitr.ended', exitCode: 1})
         assertTold(one, `is ${status}`, remedyOf(status) ?? 'a remedy')
-        expect(error?.hints?.join('\n'), 'it cannot be undone either').to.contain(remedyOf(status)).and.contain('dr pitr rollback run-1')
+        expect(error?.hints?.join('\n')).to.contain(remedyOf(status))
+        if (index % 2 !== 0) expect(error?.hints?.join('\n'), 'it cannot be undone now').to.contain('dr pitr rollback run-1')
         await crm.reset()
       }
     })
