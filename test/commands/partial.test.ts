@@ -4,8 +4,6 @@ import {join} from 'node:path'
 import type {PartialResult} from '../../src/commands/partial.ts'
 import type {RevertedResult} from '../../src/lib/cli/undo.ts'
 import {connect, endQuietly, rowOf, rowsOf, withClient} from '../../src/lib/postgres/connection.ts'
-import {runBackup} from '../support/backup.ts'
-import {dr as inThisProcess, type DrResult} from '../support/dr.ts'
 import {Killing} from '../support/killing.ts'
 import {until} from '../support/until.ts'
 
@@ -25,18 +23,7 @@ describe('dr partial', function () {
     await client.query('INSERT INTO leads SELECT i, md5(i::text) FROM generate_series(1, 30000) i ON CONFLICT DO NOTHING')
   }))
 
-  /** As a process of its own would, but sooner. */
-  async function here<T>(...args: string[]): Promise<DrResult<T>> {
-    const kept = {...process.env}
-    for (const name of Object.keys(process.env)) if (/^(DR_|AWS_|DATABASE_URL)/.test(name)) Reflect.deleteProperty(process.env, name)
-    Object.assign(process.env, dr.env, {DR_DATA_DIR: join(dr.home, 'data'), DR_CONFIG_DIR: join(dr.home, 'config')})
-    try {
-      return await inThisProcess<T>(...args, '--no-input')
-    } finally {
-      for (const name of Object.keys(process.env)) if (!(name in kept)) Reflect.deleteProperty(process.env, name)
-      Object.assign(process.env, kept)
-    }
-  }
+  const here = <T>(...args: string[]) => dr.here<T>(...args)
 
   it('puts rows back, and dr undo takes them away again', async () => {
     const {exitCode, stdout, stderr} = await here('partial', '--table', 'leads', '--merge', 'missing', '--yes', '--json')
@@ -221,37 +208,5 @@ describe('dr partial', function () {
     expect((JSON.parse(stdout) as PartialResult).merged?.tables).to.deep.equal([{schema: 'public', name: 'leads', inserted: 3000, updated: 0, deleted: 0}])
     expect(await count()).to.deep.equal({leads: 30_000, calls: 30_000})
     expect((await schemas()).map((name) => name.slice(0, 8))).to.deep.equal(['dr_undo_'])
-  })
-
-  it('knows the table that it had made anew when it was killed before its journal did', async () => {
-    await live((client) => client.query("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE moods (id int PRIMARY KEY, mood mood); INSERT INTO moods SELECT i, 'bad' FROM generate_series(1, 100) i; CREATE INDEX moods_mood ON moods (mood); CREATE VIEW bad AS SELECT id FROM moods WHERE mood = 'bad'"))
-    const {error} = await runBackup({url: dr.env.DATABASE_URL ?? '', directory: join(dr.home, 'data'), toolsMajor: 17})
-    if (error) throw error
-    const things = () => live((client) => rowsOf<{name: string}>(client, "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname IN ('moods', 'moods_pkey', 'moods_mood', 'bad') UNION ALL SELECT typname FROM pg_type WHERE typname = 'mood' ORDER BY 1"))
-    const before = await things()
-    await live((client) => client.query('DROP TABLE moods CASCADE; DROP TYPE mood'))
-    const one = dr.start('partial', '--table', 'moods', '--merge', 'missing', '--yes')
-    await until(() => live(async (client) => (await rowsOf(client, "SELECT FROM pg_tables WHERE schemaname LIKE 'dr_stage_%' AND tablename = 'moods'")).length > 0), 60_000)
-    // Behind the COMMIT the staged column gets its type again: it waits for this.
-    const holder = await connect(dr.env.DATABASE_URL ?? '')
-    await holder.query(`BEGIN; LOCK TABLE ${(await schemas())[0] ?? ''}.moods IN ACCESS SHARE MODE`)
-    await until(async () => (await schemas()).some((name) => name.startsWith('dr_undo_')), 60_000)
-    one.child.kill('SIGKILL')
-    await one.ended
-    await endQuietly(holder)
-    await dr.noSessions()
-    expect(dr.journal()).to.include('"event":"started","step":"partial.recreate"').and.not.include('"event":"done","step":"partial.recreate"')
-    expect((await things()).map(({name}) => name)).to.deep.equal(['mood', 'moods', 'moods_pkey'])
-
-    const {code, stderr, stdout} = await dr.run('resume', dr.lastRun(), '--yes', '--json')
-    expect(code, stderr).to.equal(0)
-    expect(await things()).to.deep.equal(before)
-    expect(await live((client) => rowOf(client, 'SELECT count(*)::int AS bad FROM bad'))).to.deep.equal({bad: 100})
-    const {run} = JSON.parse(stdout) as PartialResult
-    const undone = await here('undo', run, '--yes', '--json')
-    expect(undone.exitCode, undone.stderr).to.equal(0)
-    expect(JSON.parse(undone.stdout) as RevertedResult).to.deep.include({tables: [{schema: 'public', name: 'moods', restored: 0, removed: 100}], dropped: [{schema: 'public', name: 'moods'}]})
-    expect(await things()).to.deep.equal([])
-    expect(await schemas()).to.deep.equal([])
   })
 })

@@ -44,7 +44,7 @@ describe('dr pitr warm, dr pitr cleanup', function () {
     expect(result).to.deep.include({instance: COPY, skipped: [], initialized: {before: null, after: null}}).and.have.property('failed').with.property('length').that.is.above(0)
     expect(result?.failed.filter(({name, why}) => !name.startsWith('public.deals') || !why.startsWith('permission denied for'))).to.deep.equal([])
     expect(result).to.have.property('bytes').that.is.a('number').and.is.above(0)
-    expect(Object.keys(result ?? {})).to.deep.equal(['instance', 'relations', 'bytes', 'ms', 'bytesPerSecond', 'skipped', 'failed', 'initialized', 'run', 'journal'])
+    expect(Object.keys(result ?? {})).to.deep.equal(['instance', 'relations', 'bytes', 'ms', 'bytesPerSecond', 'skipped', 'failed', 'initialized', 'hydrated', 'run', 'journal'])
     await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query('ALTER TABLE deals OWNER TO master'))
     expect(await run('warm', NAME), 'the production instance needs no mark').to.include({exitCode: 0})
   })

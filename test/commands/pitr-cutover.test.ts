@@ -63,9 +63,13 @@ describe('dr pitr cutover, dr pitr rollback', function () {
     expect(result?.live).to.deep.equal({instance: NAME, resourceId: crm.copy.resourceId, host: '127.0.0.1', port: crm.copy.port})
     expect(result?.replaced).to.include({resourceId: crm.old.resourceId, frozen: true})
     expect(result?.loss.find(({table}) => table === 'public.calls')).to.include({live: 307, coming: 300, written: 47})
+    expect(result?.lost).to.deep.equal({rows: 47, uncounted: 0, unknown: null})
     expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
     expect((await run('rollback', '--confirm', NAME)).exitCode).to.equal(0)
     expect(await crm.frozen(crm.old)).to.deep.equal([])
+    crm.copy.settings = {...crm.copy.settings, TagList: crm.copy.settings.TagList.map((tag) => (tag.Key === 'dr:fork-xid' ? {...tag, Value: 'unknown'} : tag))}
+    const plan = await run<Plan>('cutover', '--plan', '--json')
+    expect(JSON.stringify(plan.result)).to.contain('Lost        not known: when crm-prod-pitr-back-').and.not.to.match(/Lost +\d/)
   })
 
   describe('whose process is killed by kill -9', () => {

@@ -4,6 +4,7 @@ import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../..
 import type {ListedRun} from '../../src/lib/report/listed-run.ts'
 import {removeFolder, runBackup, temporaryFolder} from './backup.ts'
 import {privateCluster, testCluster, type TestCluster} from './cluster.ts'
+import {dr, type DrResult} from './dr.ts'
 import {finishDr, startDr, type Finished, type Started} from './process.ts'
 import {clientTools} from './tools.ts'
 import {until} from './until.ts'
@@ -67,6 +68,19 @@ export class Killing {
 
   run(...args: string[]): Promise<Finished> {
     return finishDr([...args, '--no-input'], this.home, {env: this.env})
+  }
+
+  /** As a process of its own would, but sooner. */
+  async here<T>(...args: string[]): Promise<DrResult<T>> {
+    const kept = {...process.env}
+    for (const name of Object.keys(process.env)) if (/^(DR_|AWS_|DATABASE_URL)/.test(name)) Reflect.deleteProperty(process.env, name)
+    Object.assign(process.env, this.env, {DR_DATA_DIR: join(this.home, 'data'), DR_CONFIG_DIR: join(this.home, 'config')})
+    try {
+      return await dr<T>(...args, '--no-input')
+    } finally {
+      for (const name of Object.keys(process.env)) if (!(name in kept)) Reflect.deleteProperty(process.env, name)
+      Object.assign(process.env, kept)
+    }
   }
 
   start(...args: string[]): Started {

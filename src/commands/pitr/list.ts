@@ -16,7 +16,7 @@ export default class PitrList extends BaseCommand {
     const [{openRds}, {listRecovery}, {recoveryListLines}, {columnsOf}, {redact}] = await Promise.all([import('../../lib/cli/rds.ts'), import('../../lib/procedures/pitr/list.ts'), import('../../lib/ui/recovery.ts'), import('../../lib/ui/text.ts'), import('../../lib/system/redact.ts')])
     const rds = await openRds(context)
     try {
-      const list = await listRecovery(rds, flags.source, await context.signal())
+      const list = await listRecovery({...rds, journals: context.journalDirectory}, flags.source, await context.signal())
       for (const line of recoveryListLines(list, new Date(), process.stdout.isTTY ? columnsOf(process.stdout) : undefined)) this.log('%s', redact(line))
       return list
     } finally {

@@ -3,6 +3,7 @@ import type {CutoverMode, CutoverOptions, CutoverState} from '../procedures/pitr
 import type {RollbackOptions, RollbackState} from '../procedures/pitr/rollback-options.ts'
 import type {Procedure, StepIo} from '../runbook/procedure.ts'
 import type {Loss} from '../report/swap-lines.ts'
+import {writtenIn} from '../report/written.ts'
 import type {Context} from './context.ts'
 import {instanceOf, openRds} from './rds.ts'
 import {targetOf} from './target.ts'
@@ -74,6 +75,8 @@ export interface CutoverResult {
   snapshot: string | null
   /** Rows of each table of the old instance and of the copy, and those that were written since. */
   loss: Loss[]
+  /** Rows of the old instance that were inserted or changed since; null: not known, and why. `uncounted`: tables that are not in it. */
+  lost: {rows: number | null; uncounted: number; unknown: string | null}
   /** Milliseconds in which the name was nobody's; null where it is not by rename. */
   outageMs: number | null
   findings: Finding[]
@@ -82,11 +85,13 @@ export interface CutoverResult {
 }
 
 export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
-  const {name, mode, oldName, old, copy, loss = [], outageMs = null, findings} = state
+  const {name, mode, oldName, old, copy, loss = [], lossUnknown, outageMs = null, findings} = state
+  const {rows, uncounted} = writtenIn(loss) ?? {rows: null, uncounted: loss.length}
   const renamed = mode === 'rename'
   return {
     instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0},
-    replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss, outageMs, findings, run, journal,
+    replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss,
+    lost: {rows, uncounted, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null}, outageMs, findings, run, journal,
   }
 }
 

@@ -26,8 +26,8 @@ export interface RecoveryResult {
   findings: Finding[]
   /** `unproven`: no database is configured. */
   outcome: 'proven' | 'failed' | 'unproven'
-  /** `hydrated` is dr pitr warm's. */
-  marks: {asked: string | null; available: string | null; verified: string | null; hydrated: null}
+  /** `hydrated`: when dr pitr warm had read the whole of it, as the copy's tag says. */
+  marks: {asked: string | null; available: string | null; verified: string | null; hydrated: string | null}
   /** Milliseconds since it was asked for. */
   rto: {seconds: number; availableMs: number | null; verifiedMs: number | null; met: boolean | null}
   warnings: string[]
@@ -43,7 +43,7 @@ export function recoveryResult({state, run, journal}: RunResult<RecoveryState>):
   return {
     environment, source, target, purpose, to, window: plan?.window ?? null, adopted: asked?.adopted ?? false, host: copy?.host ?? null, port: copy?.port ?? null,
     settled: settled ?? {modified: [], roles: [], rebooted: false}, reference: reference ?? null, findings, outcome: outcomeOf(state),
-    marks: {asked: asked?.at ?? null, available: marks.available ?? null, verified: marks.verified ?? null, hydrated: null},
+    marks: {asked: asked?.at ?? null, available: marks.available ?? null, verified: marks.verified ?? null, hydrated: marks.hydrated ?? null},
     rto: {seconds: rtoSeconds, availableMs, verifiedMs, met: last === null ? null : last <= rtoSeconds * 1000}, warnings: plan?.warnings ?? [], run, journal,
   }
 }

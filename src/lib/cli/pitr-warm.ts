@@ -10,6 +10,8 @@ import {targetOf} from './target.ts'
 export interface WarmResult extends Pick<WarmState, 'relations' | 'bytes' | 'ms' | 'skipped' | 'failed' | 'initialized'> {
   instance: string
   bytesPerSecond: number | null
+  /** When the whole of it had been read; null: not all of it was. */
+  hydrated: string | null
   run: string
   journal: string
 }
@@ -35,12 +37,12 @@ function topOf(tables: string): number | undefined {
   return number === undefined ? undefined : Number(number)
 }
 
-export function warmResult({instance = '', relations, bytes, ms, skipped, failed, initialized}: WarmState, {run, journal}: {run: string; journal: string}): WarmResult {
-  return {instance, relations, bytes, ms, bytesPerSecond: ms === 0 ? null : Math.round((bytes / ms) * 1000), skipped, failed, initialized, run, journal}
+export function warmResult({instance = '', relations, bytes, ms, skipped, failed, initialized, hydrated}: WarmState, {run, journal}: {run: string; journal: string}): WarmResult {
+  return {instance, relations, bytes, ms, bytesPerSecond: ms === 0 ? null : Math.round((bytes / ms) * 1000), skipped, failed, initialized, hydrated: hydrated ?? null, run, journal}
 }
 
 /** What was read and how fast, what was left out and why, and how far the volume is. */
-export async function warmReport({instance, relations, bytes, ms, bytesPerSecond, skipped, failed, initialized}: WarmResult): Promise<string[]> {
+export async function warmReport({instance, relations, bytes, ms, bytesPerSecond, skipped, failed, initialized, hydrated}: WarmResult): Promise<string[]> {
   const [{bytes: size, count, duration}, {redact}] = await Promise.all([import('../ui/format.ts'), import('../system/redact.ts')])
   const {before, after} = initialized
   const volume = before === null && after === null ? [] : [`AWS says of its volume: initialized to ${before ?? 100} % before, ${after ?? 100} % now.`]
@@ -50,6 +52,7 @@ export async function warmReport({instance, relations, bytes, ms, bytesPerSecond
     `${instance}: ${count(relations, 'table or index', 'tables and indexes')} read, ${size(bytes)} in ${duration(ms)}${rate}.`, ...volume,
     ...reasons.map(([reason, parts]) => `Not read: ${partsWords(parts, count)}, ${size(parts.reduce((sum, part) => sum + part.bytes, 0))}: ${reason}`.trim()),
     ...failed.map(({name, why}) => `Failed: ${name}: ${why}`),
+    ...(hydrated === null ? [] : ['Every block of the database was read.']),
   ].map(redact)
 }
 

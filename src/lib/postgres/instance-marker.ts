@@ -22,6 +22,26 @@ export async function readMarker(client: Client): Promise<InstanceMarker> {
 /** Of a transaction with 64 bits, those that rows carry. */
 export const shortXid = (xid: string): string => (BigInt(xid) % 2n ** 32n).toString()
 
+/** The other way round, where all of it is known to lie before the server's next transaction. */
+export function fullXid(short: string, nextXid: string): string {
+  const next = BigInt(nextXid)
+  return (next - BigInt.asUintN(32, next - BigInt(short))).toString()
+}
+
+/** Whether rows tell what was written since: they carry 32 bits, and only half of those can lie behind. */
+export function isTold(sinceXid: string, nextXid: string): boolean {
+  const age = BigInt(nextXid) - BigInt(sinceXid)
+  return age >= 0n && age < 2n ** 31n
+}
+
+/** Rows that were inserted, changed or deleted in this database since the server has kept its statistics: since it was restored, unless it crashed or somebody has reset them. */
+export async function writesOf(client: Client): Promise<number> {
+  return Number((await rowOf<{rows: string}>(client, 'SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::text AS rows FROM pg_stat_user_tables')).rows)
+}
+
+/** Frozen rows are older, and look younger when half of all transactions have gone by since. */
+const OLDEST_AGE = 2 ** 31 - 2
+
 /**
  * The first transaction of which no row of this database is, as rows carry it: in a copy, which nobody has written to, what its
  * source has of this one and later ones was written since. The server's own count goes on without any row being written.
@@ -40,7 +60,7 @@ export async function xidBehindRows(client: Client, {budgetMs, signal}: {budgetM
     if (left <= 0) return undefined
     await client.query(`SET statement_timeout = ${left}`)
     // Both ages are counted from the same transaction.
-    const [row] = await rowsOf<{newest: string | null; first: string}>(client, `SELECT min(age(xmin))::text AS newest, age('3'::xid)::text AS first FROM ONLY ${qualified(table)}`).catch((error: unknown) => {
+    const [row] = await rowsOf<{newest: string | null; first: string}>(client, `SELECT min(age(xmin)) FILTER (WHERE age(xmin) BETWEEN 0 AND ${OLDEST_AGE})::text AS newest, age('3'::xid)::text AS first FROM ONLY ${qualified(table)}`).catch((error: unknown) => {
       if (!/^(42|57014)/.test(codeOf(error) ?? '')) throw error
       return []
     })

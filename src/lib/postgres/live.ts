@@ -94,7 +94,7 @@ async function countWithin(client: Client, table: TableRef, {tenantColumn, since
 }
 
 async function writtenSince(client: Client, table: TableRef, xid: string): Promise<number> {
-  const [row] = await rowsOf<{rows: string}>(client, `SELECT count(*)::text AS rows FROM ONLY ${qualified(table)} WHERE age(xmin) <= age($1::xid)`, [xid])
+  const [row] = await rowsOf<{rows: string}>(client, `SELECT count(*)::text AS rows FROM ONLY ${qualified(table)} WHERE age(xmin) BETWEEN 0 AND age($1::xid)`, [xid])
   return Number(row?.rows ?? 0)
 }
 

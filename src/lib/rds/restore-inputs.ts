@@ -43,9 +43,9 @@ const none = <T>(list: readonly T[] | undefined): T[] | undefined => (list === u
 const membership = ({DomainMemberships}: DBInstance) => DomainMemberships?.[0]
 
 /** Tags that AWS made itself cannot be set. A tag of an earlier run is not this one's. */
-function tagsOf({TagList = [], DBInstanceIdentifier}: DBInstance, {runId, purpose, to}: RestoreChoice): {Key: string; Value: string}[] {
+function tagsOf({TagList = [], DBInstanceIdentifier, DbiResourceId}: DBInstance, {runId, purpose, to}: RestoreChoice): {Key: string; Value: string}[] {
   const own = TagList.filter(({Key = ''}) => !/^(aws|dr):/.test(Key)).map(({Key = '', Value = ''}) => ({Key, Value}))
-  const marks = tagsFor({run: runId, purpose, restoredTo: to?.toISOString() ?? 'latest', ...(DBInstanceIdentifier !== undefined && {source: DBInstanceIdentifier})})
+  const marks = tagsFor({run: runId, purpose, restoredTo: to?.toISOString() ?? 'latest', ...(DBInstanceIdentifier !== undefined && {source: DBInstanceIdentifier}), ...(DbiResourceId !== undefined && {sourceId: DbiResourceId})})
   return [...own, ...marks.map(({Key = '', Value = ''}) => ({Key, Value}))]
 }
 

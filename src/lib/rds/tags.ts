@@ -7,10 +7,14 @@ export const TAG = {
   purpose: 'dr:purpose',
   /** Identifier of the instance that it was restored from. */
   source: 'dr:source',
+  /** Its resource id: another instance may have that identifier by now. */
+  sourceId: 'dr:source-id',
   /** RFC 3339, or `latest`. */
   restoredTo: 'dr:restored-to',
   /** On a copy that was looked into: `TIME/proven` or `TIME/failed`; the time is RFC 3339. */
   proven: 'dr:proven',
+  /** On a copy of whose database `dr pitr warm` has read every block: since when; RFC 3339. */
+  hydrated: 'dr:hydrated',
   /** On an instance that was renamed out of the way: the name that it had. */
   replaced: 'dr:replaced',
   /** On the same: since when; RFC 3339. */
@@ -19,6 +23,13 @@ export const TAG = {
   replaces: 'dr:replaces',
   /** On the same: the run of the cut-over. */
   cutover: 'dr:cutover',
+  /** On the same: the run that takes it back, the last to say so. */
+  rollback: 'dr:rollback',
+  /**
+   * On a copy for good, since its first proof or cut-over: the first transaction of its source that it does not know, 64 bits. When it
+   * has been written to, nothing else says so. `unknown`: it cannot be known any more.
+   */
+  forkXid: 'dr:fork-xid',
   /** On an instance whose writes dr has stopped: in which databases. */
   frozen: 'dr:frozen',
 } as const
@@ -30,20 +41,21 @@ export interface Marks {
   run: string
   purpose: Purpose
   source?: string
+  sourceId?: string
   /** `latest`, or RFC 3339. */
   restoredTo?: string
 }
 
 export function marksOf({TagList = []}: Pick<DBInstance, 'TagList'>): Marks | undefined {
-  const [run, purpose, source, restoredTo] = [TAG.run, TAG.purpose, TAG.source, TAG.restoredTo].map((key) => tagOf({TagList}, key))
+  const [run, purpose, source, sourceId, restoredTo] = [TAG.run, TAG.purpose, TAG.source, TAG.sourceId, TAG.restoredTo].map((key) => tagOf({TagList}, key))
   if (run === undefined || (purpose !== 'primary' && purpose !== 'side')) return undefined
-  return {run, purpose, ...(source !== undefined && {source}), ...(restoredTo !== undefined && {restoredTo})}
+  return {run, purpose, ...(source !== undefined && {source}), ...(sourceId !== undefined && {sourceId}), ...(restoredTo !== undefined && {restoredTo})}
 }
 
 export const tagOf = ({TagList = []}: Pick<DBInstance, 'TagList'>, key: string): string | undefined => TagList.find(({Key}) => Key === key)?.Value
 
-export const tagsFor = ({run, purpose, source, restoredTo}: Marks): Tag[] =>
-  Object.entries({[TAG.run]: run, [TAG.purpose]: purpose, [TAG.source]: source, [TAG.restoredTo]: restoredTo}).flatMap(([Key, Value]) => (Value === undefined ? [] : [{Key, Value}]))
+export const tagsFor = ({run, purpose, source, sourceId, restoredTo}: Marks): Tag[] =>
+  Object.entries({[TAG.run]: run, [TAG.purpose]: purpose, [TAG.source]: source, [TAG.sourceId]: sourceId, [TAG.restoredTo]: restoredTo}).flatMap(([Key, Value]) => (Value === undefined ? [] : [{Key, Value}]))
 
 export interface ProofMark {
   /** RFC 3339. */

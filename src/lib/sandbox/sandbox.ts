@@ -6,6 +6,7 @@ import {preflightError} from '../errors.ts'
 import {withClient} from '../postgres/connection.ts'
 import {quoteIdent} from '../postgres/quote.ts'
 import {clusterMajor, presentCluster, runningCluster, type Cluster} from './cluster/cluster.ts'
+import {answers} from './cluster/launch.ts'
 import {createSampleDatabase} from './database/create.ts'
 import {DEFAULT_SIZE, type LoadProgress} from './database/load.ts'
 import {withLock} from './lock.ts'
@@ -114,15 +115,21 @@ async function startRds(directory: string, state: SandboxState, options: Sandbox
   options.progress?.(`RDS server on port ${rds.port}, instance ${INSTANCE} on port ${regionOf(directory)?.ports[INSTANCE] ?? 0}.`)
 }
 
-/** The RDS server starts it anew when it has died, and leaves it alone when it was stopped or deleted. */
+/** The RDS server starts it anew when it has died, and leaves it alone when it was stopped or deleted. Clients find it a moment later: when the address of its name leads there. */
 async function mainServer(directory: string, state: SandboxState): Promise<Cluster | undefined> {
   const isMeantToRun = () => regionOf(directory)?.instances.some(({id, status, runs}) => id === INSTANCE && status === 'available' && runs) === true
   const end = Date.now() + REVIVAL_MS
   for (;;) {
     const cluster = await runningCluster(mainCluster(directory, state))
-    if (cluster || !isMeantToRun() || Date.now() > end) return cluster
+    if (!isMeantToRun() || (cluster && (await answersByName(directory, cluster))) || Date.now() > end) return cluster
     await pause(LOOK_MS)
   }
+}
+
+async function answersByName(directory: string, cluster: Cluster): Promise<boolean> {
+  const url = new URL(cluster.url())
+  url.port = String(regionOf(directory)?.ports[INSTANCE] ?? cluster.port)
+  return answers(url.href)
 }
 
 const serviceOf = (state: SandboxState, name: ServiceName): Service | undefined => state.services.find((service) => service.name === name)

@@ -1,5 +1,6 @@
 import type {KeptBackup, RecoveryList} from '../report/recovery-list.ts'
 import {shownInputs, valueText, type PlainPlan, type ShownInput} from '../report/recovery-plan.ts'
+import {cutoverLines, frozenLines} from './cutovers.ts'
 import {age} from './format.ts'
 import {tableLines, type Column} from './table.ts'
 import {outTheme as theme} from './theme.ts'
@@ -35,6 +36,7 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
   const ago = (at: string | null) => (at === null ? '' : age(new Date(at), now))
   const options = {width, headerStyle: theme.title}
   const sections = [
+    ...list.cutovers.map((one) => cutoverLines(one, width)), ...list.frozen.map((one) => frozenLines(one, width)),
     tableLines(list.sources, [
       {header: 'INSTANCE', value: ({instance}) => instance},
       {header: 'STATUS', value: ({status}) => status, min: 8, priority: 2},
@@ -51,6 +53,7 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
       {header: 'PURPOSE', value: ({purpose}) => purpose},
       {header: 'OF', value: ({source}) => source ?? '', min: 8, priority: 3},
       {header: 'AS OF', value: ({restoredTo}) => shownTime(restoredTo), priority: 4},
+      {header: 'READ', value: ({hydrated}) => (hydrated === null ? 'no' : 'whole'), priority: 2},
       {header: 'AGE', value: ({createdAt}) => ago(createdAt), align: 'right'},
       {header: 'RUN', value: ({run}) => run, min: 10, priority: 5},
     ], options),

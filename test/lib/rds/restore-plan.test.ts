@@ -38,7 +38,7 @@ describe('the plan of a point-in-time recovery', () => {
       SourceDBInstanceIdentifier: 'crm-prod', TargetDBInstanceIdentifier: 'crm-copy', RestoreTime: CHOICE.to, DBInstanceClass: 'db.m7g.large', VpcSecurityGroupIds: ['sg-app'], DBParameterGroupName: 'crm17', DBSubnetGroupName: 'private',
       MultiAZ: true, PubliclyAccessible: false, StorageType: 'gp3', Iops: 14_000, StorageThroughput: 600, MaxAllocatedStorage: 900, DedicatedLogVolume: true, EnableIAMDatabaseAuthentication: true, EnableCloudwatchLogsExports: ['postgresql'],
       CopyTagsToSnapshot: true, BackupRetentionPeriod: 30, PreferredBackupWindow: '02:00-02:30', AutoMinorVersionUpgrade: false, CACertificateIdentifier: 'rds-ca-ecc384-g1', EngineLifecycleSupport: 'open-source-rds-extended-support-disabled',
-      NetworkType: 'DUAL', DeletionProtection: true, Tags: [{Key: 'team', Value: 'crm'}, {Key: 'dr:run-id', Value: CHOICE.runId}, {Key: 'dr:purpose', Value: 'primary'}, {Key: 'dr:source', Value: 'crm-prod'}, {Key: 'dr:restored-to', Value: '2026-11-22T09:00:00.500Z'}],
+      NetworkType: 'DUAL', DeletionProtection: true, Tags: [{Key: 'team', Value: 'crm'}, {Key: 'dr:run-id', Value: CHOICE.runId}, {Key: 'dr:purpose', Value: 'primary'}, {Key: 'dr:source', Value: 'crm-prod'}, {Key: 'dr:source-id', Value: 'db-ABC'}, {Key: 'dr:restored-to', Value: '2026-11-22T09:00:00.500Z'}],
     })
     expect(inputs.filter(({sent}) => sent !== undefined).map(({input}) => input)).to.deep.equal(Object.keys(request))
   })

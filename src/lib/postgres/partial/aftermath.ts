@@ -1,10 +1,10 @@
-import {setTimeout as wait} from 'node:timers/promises'
 import {messageOf} from '../../errors.ts'
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {codeOf, isConnectionLost, statementError} from '../errors.ts'
 import {qualified} from '../quote.ts'
 import {analyzeSql} from '../restore-facts.ts'
 import type {Catalog, ForeignKeyShape, TableName} from './contract.ts'
+import {isLocked, retried} from './lock-retries.ts'
 import {column, equals, fromOf, keysFrom, keysTo} from './relations.ts'
 import {asApplication} from './session.ts'
 
@@ -80,9 +80,7 @@ export interface RefreshOptions {
   signal?: AbortSignal | undefined
 }
 
-const TRIES = 8
 const LONGEST_MS = 500
-const PAUSE_MS = 250
 
 /** Refreshes the materialized views that hang on these tables, without keeping readers out where the view allows it. What fails is said, and the others go on. */
 export async function refreshViews(client: Client, tables: readonly TableName[], options: RefreshOptions): Promise<RefreshedView[]> {
@@ -98,13 +96,14 @@ export async function refreshViews(client: Client, tables: readonly TableName[],
 /** Why it was not done. Whoever reads keeps it waiting, and whoever comes behind it waits as long. */
 async function refresh(client: Client, sql: string, {lockTimeoutMs, signal}: RefreshOptions): Promise<string | undefined> {
   const limits = `SET LOCAL lock_timeout = ${Math.min(lockTimeoutMs, LONGEST_MS)}; SET LOCAL statement_timeout = 0`
-  for (let attempt = 1; ; attempt++) {
+  return retried(async () => {
     const refused = await refusal(client, sql, limits)
-    if (codeOf(refused) !== '55P03') return refused?.message
-    if (attempt === TRIES) return 'others keep it in use'
-    await wait(PAUSE_MS, undefined, {signal}).catch(() => undefined)
-    signal?.throwIfAborted()
-  }
+    if (refused && isLocked(refused)) throw refused
+    return refused?.message
+  }, {signal}).catch((error: unknown) => {
+    if (isLocked(error)) return 'others keep it in use'
+    throw error
+  })
 }
 
 export interface AnalyzedTable extends TableName {

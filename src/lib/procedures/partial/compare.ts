@@ -1,9 +1,11 @@
 import {usageError} from '../../errors.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} from '../../postgres/partial/contract.ts'
+import {statementError} from '../../postgres/errors.ts'
 import {isOfCreation} from '../../postgres/investigate/tables.ts'
 import {lostParents} from '../../postgres/partial/lost-parents.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
+import {takenBounds} from '../../postgres/partial/taken-bounds.ts'
 import {takenNames} from '../../postgres/partial/taken-names.ts'
 import {qualified, quoteIdent} from '../../postgres/quote.ts'
 import {targetUrl} from '../../postgres/target.ts'
@@ -11,7 +13,7 @@ import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
-import {refuseImpossible, refuseTaken} from './refusals.ts'
+import {refuseImpossible, refuseTaken, refuseTakenBounds} from './refusals.ts'
 import {LISTED, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
@@ -69,10 +71,11 @@ export function refuseStep(work: PartialWork): Step<PartialState> {
     effect: 'read',
     skip: ({way, nothing}) => nothing ?? (way === 'side' ? 'nothing live is changed' : undefined),
     byHand: () => [],
-    run(state) {
-      refuseTaken(takenNames(lostTables(state), work.catalogs))
+    async run(state, io) {
+      const lost = lostTables(state)
+      refuseTaken(takenNames(lost, work.catalogs))
+      refuseTakenBounds(await work.inLive((client) => takenBounds(client, lost, work.catalogs), io.signal).catch((error: unknown) => { throw statementError(error, 'Looking for rows of lost partitions') }))
       refuseImpossible(state)
-      return Promise.resolve()
     },
   }
 }

@@ -1,6 +1,8 @@
 import {preflightError} from '../../errors.ts'
 import type {Comparison, StrayRows} from '../../postgres/partial/contract.ts'
 import {keyChangeError} from '../../postgres/partial/merge.ts'
+import {distinctTables} from '../../postgres/partial/names.ts'
+import type {TakenBound} from '../../postgres/partial/taken-bounds.ts'
 import type {TakenName} from '../../postgres/partial/taken-names.ts'
 import {qualified, quoteIdent, quoteLiteral} from '../../postgres/quote.ts'
 import {conflictLines, rowsText, tableText} from '../../report/partial-lines.ts'
@@ -54,4 +56,27 @@ export function refuseTaken([first]: readonly TakenName[]): void {
     kind === 'index' ? `If ${tableText(by)} is to stay beside it: ALTER INDEX ${qualified({schema: lost.schema, name})} RENAME TO ${quoteIdent(`${name.slice(0, 59)}_old`)}` : `If ${tableText(by)} is to stay beside it, rename its sequence ${name}.`,
     '--merge side puts the rows of the backup beside, and makes no table anew.',
   ]})
+}
+
+/** ATTACH PARTITION would find them, behind the gate. */
+export function refuseTakenBounds(taken: readonly TakenBound[]): void {
+  const [first] = taken
+  if (first === undefined) return
+  const {lost, root, by, rows, isDefault} = first
+  const [whole, part] = [tableText(root), tableText(lost)]
+  throw preflightError('partial.partition-taken', `${rowsText(rows)} of ${whole} that ${rows === 1 ? 'belongs' : 'belong'} to its lost partition ${part} ${rows === 1 ? 'is' : 'are'} in ${tableText(by)}${isDefault ? ', the default one' : ''}: the partition cannot be attached while that is so.`, {hints: [
+    ...(isDefault ? asideHints(first) : [`${tableText(by)} takes such rows by now: dr partial --table ${shellQuote(whole)} --merge missing puts the lost ones there.`]),
+    ...taken.slice(1, 4).map((one) => `Also ${rowsText(one.rows)} of ${tableText(one.lost)} ${one.rows === 1 ? 'is' : 'are'} in ${tableText(one.by)}.`),
+    '--merge side leaves the rows of the backup in tables beside, for hand work.',
+  ]})
+}
+
+/** In one instant: a row that comes in between the two statements is neither copied nor deleted. */
+function asideHints({lost, root, by, bound, columns, referring}: TakenBound): string[] {
+  const [aside, list] = [qualified({schema: lost.schema, name: `${lost.name.slice(0, 57)}_aside`}), columns.map(quoteIdent).join(', ')]
+  return [
+    `Set them aside: BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TABLE ${aside} AS SELECT ${list} FROM ${qualified(by)} WHERE ${bound}; DELETE FROM ${qualified(by)} WHERE ${bound}; COMMIT;`,
+    `When the partition is back: INSERT INTO ${qualified(root)} (${list}) OVERRIDING SYSTEM VALUE SELECT ${list} FROM ${aside}; DROP TABLE ${aside};`,
+    ...(referring.length === 0 ? [] : [`Rows of ${distinctTables(referring).map(tableText).join(', ')} may name them: look at what their foreign keys do ON DELETE before.`]),
+  ]
 }

@@ -1,5 +1,5 @@
 import {withClient} from '../../postgres/connection.ts'
-import {readMarker, shortXid, xidBehindRows} from '../../postgres/instance-marker.ts'
+import {isTold, readMarker, shortXid} from '../../postgres/instance-marker.ts'
 import {countLive, type LiveCounts} from '../../postgres/live.ts'
 import {readServer} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
@@ -15,20 +15,17 @@ export interface Counted {
   counts: LiveCounts
 }
 
-/** What the database holds; `sinceXid`: with the rows that this transaction and later ones have written. */
+/** What the database holds; `sinceXid` (64 bits): with the rows that this transaction and later ones have written, where they tell. */
 export async function countParty({config}: RdsOptions, target: Target, {applicationName, sinceXid}: {applicationName: string; sinceXid?: string | undefined}, io: StepIo): Promise<Counted> {
   const {marker, server} = await withClient(target, {applicationName}, async (client) => ({marker: await readMarker(client), server: await readServer(client)}))
+  const since = sinceXid !== undefined && isTold(sinceXid, marker.nextXid) ? shortXid(sinceXid) : undefined
   const counts = await countLive(target, {
-    ...config.database, database: target.database, applicationName, budgetMs: COUNT_BUDGET_MS, sinceXid: sinceXid === undefined ? undefined : shortXid(sinceXid), signal: io.signal,
+    ...config.database, database: target.database, applicationName, budgetMs: COUNT_BUDGET_MS, sinceXid: since, signal: io.signal,
     onCounted: (done, total) => { io.progress({unit: 'items', done, total, note: `${done} of ${total} tables of ${target.host}`}) },
   })
   const rows = counts.tables.reduce((sum, one) => sum + (one.rows ?? 0), 0)
   return {counts, facts: {...marker, serverVersion: server.version, bytes: server.databaseBytes, tables: counts.tables.length, rows, ...(counts.newest && {newest: counts.newest})}}
 }
-
-/** The first transaction that a copy does not know; where its rows do not say, the next one of its own. */
-export const firstUnknown = async (target: Target, nextXid: string, {signal}: StepIo): Promise<string> =>
-  (await withClient(target, {applicationName: 'dr pitr cutover'}, (client) => xidBehindRows(client, {budgetMs: COUNT_BUDGET_MS, signal}))) ?? nextXid
 
 /** Table by table: what is there now, and what would be. */
 export function lossOf(now: LiveCounts, coming: LiveCounts): Loss[] {
@@ -37,9 +34,4 @@ export function lossOf(now: LiveCounts, coming: LiveCounts): Loss[] {
   const there = now.tables.map((table) => ({table: nameOf(table), live: table.rows, estimated: table.estimated, coming: after.get(nameOf(table)) ?? null, ...(table.written !== undefined && {written: table.written})}))
   const known = new Set(there.map(({table}) => table))
   return [...there, ...[...after].filter(([table]) => !known.has(table)).map(([table, rows]) => ({table, live: null, estimated: false, coming: rows}))]
-}
-
-/** Rows that were inserted or changed since; undefined when they could not be counted. */
-export function writtenIn(loss: readonly Loss[]): number | undefined {
-  return loss.some(({written}) => written !== undefined) ? loss.reduce((sum, {written = 0}) => sum + written, 0) : undefined
 }

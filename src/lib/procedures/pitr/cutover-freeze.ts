@@ -4,11 +4,12 @@ import {assertWrites, freeze, freezeSql, frozenDatabases, planFreeze, unfreeze, 
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import {TAG} from '../../rds/tags.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
-import {assertAlone, assertClaim, assertNoOther, mayThaw} from './cutover-claim.ts'
+import {assertAlone, assertClaim, assertNoOther, assertNotTakenBack, mayThaw} from './cutover-claim.ts'
 import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
 import {APPLICATION} from './cutover-look.ts'
-import {cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
+import {CUTOVER_TAGS, cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
+import {forkTags} from './fork.ts'
 import type {RdsOptions} from './options.ts'
 import {targetAt} from './target.ts'
 
@@ -23,9 +24,11 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
     async run(state, io) {
       const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
       // Again: the gate may have stood open for long.
-      assertNoOther(await api.instances(io.signal), state.name, io.run)
+      const all = await api.instances(io.signal)
+      assertNoOther(all, state.name, io.run)
+      assertNotTakenBack(all, copy, io.run)
       // First: what the other says is found by it.
-      await api.addTags(copy.arn, markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), io.signal)
+      await api.addTags(copy.arn, [...markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
       await assertAlone(options, state, io)
       if (!stops) return
       const {databases, tag} = await toFreeze(options, old, state.frozen?.databases ?? [], io)
@@ -39,7 +42,7 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
       if (cutOver || found?.DBInstanceIdentifier !== name) throw new DrError('pitr.not-undone', `${name} is not the old instance again.`, {hints: ['dr pitr rollback brings it back.']})
       if (frozenOf(found) !== undefined && await mayThaw(options, state, io)) await thaw(options, partyOf(old), frozen?.databases ?? [], io)
       const marked = await byResource(options, partyOf(copy).resourceId, io.signal)
-      if (marked && cutoverMarkOf(marked)?.run === io.run) await dropTags(options, partyOf(copy).resourceId, [TAG.replaces, TAG.cutover], io)
+      if (marked && cutoverMarkOf(marked)?.run === io.run && cutoverMarkOf(marked)?.rollback === undefined) await dropTags(options, partyOf(copy).resourceId, CUTOVER_TAGS, io)
     },
   }
 }
@@ -55,9 +58,9 @@ async function toFreeze(options: CutoverOptions, old: Party, planned: readonly F
 }
 
 /** Of whatever it is called now. */
-export async function dropTags(options: RdsOptions, resourceId: string, keys: string[], io: StepIo): Promise<void> {
+export async function dropTags(options: RdsOptions, resourceId: string, keys: readonly string[], io: StepIo): Promise<void> {
   const found = await byResource(options, resourceId, io.signal)
-  if (found?.DBInstanceArn !== undefined && found.TagList?.some(({Key = ''}) => keys.includes(Key))) await options.api.removeTags(found.DBInstanceArn, keys, io.signal)
+  if (found?.DBInstanceArn !== undefined && found.TagList?.some(({Key = ''}) => keys.includes(Key))) await options.api.removeTags(found.DBInstanceArn, [...keys], io.signal)
 }
 
 export function freezeStep(options: CutoverOptions): Step<CutoverState> {
@@ -113,6 +116,9 @@ export function unfreezeStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'write',
     skip: () => (!options.freeze ? '--no-freeze' : options.keepFrozen ? 'it stays read-only: dr pitr rollback puts that back' : undefined),
     byHand: ({frozen}) => psql(options.target, unfreezeSql(frozen?.databases ?? [])),
-    run: (state, io) => thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io).catch((error: unknown) => { throw stays(error, io) }),
+    async run(state, io) {
+      await assertClaim(options, state, io)
+      await thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io).catch((error: unknown) => { throw stays(error, io) })
+    },
   }
 }

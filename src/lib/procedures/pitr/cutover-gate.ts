@@ -1,6 +1,6 @@
 import {lossLines, size} from '../../report/swap-lines.ts'
+import {writtenWords} from '../../report/written.ts'
 import type {Gate} from '../../runbook/procedure.ts'
-import {writtenIn} from './cutover-facts.ts'
 import {objectiveOf} from './cutover-instances.ts'
 import {estimateOf, minutes} from './cutover-estimate.ts'
 import type {CutoverOptions, CutoverState, Party} from './cutover-options.ts'
@@ -65,11 +65,12 @@ function estimateLine(options: CutoverOptions): string {
   return `Estimate    about ${minutes(totalMs)}, of these ${minutes(outageMs)} out of reach (${parts.join('; ')}); the RTO is ${minutes(objective)}${over}`
 }
 
-function lost({loss, name, copy}: CutoverState): string[] {
-  if (loss === undefined) return ['Lost        what was written since cannot be counted']
-  const written = writtenIn(loss)
+function lost({loss, lossUnknown = 'it could not be counted', name, copy}: CutoverState): string[] {
+  const notKnown = `not known: ${lossUnknown}; whatever was written since stays in the old instance`
+  if (loss === undefined) return [`Lost        ${notKnown}`]
+  const written = writtenWords(loss)
   return [
-    `Lost        ${written === undefined ? 'rows that were written since are not known' : `${written.toLocaleString('en-US')} rows that were inserted or changed since`}; they stay in the old instance`,
+    `Lost        ${written === undefined ? notKnown : `${written}; they stay in the old instance`}`,
     ...lossLines(loss, [name.toUpperCase(), (copy?.id ?? 'copy').toUpperCase()]),
   ]
 }

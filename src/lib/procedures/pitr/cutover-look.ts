@@ -4,13 +4,15 @@ import {withClient} from '../../postgres/connection.ts'
 import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {marksOf} from '../../rds/tags.ts'
+import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
-import {countParty, firstUnknown, lossOf, type Counted} from './cutover-facts.ts'
+import {countParty, lossOf, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
 import {targetAt} from './target.ts'
 
 export const APPLICATION = 'dr pitr cutover'
@@ -77,13 +79,24 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       copy.facts = coming.facts
       await assertTakesWrites(at, copy.id)
       await lookAtFreeze(options, state, io)
-      const now = await oldParty(options, state, await firstUnknown(at, coming.facts.nextXid, io), io)
+      const parting = await partingFrom(options, state, {restoredTo: state.restoredTo, newest: coming.facts.newest?.at}, io)
+      const now = await oldParty(options, state, parting, io)
       if (now === undefined) return
       old.facts = now.facts
       state.loss = lossOf(now.counts, coming.counts)
+      if (writtenIn(state.loss) === undefined) state.lossUnknown = 'unknown' in parting ? parting.unknown : 'its rows do not tell'
       state.findings.push(...aboutMarkers(state), ...aboutAddress(options, state))
     },
   }
+}
+
+/** Since when what the old one has is not in the copy. Its own parting is kept for its mark. */
+async function partingFrom(options: CutoverOptions, state: CutoverState, about: Parameters<typeof readFork>[2], io: StepIo): Promise<Fork> {
+  const {old, copy} = {old: partyOf(state.old), copy: partyOf(state.copy)}
+  const all = await options.api.instances(io.signal)
+  const [is, was] = [copy, old].map(({resourceId}) => all.find(({DbiResourceId}) => DbiResourceId === resourceId) ?? {})
+  state.fork = notedFork(is ?? {}) ?? await readFork(targetAt(options.target, copy, options), copy.id, about, io)
+  return partingOf(is ?? {}, was ?? {}, state.fork)
 }
 
 /** A copy of a time in which writes were stopped would stay so. */
@@ -109,9 +122,9 @@ async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: St
 }
 
 /** An old one that cannot be reached any more is no hindrance unless something is to be done in it. */
-async function oldParty(options: CutoverOptions, state: CutoverState, sinceXid: string, io: StepIo): Promise<Counted | undefined> {
+async function oldParty(options: CutoverOptions, state: CutoverState, parting: Fork, io: StepIo): Promise<Counted | undefined> {
   try {
-    return await countParty(options, targetAt(options.target, partyOf(state.old), options), {applicationName: APPLICATION, sinceXid}, io)
+    return await countParty(options, targetAt(options.target, partyOf(state.old), options), {applicationName: APPLICATION, sinceXid: 'xid' in parting ? parting.xid : undefined}, io)
   } catch (error) {
     io.signal.throwIfAborted()
     if (!(error instanceof DrError) || options.freeze) throw error

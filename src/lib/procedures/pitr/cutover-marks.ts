@@ -13,12 +13,17 @@ export interface CutoverMark {
   run: string
   /** The first transaction of the copy that is not of its source. */
   sinceXid?: string
+  /** The run that has begun to take it back. */
+  rollback?: string
 }
+
+/** All that a copy's tags say of a cut-over. */
+export const CUTOVER_TAGS: readonly string[] = [TAG.replaces, TAG.cutover, TAG.rollback]
 
 const MODES: readonly string[] = ['rename', 'url', 'proxy'] satisfies CutoverMode[]
 const MOST_CHARACTERS = 256
 
-export const markTags = ({mode, name, resourceId, run, sinceXid}: CutoverMark): Tag[] => [
+export const markTags = ({mode, name, resourceId, run, sinceXid}: Omit<CutoverMark, 'rollback'>): Tag[] => [
   {Key: TAG.replaces, Value: [mode, name, resourceId, ...(sinceXid === undefined ? [] : [sinceXid])].join('/')}, {Key: TAG.cutover, Value: run},
 ]
 
@@ -26,7 +31,8 @@ export const markTags = ({mode, name, resourceId, run, sinceXid}: CutoverMark): 
 export function cutoverMarkOf(instance: Pick<DBInstance, 'TagList'>): CutoverMark | undefined {
   const [mode = '', name, resourceId, sinceXid] = tagOf(instance, TAG.replaces)?.split('/') ?? []
   if (!MODES.includes(mode) || name === undefined || resourceId === undefined) return undefined
-  return {mode: mode as CutoverMode, name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
+  const rollback = tagOf(instance, TAG.rollback)
+  return {mode: mode as CutoverMode, name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(rollback !== undefined && {rollback}), ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
 }
 
 /** `crm archive:off @RUN`; `all @RUN` where the names do not fit a tag. */

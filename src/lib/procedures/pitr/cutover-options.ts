@@ -3,6 +3,7 @@ import type {FrozenDatabase} from '../../postgres/freeze.ts'
 import type {InstanceMarker} from '../../postgres/instance-marker.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {Loss} from '../../report/swap-lines.ts'
+import type {Fork} from './fork.ts'
 import type {RdsOptions} from './options.ts'
 
 /**
@@ -67,8 +68,12 @@ export interface CutoverState {
   copy?: Party
   /** RFC 3339, or `latest`. */
   restoredTo?: string
+  /** Where the copy parted from its own source. */
+  fork?: Fork
   /** What the old one holds and the copy does not, by table. */
   loss?: Loss[]
+  /** Why it is not known how many rows were written on the old one since. */
+  lossUnknown?: string
   findings: Finding[]
   /** Databases of the old one whose writes are to be stopped. */
   stops?: string[]

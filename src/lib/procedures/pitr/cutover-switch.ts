@@ -3,7 +3,7 @@ import {assertNotEnded} from '../../rds/poller.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {redact} from '../../system/redact.ts'
 import {runTool} from '../../system/tool.ts'
-import {assertClaim} from './cutover-claim.ts'
+import {assertClaim, isTakenBack} from './cutover-claim.ts'
 import {leftOrThrown, MINUTE_MS, untilSo} from './cutover-instances.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import {rename, renameBack} from './cutover-rename.ts'
@@ -32,7 +32,7 @@ function renameOldStep(options: CutoverOptions): Step<CutoverState> {
     },
     async undo(state, io) {
       const {old, name} = state
-      await assertClaim(options, state, io)
+      if (await isTakenBack(options, state, io)) return
       await renameBack(options, {resourceId: partyOf(old).resourceId, to: name}, io)
       io.notice(`${name} is the old instance again.`)
     },
@@ -54,8 +54,7 @@ function renameNewStep(options: CutoverOptions): Step<CutoverState> {
     },
     async undo(state, io) {
       const {resourceId, id} = partyOf(state.copy)
-      await assertClaim(options, state, io)
-      await renameBack(options, {resourceId, to: id}, io)
+      if (!(await isTakenBack(options, state, io))) await renameBack(options, {resourceId, to: id}, io)
       state.cutOver = false
     },
   }
@@ -101,8 +100,7 @@ function proxyStep(options: CutoverOptions): Step<CutoverState> {
       state.cutOver = true
     },
     async undo(state, io) {
-      await assertClaim(options, state, io)
-      await leadProxy(options, partyOf(state.old).id, io)
+      if (!(await isTakenBack(options, state, io))) await leadProxy(options, partyOf(state.old).id, io)
       state.cutOver = false
     },
   }
@@ -140,8 +138,7 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
       state.cutOver = true
     },
     async undo(state, io) {
-      await assertClaim(options, state, io)
-      await pointAt(options, partyOf(state.old), io)
+      if (!(await isTakenBack(options, state, io))) await pointAt(options, partyOf(state.old), io)
       state.cutOver = false
     },
   }

@@ -10,6 +10,7 @@ import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
 import {byResource, leftOrThrown, locate, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
 import {assertClaim} from './cutover-claim.ts'
+import {CUTOVER_TAGS} from './cutover-marks.ts'
 import {elsewhere} from './cutover-rename.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
@@ -117,6 +118,7 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
     byHand: () => [],
     async run(state, io) {
       const [old, copy] = [partyOf(state.old), partyOf(state.copy)]
+      await assertClaim(options, state, io)
       try {
         if (mode === 'rename') assertHolds(await api.instance(state.name, io.signal), {name: state.name, resourceId: copy.resourceId, host: old.host, port: old.port})
       } catch (error) {
@@ -137,12 +139,13 @@ function protectStep(options: CutoverOptions): Step<CutoverState> {
     effect: 'write',
     byHand: ({name, oldName, mode, copy}) => [mode === 'rename' ? oldName : name, mode === 'rename' ? name : (copy?.id ?? 'COPY')].map((id) => ({argv: ['aws', 'rds', 'modify-db-instance', '--db-instance-identifier', id, '--deletion-protection', '--apply-immediately']})),
     async run(state, io) {
+      await assertClaim(options, state, io)
       try {
         const old = await byResource(options, partyOf(state.old).resourceId, io.signal)
         if (old?.DBInstanceArn !== undefined) {
           await api.addTags(old.DBInstanceArn, [{Key: TAG.replaced, Value: state.name}, {Key: TAG.replacedAt, Value: new Date().toISOString()}], io.signal)
           // It may have taken a place itself once.
-          await dropTags(options, old.DbiResourceId ?? '', [TAG.replaces, TAG.cutover], io)
+          await dropTags(options, old.DbiResourceId ?? '', CUTOVER_TAGS, io)
         }
         for (const {resourceId} of [partyOf(state.old), partyOf(state.copy)]) await protect(options, resourceId, io)
       } catch (error) {

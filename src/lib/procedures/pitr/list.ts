@@ -1,13 +1,18 @@
 import type {DBInstance, DBInstanceAutomatedBackup} from '../../rds/api.ts'
 import {marksOf, TAG, tagOf} from '../../rds/tags.ts'
 import type {RecoveryList} from '../../report/recovery-list.ts'
+import {listCutovers, listFrozen} from './list-cutovers.ts'
 import type {RdsOptions} from './options.ts'
 
 /** What can be restored from, and what dr made of it. `source`: only what is about this instance. */
-export async function listRecovery({api}: RdsOptions, source: string | undefined, signal: AbortSignal): Promise<RecoveryList> {
+export async function listRecovery({api, config, journals}: RdsOptions & {journals: string}, source: string | undefined, signal: AbortSignal): Promise<RecoveryList> {
   const [instances, backups] = await Promise.all([api.instances(signal), api.automatedBackups({}, signal)])
   const ofSource = (name: string | undefined) => source === undefined || name === source
+  const place = {journals, live: config.rds.instance}
+  const cutovers = await listCutovers(instances, place)
+  const frozen = await listFrozen(instances, cutovers, place)
   return {
+    cutovers: cutovers.filter(({name}) => ofSource(name)), frozen: frozen.filter(({instance, resourceId}) => ofSource(instance) || ofSource(replacedName(instances, resourceId))),
     sources: instances.filter((one) => marksOf(one) === undefined && tagOf(one, TAG.replaced) === undefined && ofSource(one.DBInstanceIdentifier)).map((one) => shownSource(one, backups)),
     retained: backups.filter(({Status, DBInstanceIdentifier}) => Status === 'retained' && ofSource(DBInstanceIdentifier)).map(shownBackup),
     replicated: backups.filter(({Status, DBInstanceAutomatedBackupsArn, DBInstanceIdentifier}) => Status === 'replicating' && DBInstanceAutomatedBackupsArn !== undefined && ofSource(DBInstanceIdentifier)).map(shownBackup),
@@ -18,6 +23,8 @@ export async function listRecovery({api}: RdsOptions, source: string | undefined
     }),
   }
 }
+
+const replacedName = (all: readonly DBInstance[], resourceId: string): string | undefined => tagOf(all.find(({DbiResourceId}) => DbiResourceId === resourceId) ?? {}, TAG.replaced)
 
 const time = (at: Date | undefined): string | null => at?.toISOString() ?? null
 
@@ -34,5 +41,5 @@ function shownCopy(instance: DBInstance): RecoveryList['copies'] {
   if (!marks) return []
   const {DBInstanceIdentifier = '', DBInstanceStatus = '', InstanceCreateTime, Endpoint} = instance
   const {run, purpose, source = null, restoredTo = null} = marks
-  return [{instance: DBInstanceIdentifier, status: DBInstanceStatus, purpose, source, restoredTo, run, createdAt: time(InstanceCreateTime), host: Endpoint?.Address ?? null, live: source === DBInstanceIdentifier}]
+  return [{instance: DBInstanceIdentifier, status: DBInstanceStatus, purpose, source, restoredTo, run, createdAt: time(InstanceCreateTime), host: Endpoint?.Address ?? null, live: source === DBInstanceIdentifier, hydrated: tagOf(instance, TAG.hydrated) ?? null}]
 }

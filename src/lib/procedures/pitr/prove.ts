@@ -2,13 +2,17 @@ import type {Finding} from '../../checks/finding.ts'
 import {compareRecovered, type RecoveredFacts, type RecoveredReference} from '../../checks/recovered.ts'
 import {DrError} from '../../errors.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
+import type {Tag} from '../../rds/api.ts'
 import {tagsOfProof} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {backupReference, liveReference, nearestManifest, readSide} from './facts.ts'
+import {forkTags, notedFork, readFork} from './fork.ts'
 import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
 import {isRds, targetAt} from './target.ts'
 
 const APPLICATION = 'dr pitr'
+/** All rows have just been counted: they are read once more. */
+const FORK_BUDGET_MS = 120_000
 
 /** Compares the copy with the source, or with the manifest nearest to the instant. Deviations are findings: the copy stays. */
 export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
@@ -29,23 +33,37 @@ export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
       const at = new Date(state.to ?? state.asked?.at ?? options.now())
       state.findings = [...tlsFinding(target), ...compareRecovered(copy, reference, {at, exact: state.to !== null})]
       state.marks.verified = options.now().toISOString()
-      await markProven(options, state, io)
+      await markProven(options, state, await newFork(options, state, target, io), io)
     },
   }
 }
 
 /** For the cut-over, which may be another person's. That it cannot be set takes nothing from the proof. */
-async function markProven({api}: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<void> {
+async function markProven({api}: RecoveryOptions, state: RecoveryState, more: Tag[], io: StepIo): Promise<void> {
   const {copy, marks: {verified = ''}, runId, findings} = state
   const outcome = findings.some(({severity}) => severity === 'error') ? 'failed' : 'proven'
   // The policies of docs/iam let nothing be marked but under its run.
-  const tags = tagsOfProof({run: runId ?? '', at: verified, outcome})
+  const tags = [...tagsOfProof({run: runId ?? '', at: verified, outcome}), ...more]
   try {
     await api.addTags(copy?.arn ?? '', tags, io.signal)
   } catch (error) {
     io.signal.throwIfAborted()
     if (!(error instanceof DrError)) throw error
     io.notice(`The copy could not be marked as ${outcome}, so that dr pitr cutover does not know of it: ${error.message}`)
+  }
+}
+
+/** Nobody has written to the copy yet: its rows say where it parted from its source. That they cannot be read is told when it matters. */
+async function newFork({api}: RecoveryOptions, state: RecoveryState, target: Target, io: StepIo): Promise<Tag[]> {
+  const {instance} = copyOf(state)
+  if (state.purpose !== 'primary') return []
+  try {
+    const found = await api.instance(instance, io.signal)
+    const fork = found === undefined || notedFork(found) ? undefined : await readFork(target, instance, {budgetMs: FORK_BUDGET_MS}, io)
+    return fork && 'xid' in fork ? forkTags(fork) : []
+  } catch {
+    io.signal.throwIfAborted()
+    return []
   }
 }
 

@@ -2,6 +2,7 @@ import {DrError, preflightError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {awsCommand} from '../../rds/restore-plan.ts'
 import {brokenRole, isSettled, missingRoles, unsetOf, wantsReboot} from '../../rds/settle.ts'
+import {TAG, tagOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {isOurs} from './look.ts'
 import {copyOf, planned, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
@@ -39,9 +40,12 @@ export function waitStep(options: RecoveryOptions): Step<RecoveryState> {
     effect: 'read',
     byHand: ({target = 'TARGET'}) => [{argv: ['aws', 'rds', 'describe-db-instances', '--db-instance-identifier', target, '--query', 'DBInstances[0].[DBInstanceStatus,Endpoint.Address]'], note: 'again and again; not aws rds wait, which misses most failures'}],
     async run(state, io) {
-      const {Endpoint, DbiResourceId = '', DBInstanceArn = ''} = await ready(options, state, io)
+      const found = await ready(options, state, io)
+      const {Endpoint, DbiResourceId = '', DBInstanceArn = ''} = found
       state.copy = {...copyOf(state), resourceId: DbiResourceId, arn: DBInstanceArn, ...(Endpoint?.Address !== undefined && {host: Endpoint.Address}), ...(Endpoint?.Port !== undefined && {port: Endpoint.Port})}
       state.marks.available ??= options.now().toISOString()
+      const hydrated = tagOf(found, TAG.hydrated)
+      if (hydrated !== undefined) state.marks.hydrated = hydrated
     },
   }
 }

@@ -64,7 +64,7 @@ export interface RecoveryState {
   ended?: boolean
   /** What was set afterwards. */
   settled?: {modified: string[]; roles: string[]; rebooted: boolean}
-  marks: {available?: string; verified?: string}
+  marks: {available?: string; verified?: string; hydrated?: string}
   /** What it was compared with. */
   reference?: ProofReference
   findings: Finding[]

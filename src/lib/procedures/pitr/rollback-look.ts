@@ -1,14 +1,12 @@
-import {join} from 'node:path'
 import {preflightError, usageError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {kindOf} from '../../rds/status.ts'
-import {readJournal} from '../../runbook/journal.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
-import {knownRun, type KnownRun} from '../../runbook/runs.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
 import {openCutovers} from './cutover-claim.ts'
 import {byResource, locate, partyFrom} from './cutover-instances.ts'
+import {journalOf} from './cutover-journal.ts'
 import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {steadyName} from './cutover-rename.ts'
@@ -28,7 +26,8 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
     async run(state, io) {
       const {copy, mark} = markedCopy(await options.api.instances(io.signal), options)
       const earlier = await journalOf(options, mark.run)
-      if (earlier?.status === 'running') throw runActive(mark.run, earlier.owner)
+      const other = mark.rollback === undefined ? undefined : await journalOf(options, mark.rollback)
+      for (const run of [earlier, other]) if (run?.status === 'running') throw runActive(run.run, run.owner)
       if ((await byResource(options, mark.resourceId, io.signal)) === undefined) throw preflightError('pitr.old-gone', `The old instance ${mark.resourceId} is not there any more: there is nothing to go back to.`, {hints: ['dr pitr list shows the backups that AWS retained of it; dr pitr --source-resource-id restores from one.']})
       const [old, now] = [await settled(options, mark.resourceId, io), await settled(options, copy.DbiResourceId ?? '', io)]
       assertReady(old)
@@ -38,6 +37,8 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
       Object.assign(state, {mode: mark.mode, cutoverRun: mark.run, old: partyFrom(old), copy: partyFrom(now)})
       if (frozen !== undefined && frozenOf(old) !== undefined) state.frozen = frozen
       if (mark.sinceXid !== undefined) state.sinceXid = mark.sinceXid
+      if (mark.rollback !== undefined) state.earlier = mark.rollback
+      state.cutoverHere = earlier !== undefined
     },
   }
 }
@@ -66,13 +67,6 @@ async function settled(options: RollbackOptions, resourceId: string, io: StepIo)
 
 function assertReady({DBInstanceIdentifier: id = '', DBInstanceStatus: status = ''}: DBInstance): void {
   if (kindOf(status) === 'terminal') throw preflightError('rds.state', `The old instance ${id} is ${status}.`, {hints: [status.startsWith('stop') ? `aws rds start-db-instance --db-instance-identifier ${id}` : 'dr pitr list shows its status.']})
-}
-
-/** Undefined where another machine has it. */
-export async function journalOf({journals}: Pick<RollbackOptions, 'journals'>, run: string): Promise<KnownRun | undefined> {
-  const path = join(journals, `${run}.jsonl`)
-  const entries = await readJournal(path).catch(() => [])
-  return knownRun(path, entries)
 }
 
 function countStep(options: RollbackOptions): Step<RollbackState> {

@@ -25,6 +25,10 @@ export interface RollbackState {
   backName: string
   mode?: CutoverMode
   cutoverRun?: string
+  /** Whether the journal of that run is here: only then is it known that it is not at work. */
+  cutoverHere?: boolean
+  /** A run that has begun to take it back before. */
+  earlier?: string
   old?: Party
   copy?: Party
   sinceXid?: string

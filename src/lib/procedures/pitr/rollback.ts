@@ -1,5 +1,6 @@
 import {DrError, StopError} from '../../errors.ts'
 import {lossLines} from '../../report/swap-lines.ts'
+import {writtenWords} from '../../report/written.ts'
 import {assertWrites} from '../../postgres/freeze.ts'
 import {TAG} from '../../rds/tags.ts'
 import {reopenJournal} from '../../runbook/journal.ts'
@@ -8,14 +9,16 @@ import {OPEN} from '../../runbook/runs.ts'
 import {compactUtc} from '../../system/clock.ts'
 import {suffixed} from './cutover.ts'
 import {dropTags, thaw} from './cutover-freeze.ts'
-import {writtenIn} from './cutover-facts.ts'
 import {partyLines} from './cutover-gate.ts'
-import {locate, partyFrom} from './cutover-instances.ts'
+import {locate} from './cutover-instances.ts'
+import {journalOf} from './cutover-journal.ts'
+import {CUTOVER_TAGS} from './cutover-marks.ts'
 import {partyOf} from './cutover-options.ts'
 import {assertHolds, proveAnswer} from './cutover-prove.ts'
 import {rename} from './cutover-rename.ts'
 import {leadProxy, pointAt, proxyCommands, switchCommand} from './cutover-switch.ts'
-import {journalOf, rollbackLookSteps} from './rollback-look.ts'
+import {addressOf, assertOurs, claimStep} from './rollback-claim.ts'
+import {rollbackLookSteps} from './rollback-look.ts'
 import type {RollbackOptions, RollbackState} from './rollback-options.ts'
 import {targetAt} from './target.ts'
 
@@ -31,13 +34,21 @@ export function rollbackProcedure(options: RollbackOptions): Procedure<RollbackS
     once: 'run dr pitr rollback again: it goes on from what it finds',
     phases: [
       {title: 'Look', steps: rollbackLookSteps(options)},
-      {title: 'Go back', gate: rollbackGate(options), steps: [renameNewStep(options), renameOldStep(options), switchStep(options), thawStep(options), proveStep(options), settleStep(options)].map(kept)},
+      {title: 'Go back', gate: rollbackGate(options), steps: [claimStep(options), ...[renameNewStep(options), renameOldStep(options), switchStep(options), thawStep(options), proveStep(options), settleStep(options)].map((step) => ours(options, step))].map(kept)},
     ],
   }
 }
 
 export const rollbackState = ({config, name}: RollbackOptions, now: Date): RollbackState =>
   ({environment: config.environment, name, backName: suffixed(name, `-pitr-back-${compactUtc(now).replaceAll(/\D/g, '')}`)})
+
+/** Nothing is done for a run that is not the one to do it any more. */
+function ours(options: RollbackOptions, step: Step<RollbackState>): Step<RollbackState> {
+  return {...step, run: async (state, io) => {
+    await assertOurs(options, state, io)
+    await step.run(state, io)
+  }}
+}
 
 /** A failure leaves everything where it is. */
 function kept(step: Step<RollbackState>): Step<RollbackState> {
@@ -46,7 +57,7 @@ function kept(step: Step<RollbackState>): Step<RollbackState> {
       await step.run(state, io)
     } catch (error) {
       io.signal.throwIfAborted()
-      if (!(error instanceof DrError)) throw error
+      if (!(error instanceof DrError) || error.code === 'pitr.in-rollback') throw error
       throw new StopError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints.filter((hint) => !/dr (pitr )?resume/.test(hint)), 'Run dr pitr rollback again: it goes on from what it finds.']})
     }
   }}
@@ -62,10 +73,18 @@ function rollbackGate({target}: RollbackOptions): Gate<RollbackState> {
       ...(state.old ? partyLines('Comes back', state.old) : []), ...(state.copy ? partyLines('Goes', state.copy) : []),
       ...(state.mode === undefined ? [] : [`Way         ${wayBack(state)}`]),
       ...(state.frozen === undefined ? [] : ['Writes      are stopped in the old one: they become possible again']),
-      ...newRows(state),
+      ...others(state), ...newRows(state),
     ],
     declined: () => ['Nothing was changed.'],
   }
+}
+
+/** Who may be at it elsewhere: from here nobody can tell. */
+function others({cutoverRun, cutoverHere = true, earlier}: RollbackState): string[] {
+  return [
+    ...(cutoverHere ? [] : [`Cut-over    ${cutoverRun ?? ''} was begun on another machine; if it is at work still, it stops before its next step`]),
+    ...(earlier === undefined ? [] : [`Rollback    ${earlier} has begun one; if it is at work still, it stops before its next step`]),
+  ]
 }
 
 const holdsName = ({copy, name, mode}: RollbackState): boolean => mode === 'rename' && copy?.id === name
@@ -81,9 +100,9 @@ function wayBack(state: RollbackState): string {
 
 function newRows({loss, copy, backName, mode}: RollbackState): string[] {
   if (loss === undefined) return ['Written     what was written on the new one cannot be counted; it is kept']
-  const written = writtenIn(loss)
+  const written = writtenWords(loss, 'were inserted or changed on the new one since')
   return [
-    `Written     ${written === undefined ? 'what was written on the new one since the cut-over is not known' : `${written.toLocaleString('en-US')} rows were inserted or changed on the new one since`}; it is kept${mode === 'rename' && copy ? ` (${backName})` : ''}`,
+    `Written     ${written ?? 'what was written on the new one since the cut-over is not known'}; it is kept${mode === 'rename' && copy ? ` (${backName})` : ''}`,
     ...lossLines(loss, ['NEW', 'OLD']),
   ]
 }
@@ -103,11 +122,6 @@ function renameNewStep(options: RollbackOptions): Step<RollbackState> {
       io.notice(`What was written on the new instance is kept in ${state.backName}.`)
     },
   }
-}
-
-const addressOf = (found: Parameters<typeof partyFrom>[0]) => {
-  const {id, host, port} = partyFrom(found)
-  return {id, host, port}
 }
 
 function renameOldStep(options: RollbackOptions): Step<RollbackState> {
@@ -173,7 +187,7 @@ function settleStep(options: RollbackOptions): Step<RollbackState> {
     byHand: () => [],
     async run(state, io) {
       await dropTags(options, partyOf(state.old).resourceId, [TAG.replaced, TAG.replacedAt], io)
-      await dropTags(options, partyOf(state.copy).resourceId, [TAG.replaces, TAG.cutover], io)
+      await dropTags(options, partyOf(state.copy).resourceId, CUTOVER_TAGS, io)
       const run = await journalOf(options, state.cutoverRun ?? '')
       if (run === undefined || !OPEN.includes(run.status)) return
       const journal = await reopenJournal(run.path)

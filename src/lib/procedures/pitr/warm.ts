@@ -3,6 +3,7 @@ import {targetUrl, type Target} from '../../postgres/target.ts'
 import {readHeat, warmDatabase, type UnreadPart} from '../../postgres/warm.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {kindOf} from '../../rds/status.ts'
+import {marksOf, TAG} from '../../rds/tags.ts'
 import type {Procedure, Step, StepIo} from '../../runbook/procedure.ts'
 import {Pace} from '../pace.ts'
 import {findCopy} from './adopt.ts'
@@ -36,6 +37,8 @@ export interface WarmState {
   failed: UnreadPart[]
   /** How far AWS has filled the volume, per cent; null: it does not say, as of one that is whole. */
   initialized: {before: number | null; after: number | null}
+  /** When the whole of it had been read; ISO. */
+  hydrated?: string
 }
 
 /** Reads a restored instance once, so that its volume, which AWS fills from S3 block by block when it is read, is whole before clients come. */
@@ -43,8 +46,8 @@ export function warmProcedure(options: WarmOptions): Procedure<WarmState> {
   return {
     id: 'pitr-warm',
     title: `Read ${options.instance ?? 'the restored copy'} once, so that it is fast`,
-    once: 'it changes nothing; dr pitr warm begins anew',
-    phases: [{title: 'Look', steps: [findStep(options)]}, {title: 'Read', steps: [readStep(options)]}],
+    once: 'it changes nothing in the instance; dr pitr warm begins anew',
+    phases: [{title: 'Look', steps: [findStep(options)]}, {title: 'Read', steps: [readStep(options), markStep(options)]}],
   }
 }
 
@@ -93,6 +96,33 @@ function readStep(options: WarmOptions): Step<WarmState> {
       Object.assign(state, {relations, bytes, skipped, failed, ms: Math.round(performance.now() - begun)} satisfies Partial<WarmState>)
       const after = await api.instance(instance, io.signal)
       state.initialized.after = after === undefined ? null : percentOf(after)
+    },
+  }
+}
+
+/** For `dr pitr list`, and whoever cuts over: only of a copy, and only when nothing of it was left out. */
+function markStep({api, top}: WarmOptions): Step<WarmState> {
+  return {
+    id: 'warm.mark',
+    title: 'Note at AWS that it was read',
+    effect: 'write',
+    skip: ({failed, skipped}) => (top !== undefined || failed.length + skipped.length > 0 ? 'not all of it was read' : undefined),
+    byHand: () => [],
+    async run(state, io) {
+      const {instance = ''} = state
+      const at = new Date().toISOString()
+      state.hydrated = at
+      const found = await api.instance(instance, io.signal)
+      const marks = found && marksOf(found)
+      if (found?.DBInstanceArn === undefined || !marks) return
+      try {
+        // The policies of docs/iam let nothing be marked but under its run.
+        await api.addTags(found.DBInstanceArn, [{Key: TAG.run, Value: marks.run}, {Key: TAG.hydrated, Value: at}], io.signal)
+      } catch (error) {
+        io.signal.throwIfAborted()
+        if (!(error instanceof DrError)) throw error
+        io.notice(`${instance} could not be marked as read, so that dr pitr list does not show it: ${error.message}`)
+      }
     },
   }
 }

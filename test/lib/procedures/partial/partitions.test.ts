@@ -28,6 +28,34 @@ describe('a partial restore of partitions', function () {
     expect(differences(damaged.contents, await sample.live(contentsOf))).to.deep.equal({})
   })
 
+  it('says before anything is made which new rows keep a lost partition from being attached, and what to do with them', async () => {
+    await live(`DROP TABLE event_log_2026_01; INSERT INTO event_log SELECT 'new ' || i, min(id), 'new', '2026-01-20' FROM tenants, generate_series(1, 3) i GROUP BY i;
+      INSERT INTO event_log SELECT 'later', min(id), 'new', '2027-01-20' FROM tenants`)
+    const rows = () => one<{n: number}>("SELECT count(*)::int AS n FROM event_log WHERE kind = 'new'")
+    for (const stage of ['schema', 'database'] as const) {
+      const {error, entries} = await run({wish: {tables: ['event_log_2026_01']}, way: 'missing', stage})
+      expect(error).to.include({code: 'partial.partition-taken', exitCode: 3})
+      expect(error?.message).to.equal('3 rows of event_log that belong to its lost partition event_log_2026_01 are in event_log_rest, the default one: the partition cannot be attached while that is so.')
+      expect(entries.flatMap((entry) => (entry.event === 'started' ? [entry.step] : []))).to.include('partial.refuse').and.not.include('partial.recreate')
+      if (stage === 'schema') continue
+      const [aside = '', back = ''] = error?.hints ?? []
+      await live(aside.replace('Set them aside: ', ''))
+      expect(await rows()).to.deep.equal({n: 1})
+      const {error: failed} = await run({wish: {tables: ['event_log_2026_01']}, way: 'missing'})
+      if (failed) throw failed
+      await live(back.replace('When the partition is back: ', ''))
+    }
+    expect(await rows()).to.deep.equal({n: 4})
+    expect(await one("SELECT count(*)::int AS n, count(*) FILTER (WHERE kind = 'new')::int AS new FROM event_log_2026_01")).to.deep.equal({n: 43, new: 3})
+  })
+
+  it('says which partition has by now taken the place of a lost one', async () => {
+    await live("DROP TABLE event_log_2026_01; CREATE TABLE january PARTITION OF event_log FOR VALUES FROM ('2025-12-01') TO ('2026-02-01'); INSERT INTO event_log SELECT 'new', min(id), 'new', '2026-01-20' FROM tenants")
+    const {error} = await run({wish: {tables: ['event_log_2026_01']}, way: 'missing'})
+    expect(error).to.include({code: 'partial.partition-taken', message: '1 row of event_log that belongs to its lost partition event_log_2026_01 is in january: the partition cannot be attached while that is so.'})
+    expect(error?.hints?.join('\n')).to.include('dr partial --table event_log --merge missing')
+  })
+
   for (const [what, stage] of [['beside the live tables', 'schema'], ['in a database beside', 'database']] as const) {
     it(`does not put the rows of a lost partition into the default one, compared ${what}`, async () => {
       const before = await one('SELECT count(*)::int AS n FROM event_log_rest')

@@ -104,8 +104,11 @@ describe('a recovery that is cut off', function () {
     const options = rds.options({wish: wishOfCopy(copy)})
     const state = await stateOfCopy(options, copy, signal)
     expect(state).to.deep.include({source: 'crm', to: at, purpose: 'side', runId: 'lost', target: 'copy'})
+    const there = rds.instance('copy')
+    there.settings = {...there.settings, TagList: [...there.settings.TagList, {Key: 'dr:hydrated', Value: at}]}
     const {stage} = testStage()
     await perform(adoptProcedure(options, copy), state, stage)
+    expect(state.marks.hydrated, 'by dr pitr warm').to.equal(at)
     expect(state.settled?.modified).to.deep.equal(['MonitoringInterval', 'MonitoringRoleArn'])
     expect(rds.instance('copy').settings.MonitoringInterval).to.equal(60)
     expect(state.marks.verified).not.to.equal(undefined)

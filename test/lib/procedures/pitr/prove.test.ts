@@ -38,7 +38,7 @@ describe('the proof of a recovered instance', function () {
 
   const findings = ({state}: Recovered, severity: string) => state.findings.filter((one) => one.severity === severity).map(({code, subject, message}) => `${code} ${subject}: ${message}`)
   const recover = (setting: Parameters<typeof rds.recover>[0] = {}) => rds.recover({...setting, wish: {to: at.toISOString(), target: 'copy'}})
-  const mark = () => rds.instance('copy').settings.TagList.find(({Key}) => Key === 'dr:proven')?.Value
+  const mark = (key = 'dr:proven') => rds.instance('copy').settings.TagList.find(({Key}) => Key === key)?.Value
   const elsewhere = (storages: ReturnType<typeof localRepository>[]) => ({proof: {database: {...parseTarget(rds.aws.url(rds.source)), port: 1}, storages, jobs: 1}})
 
   it('tells what the source has lost since, and finds nothing wrong in that', async () => {
@@ -51,6 +51,8 @@ describe('the proof of a recovered instance', function () {
     expect(findings(done, 'ok').join('\n')).to.contain('90 rows of 3 tenants in 2 tables can be read').and.contain('row-level security on 1 table')
     expect(done.state.marks.verified).to.be.a('string')
     expect(mark()).to.equal(`${done.state.marks.verified ?? ''}/proven`)
+    expect(mark('dr:fork-xid'), 'where it parted from its source').to.match(/^\d+$/)
+    expect(mark('dr:source-id')).to.equal(rds.source.resourceId)
     expect(rds.source.settings.TagList).to.deep.equal([])
   })
 
@@ -63,6 +65,7 @@ describe('the proof of a recovered instance', function () {
     expect(findings(done, 'error').join('\n')).to.match(/pitr\.newest public\.leads: holds a row of 2\S+, which is after the instant/).and.contain('integrity.row-security public.leads: row-level security is off; in the source it is on')
     expect(rds.aws.server.region.instances.has('copy')).to.equal(true)
     expect(mark()).to.equal(`${done.state.marks.verified ?? ''}/failed`)
+    expect(mark('dr:fork-xid'), 'somebody has written to it: its rows do not say it any more').to.equal(undefined)
   })
 
   it('takes the nearest backup where the source cannot be reached, and says when there is none either', async () => {

@@ -83,7 +83,7 @@ describe('the settings of a recovered instance', function () {
     if (error) throw error
     expect(different('copy')).to.deep.equal(['MasterUserSecret', 'TagList'])
     expect(rds.instance('copy').settings.MasterUserSecret).to.include({SecretStatus: 'active', KmsKeyId: 'arn:kms'}).and.have.property('SecretArn').that.is.not.equal('arn:secret')
-    expect(rds.instance('copy').settings.TagList.map(({Key, Value}) => `${Key}=${Value}`)).to.have.members(['team=crm & "co"', 'dr:run-id=run-1', 'dr:purpose=primary', 'dr:source=crm', 'dr:restored-to=latest', `dr:proven=${state.marks.verified ?? ''}/proven`])
+    expect(rds.instance('copy').settings.TagList.map(({Key, Value}) => `${Key}=${Value}`)).to.have.members(['team=crm & "co"', 'dr:run-id=run-1', 'dr:purpose=primary', 'dr:source=crm', `dr:source-id=${rds.source.resourceId}`, 'dr:restored-to=latest', `dr:proven=${state.marks.verified ?? ''}/proven`])
     expect(state.settled?.modified.toSorted()).to.deep.equal(['DatabaseInsightsMode', 'EnablePerformanceInsights', 'ManageMasterUserPassword', 'MasterUserSecretKmsKeyId', 'MonitoringInterval', 'MonitoringRoleArn', 'PerformanceInsightsRetentionPeriod', 'PreferredMaintenanceWindow'])
     expect(state.settled?.roles).to.deep.equal(['s3Import', 'Lambda'])
     expect(Date.parse(state.marks.available ?? '')).to.be.at.most(Date.parse(state.marks.verified ?? ''))
@@ -177,7 +177,7 @@ describe('the settings of a recovered instance', function () {
     expect(state.asked).to.include({adopted: false})
     expect(lastParameters('RestoreDBInstanceToPointInTime')).to.include({SourceDBInstanceAutomatedBackupsArn: arn}).and.not.to.have.property('SourceDBInstanceIdentifier')
     expect(recoveryState({...rds.options({wish: {source: {backupArn: arn}}}), now: () => new Date('2026-11-22T09:00:00Z')}).target, 'named as the policies allow').to.equal('crm-pitr-20261122090000')
-    expect((await listRecovery(rds, undefined, new AbortController().signal)).replicated.map((one) => one.arn)).to.deep.equal([arn])
+    expect((await listRecovery({api: rds.api, config: rds.config, journals: ''}, undefined, new AbortController().signal)).replicated.map((one) => one.arn)).to.deep.equal([arn])
   })
 
   it('of a deleted source are those that its backup holds and those that are given; what is lost is told', async () => {

@@ -2,8 +2,10 @@ import {expect} from 'chai'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {connect, endQuietly, rowOf} from '../../../../src/lib/postgres/connection.ts'
 import {parseTarget} from '../../../../src/lib/postgres/target.ts'
+import {listRecovery} from '../../../../src/lib/procedures/pitr/list.ts'
 import {warmProcedure, warmState, type WarmOptions, type WarmState} from '../../../../src/lib/procedures/pitr/warm.ts'
 import {perform} from '../../../../src/lib/runbook/perform.ts'
+import {recoveryListLines} from '../../../../src/lib/ui/recovery.ts'
 import type {Instance} from '../../../../src/lib/sandbox/rds/instance.ts'
 import {RecoveryFixture} from '../../../support/recovery.ts'
 import {errorOf, testStage} from '../../../support/stage.ts'
@@ -54,6 +56,8 @@ describe('reading a restored copy', function () {
     const {size, blocks} = await inCopy<{size: number; blocks: number}>("SELECT sum(pg_relation_size(oid))::int AS size, (pg_relation_size('leads') / 8192)::int AS blocks FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace = 'public'::regnamespace")
     expect(state).to.include({instance: 'copy', bytes: size, relations: 5})
     expect(state.failed).to.deep.equal([])
+    expect(state, 'not all of it was read').not.to.have.property('hydrated')
+    expect(copy.settings.TagList.map(({Key}) => Key)).not.to.include('dr:hydrated')
     expect(names(state.skipped)).to.deep.equal(['public.empty_pkey', 'public.leads (TOAST)', 'public.leads_pkey', 'public.odd "name (TOAST)', 'public.odd "name (TOAST)'])
     expect(state.skipped[0]?.hint).to.contain('CREATE EXTENSION pg_prewarm')
     expect(seen.filter((line) => line.startsWith('warm.read: progress')).at(-1)).to.equal(`warm.read: progress ${size}`)
@@ -79,12 +83,21 @@ describe('reading a restored copy', function () {
         OR c.oid IN (SELECT indexrelid FROM pg_index JOIN pg_class t ON t.reltoastrelid = indrelid WHERE t.relnamespace = 'public'::regnamespace AND t.relispopulated)`)
     expect(state).to.include({bytes: size, relations: parts})
     expect([state.failed, state.skipped]).to.deep.equal([[], []])
+    expect(copy.settings.TagList.find(({Key}) => Key === 'dr:hydrated')?.Value).to.equal(state.hydrated).and.match(/^2\d+-/)
+    const listed = await listRecovery({api: rds.api, config: rds.config, journals: ''}, undefined, new AbortController().signal)
+    expect(listed.copies[0]).to.include({instance: 'copy', hydrated: state.hydrated})
+    expect([...recoveryListLines(listed, new Date(), undefined)].join('\n')).to.match(/ READ .*\ncopy .* whole /)
+    rds.aws.server.faults.add({match: {action: 'AddTagsToResource'}, times: 10, action: {code: 'AccessDenied', status: 403, message: 'User: arn:aws:iam::123456789012:user/x is not authorized to perform: rds:AddTagsToResource'}})
+    const unmarked = await warm({instance: 'copy'}).finally(() => { rds.aws.server.faults.clear() })
+    expect(unmarked.seen.join('\n'), 'it was read all the same').to.contain('copy could not be marked as read')
     const called = "SELECT coalesce(sum(calls), 0)::int AS calls FROM pg_stat_user_functions WHERE schemaname = 'Ext' AND funcname = 'pg_prewarm'"
     await until(async () => (await inCopy<{calls: number}>(called)).calls >= 6, 20_000)
 
     await rds.sql((client) => client.query('SELECT count(*) FROM own;'.repeat(500)))
     await until(async () => (await rds.sql((client) => rowOf<{scans: number}>(client, "SELECT seq_scan::int AS scans FROM pg_stat_user_tables WHERE relname = 'own'"))).scans >= 500, 20_000)
+    copy.settings = {...copy.settings, TagList: copy.settings.TagList.filter(({Key}) => Key !== 'dr:hydrated')}
     expect((await warm({top: 1})).state, 'what clients of the source scan').to.include({relations: 1, bytes: 8192})
+    expect(copy.settings.TagList.map(({Key}) => Key), 'that is not all of it').not.to.include('dr:hydrated')
     const {state: unasked, seen} = await warm({top: 1, database: {...parseTarget(rds.aws.url(rds.source)), port: 1}})
     expect(unasked.bytes, 'the largest').to.be.above(4e6).and.below(size)
     expect(seen.join('\n')).to.contain('warm.read: notice DATABASE_URL cannot be asked which tables are scanned most, so the largest come first: PostgreSQL at 127.0.0.1:1 ')
