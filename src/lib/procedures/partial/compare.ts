@@ -76,6 +76,7 @@ export function refuseStep(work: PartialWork): Step<PartialState> {
       refuseTaken(takenNames(lost, work.catalogs))
       refuseTakenBounds(await work.inLive((client) => takenBounds(client, lost, work.catalogs), io.signal).catch((error: unknown) => { throw statementError(error, 'Looking for rows of lost partitions') }))
       refuseImpossible(state)
+      if (isIdle(state)) state.nothing = `--merge ${wayOf(state)} would touch no row (${differences(state)})`
     },
   }
 }
@@ -110,6 +111,21 @@ function assertThere({comparison, wish}: PartialState): void {
 /** Nothing that any way could do, or would refuse to do. */
 export function untouched({comparison, wish, ...state}: PartialState): boolean {
   return lostTables(state).length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) + one.conflicts.length === 0)
+}
+
+/** What differs is for another way. */
+const isIdle = (state: PartialState): boolean =>
+  lostTables(state).length === 0 && needed(state.comparison, 'comparison').tables.every((one) => touchedBy(wayOf(state), one, state.wish.columns !== undefined) === 0)
+
+const differences = ({comparison}: PartialState): string =>
+  (['missing', 'changed', 'extra'] as const).map((what) => [what, needed(comparison, 'comparison').tables.reduce((sum, one) => sum + one[what], 0)] as const).filter(([, rows]) => rows > 0).map(([what, rows]) => `${what}: ${rows}`).join(', ')
+
+/** Rows of one table that this way inserts, changes or deletes. */
+export function touchedBy(way: Way, {role, missing, changed, extra}: TableComparison, columnsOnly: boolean): number {
+  if (role === 'links') return changed
+  const inserted = columnsOnly ? 0 : missing
+  if (role === 'parent' || way === 'missing') return inserted
+  return inserted + changed + (way === 'exact' ? extra : 0)
 }
 
 function differing({role, missing, changed, extra}: Comparison['tables'][number], columnsOnly: boolean): number {

@@ -7,10 +7,11 @@ import type {Comparison, TableName} from '../../postgres/partial/contract.ts'
 import {changedSinceMerge} from '../../postgres/partial/revert.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {writeProbe} from '../../postgres/write-probe.ts'
-import {rowsText, tableText, type Way} from '../../report/partial-lines.ts'
+import {rowsText, tableText} from '../../report/partial-lines.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {analyzeFindings, viewFindings, withoutAutovacuum} from './aftermath.ts'
+import {touchedBy} from './compare.ts'
 import {featureFindings, featuresOf, lookAtFeatures} from './features.ts'
 import {leftOut} from './merge.ts'
 import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
@@ -81,7 +82,7 @@ async function comparedAgain(inLive: InLive, work: PartialWork, state: PartialSt
   const compared = transaction === undefined ? await stillStaged(inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}))) : {tables: []}
   if (compared === undefined) return [{code: 'partial.rows', severity: 'warning', subject: '', message: 'the staged rows are gone, as after a crash of the server: that the rows are as in the backup was proven in the transaction that put them back, and cannot be looked at again'}]
   const {tables} = compared
-  const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
+  const left = tables.map((one) => ({...one, left: touchedBy(way, one, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
   if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(inLive, state)
   if (left.length === 0 && state.brought && way !== 'exact') return [{code: 'partial.rows', severity: 'ok', subject: '', message: `every row that was to be put back is as in the backup: ${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} looked at`}]
   if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
@@ -100,13 +101,6 @@ async function writtenAgain(inLive: InLive, state: PartialState): Promise<Findin
   const changed = written.filter((one) => one.changed > 0)
   if (changed.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(written.reduce((sum, {rows}) => sum + rows, 0))} that were put back are there as they were put back, each read anew`}]
   return changed.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${one.changed} of the ${rowsText(one.rows)} that were put back are by now different: somebody wrote meanwhile`}))
-}
-
-function stillDiffering({role, missing, changed, extra}: Comparison['tables'][number], way: Way, columnsOnly: boolean): number {
-  if (role === 'links') return changed
-  const inserted = columnsOnly ? 0 : missing
-  if (role === 'parent' || way === 'missing') return inserted
-  return inserted + changed + (way === 'exact' ? extra : 0)
 }
 
 /** The merge itself has proven it, row by row, before its COMMIT. */

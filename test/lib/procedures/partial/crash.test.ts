@@ -14,7 +14,7 @@ describe('a crash of the server while a partial restore waits for its answer', f
 
   beforeEach(() => sample.anew())
 
-  for (const [stage, code] of [['schema', 'partial.stage-gone'], ['database', 'postgres.connection-lost']] as const) {
+  for (const stage of ['schema', 'database'] as const) {
     it(`leaves nothing of what was staged (--stage ${stage}), and changes nothing`, async () => {
       const leads = () => sample.live((client) => rowsOf(client, 'SELECT count(*)::int AS n, min(id) AS first FROM public.leads'))
       await sample.live((client) => client.query('DELETE FROM public.leads WHERE id IN (SELECT id FROM public.leads ORDER BY id LIMIT 5)'))
@@ -23,7 +23,7 @@ describe('a crash of the server while a partial restore waits for its answer', f
         await sample.cluster.crash()
         return 'yes'
       }}})
-      expect(error).to.include({code})
+      expect(error).to.include({code: 'partial.stage-gone'})
       expect(error?.message).to.not.contain('Not undone')
       expect(await left()).to.deep.equal([])
       expect(await leads()).to.deep.equal(before)
