@@ -7,7 +7,7 @@ import type {Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest, type TouchedDigest} from './touched-digest.ts'
 
 const again = (message: string): DrError => preflightError('partial.moved-on', message, {hints: ['Run dr partial again, and look at the new comparison.']})
-const moved = (table: string, count: number, what: string, shown: number): DrError => again(`By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`)
+const moved = (table: string, count: number, what: string, shown: number): DrError => again(`By now ${count} ${count === 1 ? 'row' : 'rows'} of ${table} would be ${what}; it was agreed to ${shown}.`)
 const others = (table: string, what: string): DrError => again(`The rows of ${table} that would be ${what} are by now not those, or not as, it was agreed to.`)
 
 /** Throws `partial.moved-on` (exit 3) unless what is changed and deleted are the very rows that were shown, as they were then, and no more is inserted. */
