@@ -8,9 +8,9 @@ import {XMIN} from './mirror.ts'
 import {isBuiltin} from './side-types.ts'
 import {assertOwnNames, readColumns, relationOf, type Column, type Relation} from './relations.ts'
 
-/** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
+/** What is done to a row. The others are only counted: what another mode would do, what came in after the comparison, and rows whose key another tenant holds. */
 export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
-export type Spared = 'missing' | 'changed' | 'extra' | 'foreign'
+export type Spared = 'missing' | 'changed' | 'extra' | 'late' | 'foreign'
 export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'cascade-delete', 'cascade-null']
 export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
 /** Rows that are there afterwards, in the form of their after image. */

@@ -87,6 +87,8 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const tables = request.selection.tables.filter((one) => !isLost(one))
   const {since, ...found}: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.whereCompared((client) => compareSelection(client, {...request, list: LISTED, selection: {...request.selection, tables}}), signal)
   work.since = since ?? []
+  // The rows beside are those of an earlier instant.
+  if (work.isBeside && found.snapshot !== undefined) found.snapshot = needed(work.mirrored?.snapshot, 'copy of the live rows')
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()

@@ -77,6 +77,7 @@ function aboutMerge(state: PartialState): string[] {
     ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
+    ...(way === 'exact' ? ['Rows that come in from now on stay, though the backup has not them.'] : []),
     ...aboutEdits(state, way),
     ...aboutList(state, way),
     ...aboutSubscribers(state),

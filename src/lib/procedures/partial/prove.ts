@@ -79,15 +79,20 @@ async function comparedAgain(inLive: InLive, work: PartialWork, state: PartialSt
   io.progress('comparing again')
   const {wish: {transaction, where}} = state
   // What a transaction wrote is by now what the merge wrote.
-  const compared = transaction === undefined ? await stillStaged(inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}))) : {tables: []}
+  const compared = transaction === undefined ? await stillStaged(inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0, ...(state.comparison?.snapshot !== undefined && {comparedAt: state.comparison.snapshot})}))) : {tables: []}
   if (compared === undefined) return [{code: 'partial.rows', severity: 'warning', subject: '', message: 'the staged rows are gone, as after a crash of the server: that the rows are as in the backup was proven in the transaction that put them back, and cannot be looked at again'}]
   const {tables} = compared
   const left = tables.map((one) => ({...one, left: touchedBy(way, one, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
-  if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(inLive, state)
+  const late = way === 'exact' ? lateFindings(tables) : []
+  if (left.length === 0 && (transaction ?? where) !== undefined) return [...late, ...await writtenAgain(inLive, state)]
   if (left.length === 0 && state.brought && way !== 'exact') return [{code: 'partial.rows', severity: 'ok', subject: '', message: `every row that was to be put back is as in the backup: ${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} looked at`}]
-  if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
-  return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
+  if (left.length === 0) return [...late, {code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
+  return [...late, ...left.map((one): Finding => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))]
 }
+
+/** Of exact: nobody has agreed to delete what was not there yet. */
+const lateFindings = (tables: Comparison['tables']): Finding[] =>
+  tables.flatMap((one) => (one.late === undefined ? [] : [{code: 'partial.late', severity: 'info', subject: tableText(one), message: `${rowsText(one.late)} that the backup has not came in, or ${one.late === 1 ? 'was' : 'were'} changed, after the comparison: ${one.late === 1 ? 'it stays' : 'they stay'}`}]))
 
 /** What was committed is not taken back because there is nothing left to compare it with. */
 const stillStaged = (comparison: Promise<Comparison>): Promise<Comparison | undefined> => comparison.catch((error: unknown) => {
