@@ -136,6 +136,8 @@ export interface MergeRequest {
   lockTimeoutMs: number
   /** pg_current_snapshot() of the backup, and whether its xids are those of this server and database: for `changedSince`. */
   backupSnapshot?: string
+  /** When the backup was taken, ISO: what merges of dr have inserted since then was lost. Absent where it is not known. */
+  backupAt?: string
   /** How many changed rows to show per table. */
   sample: number
   /** Of more rows there are indexes on what is planned; 1,000 when absent. */
@@ -189,7 +191,7 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent was never lost, so that somebody has taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent is not known to have been lost, so that somebody may have taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
   kind: 'parent-missing' | 'detached' | 'unlinked' | 'gone-child'
   table: TableName
   references: TableName
