@@ -41,10 +41,10 @@ const SETTINGS = (lockTimeoutMs: number, major: number) => [
   ...CANONICAL_SETTINGS,
 ]
 
-/** Text output that does not depend on `ALTER DATABASE … SET`: needed wherever values are compared as text. */
+/** Text that does not depend on `ALTER DATABASE … SET`, written or read: needed wherever values are compared as text. */
 export const CANONICAL_SETTINGS: readonly string[] = [
   "SET DateStyle = 'ISO, YMD'", "SET TimeZone = 'UTC'", 'SET extra_float_digits = 1', "SET IntervalStyle = 'postgres'", "SET bytea_output = 'hex'",
-  'SET quote_all_identifiers = off', "SET lc_monetary = 'C'", "SET search_path = 'pg_catalog'", 'SET jit = off', 'SET standard_conforming_strings = on',
+  'SET quote_all_identifiers = off', "SET lc_monetary = 'C'", "SET search_path = 'pg_catalog'", 'SET jit = off', 'SET standard_conforming_strings = on', 'SET array_nulls = on',
 ]
 /** Any number will do, as long as every `dr` uses the same: one backup of a database at a time. */
 const BACKUP_LOCK = 7_266_001

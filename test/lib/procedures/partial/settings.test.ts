@@ -12,6 +12,9 @@ const MORE = `
   CREATE TABLE numbered (id int PRIMARY KEY, name varchar(20), parent int REFERENCES numbered, CHECK (id < limit_of()));
   INSERT INTO numbered SELECT g, 'n' || g, CASE WHEN g > 1 THEN g - 1 END FROM generate_series(1, 9) g;
   CREATE INDEX ON numbered (lower(name));
+  CREATE TYPE shade AS ENUM ('light', 'dark');
+  CREATE TABLE listed (id int PRIMARY KEY, texts text[], shades shade[], more text[] DEFAULT '{a,NULL}');
+  INSERT INTO listed VALUES (1, ARRAY['x', NULL, 'NULL'], ARRAY['dark', NULL]::shade[]), (2, NULL, NULL);
   CREATE EXTENSION citext;
   CREATE TABLE words (word citext PRIMARY KEY, other citext UNIQUE, parent citext REFERENCES words ON DELETE SET NULL, note text);
   INSERT INTO words VALUES ('Alpha', 'one', NULL, 'first'), ('Beta', 'two', 'ALPHA', 'second'), ('Gamma', 'three', 'alpha', 'third');
@@ -106,6 +109,22 @@ describe('A partial restore, whatever role, database and schema are set to', fun
     const refused = await run({wish: {tables: ['words']}, way: 'missing'})
     expect(refused.error).to.include({code: 'partial.conflict'})
   })
+
+  for (const [stage, damage] of [['schema', 'DROP TABLE listed'], ['database', 'DELETE FROM listed']] as const) {
+    it(`leaves NULL in arrays NULL where the role reads it as a text (${damage}, --stage ${stage})`, async () => {
+      const listed = () => sample.live((client) => rowsOf(client, "SELECT r::text AS row FROM public.listed r UNION ALL SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'public.listed'::regclass ORDER BY 1"))
+      const before = await listed()
+      await live(damage)
+      await asAdmin('ALTER ROLE dashboarduz SET array_nulls = off')
+      try {
+        const {error} = await run({wish: {tables: ['listed']}, way: 'missing', stage})
+        if (error) throw error
+      } finally {
+        await asAdmin('ALTER ROLE dashboarduz RESET array_nulls')
+      }
+      expect(await listed()).to.deep.equal(before)
+    })
+  }
 
   it('looks up what a condition of the operator’s names as the application does', async () => {
     await live(DAMAGE)
