@@ -138,6 +138,8 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** When the backup was taken, ISO: what merges of dr have inserted since then was lost. Absent where it is not known. */
   backupAt?: string
+  /** Settings of the live database's sessions by which the operator's conditions are read: see `readMeanings`. Absent: those of where the rows are compared. */
+  meanings?: Readonly<Record<string, string>>
   /** How many changed rows to show per table. */
   sample: number
   /** Of more rows there are indexes on what is planned; 1,000 when absent. */

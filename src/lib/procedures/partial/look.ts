@@ -1,6 +1,7 @@
 import {preflightError} from '../../errors.ts'
 import {publicationsOfAll} from '../../postgres/partial/publications.ts'
 import {partialRights} from '../../postgres/partial/rights.ts'
+import {readMeanings} from '../../postgres/partial/session.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
@@ -29,6 +30,7 @@ export function targetStep({target}: PartialOptions, work: PartialWork): Step<Pa
       if (missing.length > 0 && !writesNothing(work, state)) throw preflightError('partial.rights', `The role ${user} may not make ${missing.join(' and ')} in ${target.database}.`, {hints: [`GRANT ${missing.includes('schemas') ? 'CREATE, ' : ''}TEMPORARY ON DATABASE ${quoteIdent(target.database)} TO ${quoteIdent(user)}`, `Or connect as ${owner}, who owns the database.`]})
       state.target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner, bytes: databaseBytes, sessions: byApplication(await occupants(client, [state.live]))}
       state.databaseOid = databaseOid
+      state.meanings = await readMeanings(client)
       state.undoSchema ??= undoSchemaOf(io.run)
       state.publications = await publicationsOfAll(client)
     }),

@@ -38,6 +38,8 @@ export interface PartialState extends StageState {
   foreign?: string
   target?: SwapTarget
   databaseOid?: number
+  /** How the live database reads a condition of the operator's. */
+  meanings?: Record<string, string>
   selection?: Selection
   /** To be made anew. */
   lost: TableName[]

@@ -71,7 +71,7 @@ export class PartialWork extends StageWork {
     const snapshot = comparableSnapshot(state)
     return {
       ...this.catalogs, staged: needed(state.brought ?? state.staged, 'staging'), selection: needed(state.selection, 'selection'), mode,
-      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot}), ...(state.source.at !== undefined && {backupAt: state.source.at}),
+      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot}), ...(state.source.at !== undefined && {backupAt: state.source.at}), ...(state.meanings && {meanings: state.meanings}),
     }
   }
 
