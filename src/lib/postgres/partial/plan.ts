@@ -1,15 +1,17 @@
 import {preflightError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
+import type {BroughtBack} from './brought-back.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
+import {XMIN} from './mirror.ts'
 import {isBuiltin} from './side-types.ts'
-import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
+import {assertOwnNames, readColumns, relationOf, type Column, type Relation} from './relations.ts'
 
-/** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
+/** What is done to a row. The others are only counted: what another mode would do, what came in after the comparison, and rows whose key another tenant holds. */
 export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
-export type Spared = 'missing' | 'changed' | 'extra' | 'foreign'
+export type Spared = 'missing' | 'changed' | 'extra' | 'late' | 'foreign'
 export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'cascade-delete', 'cascade-null']
 export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
 /** Rows that are there afterwards, in the form of their after image. */
@@ -61,6 +63,8 @@ export interface Planned {
   observed: Entry[]
   /** Tables that mark the rows for which the operator's conditions hold: see `markRows`. */
   marks: Map<string, string>
+  /** Of live tables: rows that earlier repairs have put back. Read with the plans, where links are looked at. */
+  brought: readonly BroughtBack[]
 }
 
 const place = (plan: Plan, name: string): number => plan.relation.columns.findIndex((one) => one.name === name) + 1
@@ -106,6 +110,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
   const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
+  for (const table of [...touched, ...staged.map(({stage}) => stage)]) assertOwnNames(table, columnsOf(table)?.filter(({name}) => !request.mirror || name !== XMIN) ?? [])
   const plans = touched.map((table, index): Plan => {
     const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))
@@ -118,7 +123,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
-  return {live, request, mode, plans, entries, observed, marks: new Map()}
+  return {live, request, mode, plans, entries, observed, marks: new Map(), brought: []}
 }
 
 /** As the live table has its columns: what is of its own type there, or generated, counts as that, though a mirror has other types. */

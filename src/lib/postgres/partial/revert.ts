@@ -135,7 +135,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
   const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
-  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map()}, reversed}
+  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map(), brought: []}, reversed}
 }
 
 async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {
