@@ -56,7 +56,7 @@ function remediesOf(instance: DBInstance, all: readonly DBInstance[], known: Kno
   if (known?.status === 'running') return []
   const mark = all.map((one) => cutoverMarkOf(one)).find((one) => one?.resourceId === instance.DbiResourceId)
   const frozen = frozenOf(instance)
-  const sql = frozen === undefined || frozen === 'all' ? ['ALTER DATABASE "NAME" RESET default_transaction_read_only'] : unfreezeSql(frozen)
+  const sql = unfreezeSql(frozen === undefined || frozen === 'all' ? [{name: 'NAME', former: null}] : frozen)
   return [
     ...(known && isLeft(known) ? [{command: `dr resume ${known.run}`, does: 'goes on with the run that has stopped them'}] : []),
     ...(mark ? [{command: backCommand(mark.name, mark.run, place), does: `brings it back in place of ${mark.name}, with writes`}] : [
