@@ -19,8 +19,7 @@ const UPDATES: readonly ((id: string, n: number) => string)[] = [
   (id) => `UPDATE tenants SET name = name || '!', settings = NULL WHERE id = '${id}'`,
   (id) => `UPDATE contacts SET position = point(9, 9) WHERE "tenantId" = '${id}'`,
   (id, n) => `UPDATE contacts SET place = place + 1000 WHERE "tenantId" = '${id}'; UPDATE contacts SET place = 1 + (place + ${n}) % 3 WHERE "tenantId" = '${id}'`,
-  (id, n) => `UPDATE webhook_events SET turn = turn + 1000 WHERE "tenantId" = '${id}'; UPDATE webhook_events SET turn = turn - 1000 + ${1 + (n % 3)} WHERE "tenantId" = '${id}'`,
-  (_, n) => `UPDATE webhook_events SET turn = turn + 1000; UPDATE webhook_events SET turn = 5 + (turn + ${n}) % 16 WHERE turn < 2000`,
+  (id, n) => `UPDATE webhook_events SET turn = turn + 1000 WHERE "tenantId" = '${id}' AND turn < 1000; UPDATE webhook_events SET turn = 4 * ${id.slice(1)} + 1 + (turn + ${n}) % 4 WHERE "tenantId" = '${id}' AND turn < 2000`,
 ]
 const DELETES: readonly ((id: string, n: number) => string)[] = [
   (id) => `DELETE FROM incomes WHERE "tenantId" = '${id}'; DELETE FROM tenants WHERE id = '${id}'`,

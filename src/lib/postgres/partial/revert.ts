@@ -14,6 +14,7 @@ import {planMoves} from './moves.ts'
 import {ACTING, among, LARGE, noMoves, planDdl, type Plan, type Planned} from './plan.ts'
 import {madeIn, type Made} from './made.ts'
 import {distinctTables, nameOf, sameTable, shownName} from './names.ts'
+import {assertNewest} from './newer-merges.ts'
 import {readColumns, relationOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
 import {markSql} from './run-schema.ts'
@@ -29,7 +30,7 @@ const SHOWN = 10
 
 /**
  * Takes a merge back, exactly, in one transaction, and drops its undo schema; tables that the run has made anew go again. Throws `partial.changed-since` (exit 3), naming
- * them, when rows that the merge wrote, or what was made anew, were changed since, or when others refer to them now; `partial.undo-unknown` (exit 3) for
+ * them, when rows that the merge wrote, or what was made anew, were changed since, a newer merge among them, or when others refer to them now; `partial.irreversible` (exit 3) when a constraint refuses; `partial.undo-unknown` (exit 3) for
  * a schema that no merge made. Nothing is changed then.
  */
 export async function revertMerge(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
@@ -46,6 +47,7 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
   const locked = made ? distinctTables([...tables, ...await lockedFor(client, made)]) : tables
   return transact(client, {tables: locked, doing: 'Reverting the merge', run: async (session) => {
     assertCounting(session)
+    await assertNewest(client, undoSchema)
     const start = await readWritten(client, undoSchema)
     const {left, dropped} = made ? await withoutMade(client, undoSchema, {undo, live, tables}, made) : {left: {undo, live, tables}, dropped: {dropped: [], tables: []}}
     const result = await reverted(client, undoSchema, left, start)
