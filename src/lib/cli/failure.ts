@@ -13,11 +13,14 @@ export interface Failure {
   message: string
   hints: string[]
   /** For the terminal alone. */
-  details?: string[]
+  details?: string[] | undefined
   exitCode: number
   run?: string
   journal?: string
 }
+
+/** For --json, which may end in a log: without values of rows. */
+export const failureJson = (failure: Failure): {error: Failure} => ({error: {...failure, details: undefined}})
 
 /** What plugin-not-found exits with. */
 const UNKNOWN_COMMAND = 127
