@@ -1,6 +1,6 @@
 import type {TableName} from '../../postgres/partial/contract.ts'
 import {liveObjects} from '../../postgres/partial/live-objects.ts'
-import {nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
+import {ancestorsOf, nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
 import {unmakeAlone} from '../../postgres/partial/unmake.ts'
@@ -81,5 +81,5 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
 /** What was dropped with a partitioned table comes back with it. */
 function withPartitions({catalogs: {live, backup}}: StageWork, named: readonly TableName[]): TableName[] {
   const isNamed = (table: TableName) => named.some((one) => sameTable(one, table))
-  return backup.tables.filter((table) => (isNamed(table) || (table.root && isNamed(table.root))) && shapeOf(live, table) === undefined).map(nameOf)
+  return backup.tables.filter((table) => (isNamed(table) || ancestorsOf(backup, table).some(isNamed)) && shapeOf(live, table) === undefined).map(nameOf)
 }
