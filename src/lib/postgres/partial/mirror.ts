@@ -4,7 +4,7 @@ import {qualified, quoteIdent} from '../quote.ts'
 import type {MirrorPlan} from './mirror-plan.ts'
 import type {Catalog, TableName, TableShape} from './contract.ts'
 import {keyOf, shapeOf} from './names.ts'
-import {readColumns, type Column} from './relations.ts'
+import {constantOf, keysFrom, readColumns, type Column} from './relations.ts'
 import {leavesOf} from './scratch.ts'
 import {sideTypes} from './side-types.ts'
 import {stageQuery} from './stage-rows.ts'
@@ -41,7 +41,7 @@ export async function createMirror(live: Client, side: Client, {whole, named}: M
   const mirrors: Mirror[] = []
   for (const {shape, within} of shaped) {
     const columns = columnsOf(shape) ?? []
-    await side.query(tableSql(shape, columns, types, [`${quoteIdent(XMIN)} xid`]))
+    await side.query(tableSql(shape, withDefaults(columns, shape, catalog), types, [`${quoteIdent(XMIN)} xid`]))
     const from = shape.kind === 'partitioned' ? undefined : queryOf(shape, columns, `, r.xmin AS ${quoteIdent(XMIN)}`)
     mirrors.push({table: shape, columns: [...columns.map(({name}) => name), XMIN], within, ...(from !== undefined && {query: from})})
   }
@@ -52,6 +52,12 @@ export async function createMirror(live: Client, side: Client, {whole, named}: M
   }
   for (const {table, within} of mirrors) for (const parent of within) await side.query(`ALTER TABLE ${qualified(table)} INHERIT ${qualified(parent)}`)
   return mirrors
+}
+
+/** Of links that ON DELETE SET DEFAULT takes away: by the default it is seen that one was. */
+function withDefaults(columns: readonly Column[], table: TableName, catalog: Catalog): (Column & {constant?: string | undefined})[] {
+  const links = new Set(keysFrom(catalog, table).filter(({onDelete}) => onDelete === 'set default').flatMap((key) => key.columns))
+  return columns.map((column) => (links.has(column.name) ? {...column, constant: constantOf(column)} : column))
 }
 
 /** A partitioned table is read through all of its leaves, here by inheritance: what is asked of it does not know the difference. */
@@ -68,10 +74,10 @@ async function withLeaves(live: Client, whole: readonly TableShape[], catalog: C
   return [...found.values()]
 }
 
-function tableSql(table: TableName, columns: readonly Column[], types: Map<string, string>, more: readonly string[]): string {
-  const list = columns.map(({name, type, collation}) => {
+function tableSql(table: TableName, columns: readonly (Column & {constant?: string | undefined})[], types: Map<string, string>, more: readonly string[]): string {
+  const list = columns.map(({name, type, collation, constant}) => {
     const side = types.get(type) ?? 'text'
-    return `${quoteIdent(name)} ${side}${collation?.startsWith('pg_catalog.') && side !== 'name' ? ` COLLATE ${collation}` : ''}`
+    return `${quoteIdent(name)} ${side}${collation?.startsWith('pg_catalog.') && side !== 'name' ? ` COLLATE ${collation}` : ''}${constant === undefined ? '' : ` DEFAULT ${constant}`}`
   })
   return `CREATE SCHEMA IF NOT EXISTS ${quoteIdent(table.schema)}; CREATE UNLOGGED TABLE ${qualified(table)} (${[...list, ...more].join(', ')})`
 }

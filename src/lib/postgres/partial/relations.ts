@@ -24,6 +24,15 @@ export interface Column {
   fallback?: string
 }
 
+/** A default that is the same whenever it is asked for, and asking for it changes nothing. */
+const CONSTANT = /^(?:('(?:[^']|'')*')(?:::[\w\s."(),[\]]+)?|\d+(?:\.\d+)?)$/
+
+/** That default, without the type that it is of; undefined where there is none, or it is not the same each time. */
+export function constantOf({fallback}: Pick<Column, 'fallback'>): string | undefined {
+  const found = fallback === undefined ? null : CONSTANT.exec(fallback)
+  return found ? found[1] ?? found[0] : undefined
+}
+
 export interface Relation {
   table: TableName
   /** The partitioned table at the top, or the table itself. */
