@@ -13,6 +13,7 @@ import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
+import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
 
 export const APPLICATION = 'dr pitr cutover'
@@ -34,6 +35,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
       if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
       assertNoOther(all, name, io.run)
+      assertNotReplaced(all, old, (by) => `--source ${by} cuts that one over.`)
       const copy = copyMeant(all, name, options.copy)
       assertCopy(copy, name)
       assertOld(old)

@@ -112,16 +112,17 @@ export function switchCommand(command: readonly string[], {host, port, id}: Pick
   return command.map((word) => word.replaceAll(/\{(host|port|instance)\}/g, (_, name: string) => values[name] ?? ''))
 }
 
-/** Runs the configured command, or says what is to be done where there is none. */
-export async function pointAt(options: Pick<CutoverOptions, 'config' | 'target'>, party: Pick<Party, 'host' | 'port' | 'id'>, io: StepIo): Promise<void> {
+/** Runs the configured command, or says what is to be done where there is none: then it resolves to false. */
+export async function pointAt(options: Pick<CutoverOptions, 'config' | 'target'>, party: Pick<Party, 'host' | 'port' | 'id'>, io: StepIo): Promise<boolean> {
   const [program, ...args] = switchCommand(options.config.rds.switchCommand ?? [], party)
   if (program === undefined) {
     io.notice(`Point the application at ${party.host}:${party.port} now (DATABASE_URL; user, password and database stay), and restart it. rds.switchCommand does it by itself.`)
-    return
+    return false
   }
   const {code, stdout, stderr} = await runTool([program, ...args], {signal: io.signal, onStderrLine: (line) => { io.progress(redact(line)) }})
   for (const line of [...stdout.split('\n'), ...stderr].filter((one) => one.trim() !== '').slice(-SHOWN_LINES)) io.notice(redact(line))
   if (code !== 0) throw new DrError('pitr.switch-failed', `The command that switches the address failed with exit code ${code}: ${program}`, {hints: ['What it said stands above; rds.switchCommand names it.']})
+  return true
 }
 
 const SHOWN_LINES = 20
@@ -134,7 +135,7 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
     byHand: ({copy}) => (options.config.rds.switchCommand && copy ? [{argv: switchCommand(options.config.rds.switchCommand, copy)}] : []),
     async run(state, io) {
       await assertClaim(options, state, io)
-      await pointAt(options, partyOf(state.copy), io)
+      state.byHand = !(await pointAt(options, partyOf(state.copy), io))
       state.cutOver = true
     },
     async undo(state, io) {
