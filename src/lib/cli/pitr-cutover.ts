@@ -44,11 +44,11 @@ export async function composeCutover(context: Context, copy: string | undefined,
   }
 }
 
-export async function composeRollback(context: Context, run: string | undefined, flags: {source?: string | undefined; plan: boolean}): Promise<ComposedCutover<RollbackState>> {
+export async function composeRollback(context: Context, run: string | undefined, flags: {source?: string | undefined; 'by-hand'?: boolean | undefined; plan: boolean}): Promise<ComposedCutover<RollbackState>> {
   const {rollbackProcedure, rollbackState} = await import('../procedures/pitr/rollback.ts')
   const {config, api, close} = await openRds(context)
   try {
-    const options: RollbackOptions = {config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), run, journals: context.journalDirectory}
+    const options: RollbackOptions = {config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), run, byHand: flags['by-hand'], journals: context.journalDirectory}
     return {...await planned(context, rollbackProcedure(options), rollbackState(options, new Date()), flags), close}
   } catch (error) {
     close()
@@ -134,5 +134,5 @@ export const rollbackResult = ({state: {name, mode, cutoverRun = '', old, copy, 
 export const rollbackReport = ({instance, mode, live, switched, kept}: RollbackResult): string[] => [
   switched ? `${instance} is the old instance again.` : `Clients do NOT reach ${instance} again yet: point the application at ${live.host}:${live.port} (DATABASE_URL; user, password and database stay), and restart it. Until then it writes to ${kept.instance}, and that stays there.`,
   ...(mode === 'rename' ? [] : [`rds.instance is to be ${instance} again, where it was changed.`]),
-  `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect`,
+  `What was written on the new one is kept in ${kept.instance}${switched ? `; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect` : '.'}`,
 ]

@@ -51,6 +51,7 @@ function renameNewStep(options: CutoverOptions): Step<CutoverState> {
       await rename(options, {resourceId, from: id, to: state.name}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       if (state.awayAt !== undefined) state.outageMs = Date.now() - Date.parse(state.awayAt)
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       const {resourceId, id} = partyOf(state.copy)
@@ -98,6 +99,7 @@ function proxyStep(options: CutoverOptions): Step<CutoverState> {
       await assertClaim(options, state, io)
       await leadProxy(options, partyOf(state.copy).id, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       if (!(await isTakenBack(options, state, io))) await leadProxy(options, partyOf(state.old).id, io)
@@ -137,6 +139,7 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
       await assertClaim(options, state, io)
       state.byHand = !(await pointAt(options, partyOf(state.copy), io))
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       if (!(await isTakenBack(options, state, io))) await pointAt(options, partyOf(state.old), io)

@@ -27,6 +27,7 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
     async run(state, io) {
       const {copy, mark} = markedCopy(await options.api.instances(io.signal), options)
       if (mark.name !== state.name) Object.assign(state, {name: mark.name, backName: suffixed(mark.name, backSuffix(new Date()))})
+      assertLeadsBack(options, mark, copy)
       const earlier = await journalOf(options, mark.run)
       const other = mark.rollback === undefined ? undefined : await journalOf(options, mark.rollback)
       for (const run of [earlier, other]) if (run?.status === 'running') throw runActive(run.run, run.owner)
@@ -61,6 +62,12 @@ function markedCopy(all: readonly DBInstance[], {name, run}: RollbackOptions): {
   const holding = marked.find(({copy}) => copy.DBInstanceIdentifier === name)
   if (second !== undefined && holding === undefined) throw usageError('pitr.which-run', `Several cut-overs of ${name} have begun: ${marked.map(({mark}) => mark.run).join(', ')}.`, {hints: ['Name the run: dr pitr rollback RUN']})
   return holding ?? first
+}
+
+/** Throws `config.switch-command` (exit 3) where clients would stay on the copy: what led them there is not configured here. */
+function assertLeadsBack({config: {rds: {switchCommand}}, byHand = false}: RollbackOptions, {command = false, run}: CutoverMark, {DBInstanceIdentifier: id = ''}: DBInstance): void {
+  if (!command || switchCommand !== undefined || byHand) return
+  throw preflightError('config.switch-command', `The cut-over ${run} leads clients to ${id} by rds.switchCommand, and none is configured here: they would stay there.`, {hints: ['Set rds.switchCommand as it is where the cut-over was run.', '--by-hand goes on without it: point the application at the old instance yourself, when dr says so.']})
 }
 
 /** When no rename goes on. */

@@ -17,6 +17,8 @@ export interface RollbackOptions extends RdsOptions {
   name: string
   /** Of the cut-over; undefined: the one that is in place. */
   run?: string | undefined
+  /** The application is pointed at the old one by somebody, though the cut-over had a command for it. */
+  byHand?: boolean | undefined
   /** Folder of the journals. */
   journals: string
 }

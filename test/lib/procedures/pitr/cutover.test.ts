@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 import {readFile} from 'node:fs/promises'
+import {createConnection, createServer, type AddressInfo} from 'node:net'
 import {cutoverResult, rollbackReport, rollbackResult} from '../../../../src/lib/cli/pitr-cutover.ts'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
@@ -9,6 +10,8 @@ import type {CutoverOptions, CutoverState} from '../../../../src/lib/procedures/
 import {listRecovery} from '../../../../src/lib/procedures/pitr/list.ts'
 import {planRecovery} from '../../../../src/lib/procedures/pitr/look.ts'
 import type {RecoverySource} from '../../../../src/lib/procedures/pitr/recover-options.ts'
+import {systemPollClock} from '../../../../src/lib/procedures/pitr/wait.ts'
+import type {Clock} from '../../../../src/lib/rds/poller.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
 import {proxyAddress} from '../../../../src/lib/sandbox/rds/saved-region.ts'
@@ -101,6 +104,10 @@ describe('a cut-over by rename', function () {
     expect([asked(told), asked({}).join()]).to.deep.equal([[], 'By hand     rds.switchCommand is not set: YOU point the application there, when dr says so; until then it cannot write'])
     expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
     expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+    const without = await crm.rollback({run: 'run-1'})
+    expect(without.error).to.include({code: 'config.switch-command', exitCode: 3})
+    expect(await crm.frozen(crm.old), 'nothing was changed').to.deep.equal(['crm'])
+    expect(crm.tags(crm.copy)['dr:replaces']).to.match(/^url\+command\/crm-prod\//)
     const back = await crm.rollback({...told, name: COPY})
     if (back.error) throw back.error
     expect(back.state, 'by the copy, where that is rds.instance').to.include({name: NAME, byHand: false})
@@ -163,5 +170,45 @@ describe('a cut-over by rename', function () {
     const back = await crm.rollback(told)
     if (back.error) throw back.error
     expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
+
+    const direct = await crm.cutover({mode: 'proxy', config: told.config})
+    expect(direct.error?.message).to.contain(`leads to ${NAME} itself`)
+    expect(direct.error).to.include({code: 'pitr.proxy', exitCode: 3})
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(proxy.target?.resourceId, 'nothing was switched').to.equal(crm.old.resourceId)
+  })
+
+  it('by proxy that is not proven is taken back, and says what clients of the proxy wrote on the copy meanwhile', async () => {
+    const {region} = crm.aws.server
+    const proxy = region.proxies.get('crm-proxy') ?? await region.createProxy('crm-proxy')
+    await region.aim(proxy, crm.old)
+    // Something in between that the proxy's switch does not move.
+    const other = createServer((client) => {
+      const through = createConnection(crm.old.port ?? 0, '127.0.0.1')
+      for (const one of [client, through]) one.on('error', () => { client.destroy(); through.destroy() })
+      client.pipe(through).pipe(client)
+    })
+    await new Promise<void>((resolve) => { other.listen(0, '127.0.0.1', resolve) })
+    const {port} = other.address() as AddressInfo
+    const {config, target, clock = systemPollClock} = crm.options()
+    let begun = 0
+    const write = async () => {
+      if (proxy.target?.resourceId !== crm.copy.resourceId || begun++ > 0) return
+      await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("INSERT INTO deals (title) VALUES ('by the proxy'), ('and another')"))
+    }
+    const hasty: Clock = {...clock, now: () => clock.now() * 1000, pause: async (ms, signal) => {
+      await write()
+      await clock.pause(ms, signal)
+    }}
+    try {
+      const {error, seen} = await crm.cutover({mode: 'proxy', clock: hasty, config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}, target: {...target, port}})
+      expect(error).to.include({code: 'pitr.not-cut-over', exitCode: 4})
+      expect(seen.join('\n')).to.contain(`2 rows were inserted or changed on ${COPY} while clients could reach it; what was written there stays there.`)
+      expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
+      expect(await crm.frozen(crm.old)).to.deep.equal([])
+    } finally {
+      await new Promise((resolve) => { other.close(resolve) })
+      await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('by the proxy', 'and another')"))
+    }
   })
 })
