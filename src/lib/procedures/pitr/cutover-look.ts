@@ -12,6 +12,7 @@ import {countParty, lossOf, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
 import {targetAt} from './target.ts'
 
@@ -40,6 +41,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       if (!options.acceptPending) assertNothingPending([old, copy])
       if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
       await assertWay(options, old.DBInstanceIdentifier ?? '', io)
+      state.findings.push(...await aboutProxies(options, copy.DBInstanceIdentifier ?? '', io))
       state.old = partyFrom(old)
       state.copy = partyFrom(copy)
       const {restoredTo} = marksOf(copy) ?? {}

@@ -33,6 +33,8 @@ export interface RollbackState {
   copy?: Party
   sinceXid?: string
   frozen?: FrozenDatabase[] | 'all'
+  /** Proxies that lead to the new instance and are not led back. */
+  staying?: string[]
   /** What the new instance holds and the old one does not, by table. */
   loss?: Loss[]
   rolledBack?: boolean
