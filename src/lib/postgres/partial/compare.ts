@@ -12,10 +12,11 @@ import {fillLinks} from './links.ts'
 import {strayRows} from './lost-partitions.ts'
 import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
+import {planMoves} from './moves.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings, type SessionFacts} from './session.ts'
 import {assertStaged} from './staged-rows.ts'
-import {analyzed, type Tally} from './tally.ts'
+import {analyzed, tally, type Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
 /**
@@ -65,7 +66,9 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
   planned.brought = await broughtBack(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
   if (planned.mode === 'exact') await fillCascades(client, planned)
-  return analyzed(client, planned)
+  const counts = await analyzed(client, planned)
+  await planMoves(client, planned, counts)
+  return planned.parking.size === 0 ? counts : tally(client, planned)
 }
 
 /** Only what hangs on links asks for it. */

@@ -52,6 +52,8 @@ export interface TableShape extends TableName {
   kind: 'table' | 'partitioned'
   /** Of a partition: the partitioned table at the top. */
   root?: TableName
+  /** Of a partition: the one that it is a partition of; the root, or a partition itself. */
+  parent?: TableName
   /** Of a partition: the condition that its rows hold, of bare columns; absent of a default one, which takes what no other takes. */
   partition?: {bound?: string; isDefault: boolean}
   columns: ColumnShape[]
@@ -215,14 +217,14 @@ export interface KeyChange {
   rows: number
 }
 
-/** Rows for a partitioned table whose partition of the backup, `leaf`, is none of it live. */
+/** Rows for a partitioned table whose partition of the backup, `lost`, is none of it live. */
 export interface StrayRows {
   table: TableName
-  leaf: TableName
+  lost: TableName
   rows: number
   /** The default partition that would take them; absent: nothing would. */
   into?: TableName
-  /** The leaf is live, as a table of its own. */
+  /** It is live, as a table of its own. */
   isLive: boolean
 }
 

@@ -30,6 +30,18 @@ export const transactionSettings = ({major}: SessionFacts): string[] => [
 ].map((setting) => setting.replace(/^SET /, 'SET LOCAL '))
 
 /**
+ * Inside of a transaction: expressions of indexes and checks, as the server writes them, whose functions may look for others of the
+ * application's; whatever is the server's own is still found first. When it fails the transaction does, and its search_path with it.
+ */
+export async function withFunctions<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await client.query('SET LOCAL search_path TO DEFAULT')
+  await client.query("SELECT pg_catalog.set_config('search_path', pg_catalog.regexp_replace(pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path')), ', $', ''), true)")
+  const result = await work()
+  await client.query("SET LOCAL search_path = 'pg_catalog'")
+  return result
+}
+
+/**
  * Inside of a transaction: names are looked up as the application's own sessions do, by what role and database are set to. For the
  * operator's conditions, and for what runs functions of the schema (checks, indexes, views): of our own such a statement may hold
  * only names with their schema. When it fails the transaction does, and its search_path with it.
