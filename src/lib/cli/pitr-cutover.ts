@@ -77,8 +77,8 @@ export interface CutoverResult {
   snapshot: string | null
   /** Rows of each table of the old instance and of the copy, and those that were written since. */
   loss: Loss[]
-  /** Rows of the old instance that were inserted or changed since; null: not known, and why. `uncounted`: tables that are not in it. */
-  lost: {rows: number | null; uncounted: number; unknown: string | null}
+  /** Rows of the old instance that were inserted or changed since; null: not known, and why. `uncounted`: tables that are not in it; `atLeast`: there may be more. */
+  lost: {rows: number | null; uncounted: number; atLeast: boolean; unknown: string | null}
   /** Milliseconds in which the name was nobody's; null where it is not by rename. */
   outageMs: number | null
   findings: Finding[]
@@ -88,12 +88,12 @@ export interface CutoverResult {
 
 export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
   const {name, mode, oldName, old, copy, loss = [], lossUnknown, outageMs = null, findings, byHand = false} = state
-  const {rows, uncounted} = writtenIn(loss) ?? {rows: null, uncounted: loss.length}
+  const {rows, uncounted, atLeast} = writtenIn(loss) ?? {rows: null, uncounted: loss.length, atLeast: false}
   const renamed = mode === 'rename'
   return {
     instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0}, switched: !byHand,
     replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss,
-    lost: {rows, uncounted, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null}, outageMs, findings, run, journal,
+    lost: {rows, uncounted, atLeast, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null}, outageMs, findings, run, journal,
   }
 }
 

@@ -10,7 +10,7 @@ import {tellWritten} from './cutover-left.ts'
 import {APPLICATION} from './cutover-look.ts'
 import {CUTOVER_TAGS, cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
-import {forkTags} from './fork.ts'
+import {forkTags, ownSince} from './fork.ts'
 import type {RdsOptions} from './options.ts'
 import {targetAt} from './target.ts'
 
@@ -29,7 +29,7 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
       assertNoOther(all, state.name, io.run)
       assertNotTakenBack(all, copy, io.run)
       // First: what the other says is found by it.
-      await api.addTags(copy.arn, [...markTags({mode: state.mode, command: state.mode === 'url' && options.config.rds.switchCommand !== undefined, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
+      await api.addTags(copy.arn, [...markTags({mode: state.mode, command: state.mode === 'url' && options.config.rds.switchCommand !== undefined, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: ownSince(copy.facts, state.fork)})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
       await assertAlone(options, state, io)
       if (!stops) return
       const {databases, tag} = await toFreeze(options, old, state.frozen?.databases ?? [], io)

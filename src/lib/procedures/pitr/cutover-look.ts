@@ -2,18 +2,19 @@ import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetUrl, type Target} from '../../postgres/target.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
-import {countParty, lossOf, type Counted} from './cutover-facts.ts'
+import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
-import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
+import {aboutProxies} from './cutover-proxies.ts'
+import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
 import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
 
@@ -43,6 +44,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       if (!options.acceptPending) assertNothingPending([old, copy])
       if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
       await assertWay(options, all, old.DBInstanceIdentifier ?? '', io)
+      state.findings.push(...await aboutProxies(options, copy.DBInstanceIdentifier ?? '', io))
       state.old = partyFrom(old)
       state.copy = partyFrom(copy)
       const {restoredTo} = marksOf(copy) ?? {}
@@ -88,7 +90,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const now = await oldParty(options, state, parting, io)
       if (now === undefined) return
       old.facts = now.facts
-      state.loss = lossOf(now.counts, coming.counts)
+      state.loss = withLacking(lossOf(now.counts, coming.counts), coming.counts, now)
       if (writtenIn(state.loss) === undefined) state.lossUnknown = 'unknown' in parting ? parting.unknown : 'its rows do not tell'
       state.findings.push(...aboutMarkers(state), ...aboutAddress(options, state))
     },
@@ -127,9 +129,11 @@ async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: St
 }
 
 /** An old one that cannot be reached any more is no hindrance unless something is to be done in it. */
-async function oldParty(options: CutoverOptions, state: CutoverState, parting: Fork, io: StepIo): Promise<Counted | undefined> {
+async function oldParty(options: CutoverOptions, state: CutoverState, parting: Fork, io: StepIo): Promise<Counted & {complete: boolean} | undefined> {
   try {
-    return await countParty(options, targetAt(options.target, partyOf(state.old), options), {applicationName: APPLICATION, sinceXid: 'xid' in parting ? parting.xid : undefined}, io)
+    const [at, copy] = [state.old, state.copy].map((party) => targetAt(options.target, partyOf(party), options)) as [Target, Target]
+    const open = await openAtFork(copy, at, parting)
+    return {...await countParty(options, at, {applicationName: APPLICATION, sinceXid: 'xid' in parting ? parting.xid : undefined, alsoXids: open.xids}, io), complete: open.complete}
   } catch (error) {
     io.signal.throwIfAborted()
     if (!(error instanceof DrError) || options.freeze) throw error
