@@ -104,7 +104,7 @@ describe('live rows in a database beside', function () {
   /** Neither the order of rows on disk nor that of tables means anything. */
   const ordered = ({tables, closure, cascades, ...rest}: Comparison) => {
     const sorted = <T>(list: readonly T[]) => list.toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1))
-    return {...rest, closure: sorted(closure), cascades: sorted(cascades), tables: tables.map((one) => ({...one, sample: sorted(one.sample), conflicts: sorted(one.conflicts)}))}
+    return {...rest, snapshot: '', closure: sorted(closure), cascades: sorted(cascades), tables: tables.map((one) => ({...one, sample: sorted(one.sample), conflicts: sorted(one.conflicts)}))}
   }
   const attempt = async (merge: () => Promise<MergeResult>) => {
     try {
