@@ -1,5 +1,6 @@
 import {rowOf, type Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
+import {readBroughtBack} from './brought-back.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, RowsSince, TableComparison} from './contract.ts'
 import {editedSince, rowsSince} from './edited-since.ts'
@@ -11,10 +12,11 @@ import {fillLinks} from './links.ts'
 import {strayRows} from './lost-partitions.ts'
 import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
+import {planMoves} from './moves.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings, type SessionFacts} from './session.ts'
 import {assertStaged} from './staged-rows.ts'
-import {analyzed, type Tally} from './tally.ts'
+import {analyzed, tally, type Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
 /**
@@ -61,10 +63,17 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
   await markRows(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
   await analyzed(client, planned)
+  planned.brought = await broughtBack(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
   if (planned.mode === 'exact') await fillCascades(client, planned)
-  return analyzed(client, planned)
+  const counts = await analyzed(client, planned)
+  await planMoves(client, planned, counts)
+  return planned.parking.size === 0 ? counts : tally(client, planned)
 }
+
+/** Only what hangs on links asks for it. */
+const broughtBack = async (client: Client, {request: {mirror, backupAt}, entries, observed}: Planned): Promise<Planned['brought']> =>
+  (mirror || (observed.length === 0 && entries.every(({selected: {role}}) => role !== 'links')) ? [] : readBroughtBack(client, backupAt))
 
 async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []

@@ -138,6 +138,10 @@ export interface MergeRequest {
   backupSnapshot?: string
   /** `Comparison.snapshot`: what came in after it, and is not in the backup, stays, and is counted as `late`. Absent: nothing is late. */
   comparedAt?: string
+  /** When the backup was taken, ISO: what merges of dr have inserted since then was lost. Absent where it is not known. */
+  backupAt?: string
+  /** Settings of the live database's sessions by which the operator's conditions are read: see `readMeanings`. Absent: those of where the rows are compared. */
+  meanings?: Readonly<Record<string, string>>
   /** How many changed rows to show per table. */
   sample: number
   /** Of more rows there are indexes on what is planned; 1,000 when absent. */
@@ -193,7 +197,7 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent was never lost, so that somebody has taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent is not known to have been lost, so that somebody may have taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
   kind: 'parent-missing' | 'detached' | 'unlinked' | 'gone-child'
   table: TableName
   references: TableName

@@ -14,7 +14,7 @@ import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
 import {refuseImpossible, refuseTaken, refuseTakenBounds} from './refusals.ts'
-import {LISTED, type PartialWork} from './run-work.ts'
+import {LISTED, sinceUnknown, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
 const MOST: MergeMode = 'exact'
@@ -97,6 +97,7 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.whereCompared((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
+  state.sinceUnknown = sinceUnknown(state)
   state.comparedFor = way
 }
 

@@ -8,6 +8,8 @@ const SECRET = 'd41d8cd98f00b204e980'
 const MORE = `
   CREATE TABLE accounts (id int PRIMARY KEY, email text UNIQUE, "passwordHash" text);
   INSERT INTO accounts SELECT g, 'person' || g || '@example.org', '${SECRET}' || g FROM generate_series(1, 5) g;
+  CREATE TABLE aliases (id int PRIMARY KEY, email text); CREATE UNIQUE INDEX aliases_email ON aliases (lower(email)); INSERT INTO aliases SELECT id, email FROM accounts;
+  CREATE TABLE lists (id int PRIMARY KEY, email text, EXCLUDE USING hash (email WITH =)); INSERT INTO lists SELECT id, email FROM accounts;
   CREATE MATERIALIZED VIEW lead_count AS SELECT count(*)::int AS n FROM leads;`
 
 describe('The outcome of a partial restore', function () {
@@ -137,6 +139,27 @@ describe('The outcome of a partial restore', function () {
     expect(state.comparison?.tables[0]?.conflicts).to.deep.equal([{key: {id: '1'}, index: 'accounts_email_key', holder: {id: '2'}}])
     const states = entries.flatMap((entry) => ('state' in entry ? [JSON.stringify(entry.state)] : []))
     expect(states.at(-1)).to.contain('"conflicts":[{"key":{},"index":"accounts_email_key","holder":{}}]')
+  })
+
+  for (const stage of ['schema', 'database'] as const) {
+    it(`is a conflict, row by row, where an index of an expression holds a value, which stays out of the journal: --stage ${stage}`, async () => {
+      await live("DELETE FROM aliases WHERE id = 3; INSERT INTO aliases VALUES (33, 'PERSON3@example.org')")
+      const {error, entries} = await run({wish: {tables: ['aliases']}, way: 'missing', stage})
+      expect(error).to.include({code: 'partial.conflict', exitCode: 3})
+      expect(error?.message).to.match(/3.*aliases_email.*held by.*33/s)
+      // Of the functions that an index may call the database beside has none.
+      expect(entries.some((entry) => entry.event === 'started' && entry.step === 'partial.merge')).to.equal(stage === 'database')
+      expect(JSON.stringify(entries)).to.not.match(/example.org/i)
+    })
+  }
+
+  it('names no value to the journal when only the server finds the row that is in the way', async () => {
+    await live("DELETE FROM lists WHERE id = 3; INSERT INTO lists VALUES (33, 'person3@example.org')")
+    const {error, entries} = await run({wish: {tables: ['lists']}, way: 'missing'})
+    expect(error).to.include({code: 'partial.conflict', exitCode: 3})
+    expect(error?.message).to.include('lists_email_excl')
+    expect(JSON.stringify([entries, error?.message, error?.hints])).to.not.include('example.org')
+    expect((error as {details?: string[]} | undefined)?.details?.join(' ')).to.include('person3@example.org')
   })
 
   it('is never that nothing is lost when a condition holds for no row', async () => {
