@@ -2,8 +2,11 @@ import {expect} from 'chai'
 import {readdirSync, readFileSync} from 'node:fs'
 import type {CutoverResult, RollbackResult} from '../../src/lib/cli/pitr-cutover.ts'
 import type {Plan} from '../../src/lib/runbook/plan.ts'
+import {removeFolder, temporaryFolder} from '../support/backup.ts'
 import {COPY, CutoverFixture, NAME} from '../support/cutover.ts'
 import {dr, type DrResult} from '../support/dr.ts'
+import {startDr, type Started} from '../support/process.ts'
+import {until} from '../support/until.ts'
 
 describe('dr pitr cutover, dr pitr rollback', function () {
   this.timeout(180_000)
@@ -11,7 +14,7 @@ describe('dr pitr cutover, dr pitr rollback', function () {
   let back = () => {}
 
   before(async () => {
-    await crm.open({millisecondsPerSecond: 0.1})
+    await crm.open({millisecondsPerSecond: 0.1, watched: true})
     back = crm.useEnvironment()
   })
   after(async () => {
@@ -67,5 +70,76 @@ describe('dr pitr cutover, dr pitr rollback', function () {
     crm.copy.settings = {...crm.copy.settings, TagList: crm.copy.settings.TagList.map((tag) => (tag.Key === 'dr:fork-xid' ? {...tag, Value: 'unknown'} : tag))}
     const plan = await run<Plan>('cutover', '--plan', '--json')
     expect(JSON.stringify(plan.result)).to.contain('Lost        not known: when crm-prod-pitr-back-').and.not.to.match(/Lost +\d/)
+  })
+
+  describe('whose process is killed by kill -9', () => {
+    const started: Started[] = []
+
+    beforeEach(() => crm.reset())
+    afterEach(async () => {
+      for (const {child, ended} of started.splice(0)) {
+        child.kill('SIGKILL')
+        await ended
+      }
+      crm.aws.server.faults.clear()
+      expect(crm.harm()).to.deep.equal([])
+    })
+
+    /** A process of its own, killed as soon as AWS has been asked for this, which is refused until then: it does not come further. Resolves to its run. */
+    async function killedAt(argv: readonly string[], action: string, instance?: string): Promise<string> {
+      const before = new Set(readdirSync(`${crm.home}/journal`))
+      const from = crm.aws.server.requests.length
+      crm.aws.server.faults.add({match: {action, ...(instance !== undefined && {instance})}, times: 1000, action: {code: 'Throttling'}})
+      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => /^(AWS_|DR_|DATABASE_URL$)/.test(name)))
+      const one = startDr(['pitr', ...argv, '--confirm', NAME, '--no-input'], crm.home, {env})
+      started.push(one)
+      const isAsked = () => crm.aws.server.requests.slice(from).some((request) => request.action === action && request.refused === 'Throttling')
+      await Promise.race([until(isAsked, 60_000), one.ended.then(() => { throw new Error(one.stderr) })])
+      one.child.kill('SIGKILL')
+      expect(await one.ended).to.deep.equal({code: null, signal: 'SIGKILL'})
+      crm.aws.server.faults.clear()
+      return readdirSync(`${crm.home}/journal`).find((name) => name.endsWith('.jsonl') && !before.has(name))?.replace('.jsonl', '') ?? ''
+    }
+
+    /** As another machine does it: it has no journal. */
+    async function rolledBackElsewhere(): Promise<void> {
+      const elsewhere = await temporaryFolder('elsewhere')
+      process.env.DR_DATA_DIR = elsewhere
+      try {
+        const {exitCode, stderr} = await run('rollback', '--confirm', NAME)
+        expect(exitCode, stderr).to.equal(0)
+      } finally {
+        process.env.DR_DATA_DIR = crm.home
+        await removeFolder(elsewhere)
+      }
+      expect(crm.names()).to.have.property(NAME, 'old')
+      expect(await crm.frozen(crm.old)).to.deep.equal([])
+      expect(Object.keys(crm.tags(crm.old))).to.deep.equal(['team'])
+      expect(crm.tags(crm.copy)).not.to.have.any.keys('dr:replaces', 'dr:cutover')
+    }
+
+    it('behind the freeze is ended by dr resume; a rollback of it, killed between its renames, is ended from elsewhere', async () => {
+      const name = await killedAt(['cutover', COPY], 'CreateDBSnapshot')
+      expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+      expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
+      const {exitCode, stderr} = await dr('resume', name, '--confirm', NAME, '--no-input')
+      expect(exitCode, stderr).to.equal(0)
+      expect(crm.names()).to.have.property(NAME, 'copy')
+      expect(await crm.frozen(crm.old)).to.deep.equal([])
+      expect(crm.tags(crm.old)).to.include({'dr:replaced': NAME})
+
+      await killedAt(['rollback', name], 'ModifyDBInstance', crm.old.id)
+      expect(crm.names(), 'nobody has the name').not.to.have.property(NAME)
+      expect(crm.copy.id).to.match(/^crm-prod-pitr-back-/)
+      await rolledBackElsewhere()
+    })
+
+    it('between the two renames is rolled back from elsewhere', async () => {
+      await killedAt(['cutover', COPY], 'ModifyDBInstance', COPY)
+      expect(crm.names()).to.deep.equal({[crm.old.id]: 'old', [COPY]: 'copy'})
+      expect(crm.old.id).to.match(/^crm-prod-old-/)
+      expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+      await rolledBackElsewhere()
+    })
   })
 })

@@ -164,8 +164,12 @@ export class CutoverFixture {
 
   /** What was done since the last reset that must not be; empty when all is well. */
   harm(): string[] {
+    return this.watched.harm()
+  }
+
+  get watched(): HarmWatch {
     if (this.#watch === undefined) throw new Error('Nobody watches')
-    return this.#watch.harm()
+    return this.#watch
   }
 
   /** Who holds which name. */
@@ -199,26 +203,45 @@ export interface Watched {
   reached: Promise<void>
 }
 
+type Call = (...given: unknown[]) => Promise<unknown>
+
+/** The API with something around each call that changes something; they are numbered from 0. */
+function around(api: RdsApi, work: (name: string, number: number, call: () => Promise<unknown>) => Promise<unknown>): RdsApi {
+  let number = 0
+  return new Proxy(api, {get(target, property) {
+    const method = Reflect.get(target, property) as unknown
+    if (typeof method !== 'function') return method
+    if (!CHANGING.includes(String(property))) return (method as () => unknown).bind(target)
+    return (...args: unknown[]) => work(String(property), number++, () => (method as Call).apply(target, args))
+  }})
+}
+
 /** The API as a process sees it that dies at the call of this number among those that change something: it never hears of the reply. */
 export function dyingAt(api: RdsApi, number: number, when: 'before' | 'after'): Watched {
   const calls: string[] = []
   let tell = () => {}
   const reached = new Promise<void>((resolve) => { tell = resolve })
-  const proxy = new Proxy(api, {get(target, property) {
-    const method = Reflect.get(target, property) as unknown
-    if (typeof method !== 'function') return method
-    if (!CHANGING.includes(String(property))) return (method as () => unknown).bind(target)
-    return async (...args: unknown[]) => {
-      const dies = calls.push(String(property)) === number + 1
-      if (!dies || when === 'after') {
-        const result = await (method as (...given: unknown[]) => Promise<unknown>).apply(target, args)
-        if (!dies) return result
-      }
-      tell()
-      return never
+  return {calls, reached, api: around(api, async (name, at, call) => {
+    calls.push(name)
+    if (at !== number) return call()
+    if (when === 'after') await call()
+    tell()
+    return never
+  })}
+}
+
+const ACTIONS: Readonly<Record<string, string>> = {modify: 'ModifyDBInstance', removeTags: 'RemoveTagsFromResource', addTags: 'AddTagsToResource', addProxyTarget: 'RegisterDBProxyTargets', removeProxyTarget: 'DeregisterDBProxyTargets'}
+
+/** The API whose call of this number is refused, and every other one of its kind after it, until the faults are cleared. */
+export function refusedAt({api, aws}: CutoverFixture, number: number, code: string): {api: RdsApi; met: () => string | undefined} {
+  let met: string | undefined
+  return {met: () => met, api: around(api, (name, at, call) => {
+    if (at === number) {
+      met = name
+      aws.server.faults.add({match: {action: ACTIONS[name] ?? name}, times: 1000, action: {code}})
     }
-  }})
-  return {api: proxy, calls, reached}
+    return call()
+  })}
 }
 
 /** A stage whose process dies when this step has done all its work, before the journal says so. */

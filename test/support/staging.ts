@@ -79,7 +79,7 @@ export async function withStaging(setting: StagingSetting, look: (outcome: Stagi
       {title: 'Stage', steps: [sweepStep<StageState>(options, work), scratchStep<StageState>(options, work), catalogsStep<StageState>(options, work), ...staging, dropScratchStep<StageState>(options, work)]},
     ]}, state, {...stage, renderer}).catch((error: unknown) => { outcome.error = error as Error })
     await look(outcome)
-    if (outcome.error === undefined) await dropStageStep<StageState>(options, work, () => setting.keep === true).run(state, {progress() {}, notice: (text) => { seen.push(text) }, run: 'test', signal})
+    if (outcome.error === undefined) await dropStageStep<StageState>(options, work, {keep: () => setting.keep === true, tell() {}}).run(state, {progress() {}, notice: (text) => { seen.push(text) }, run: 'test', signal})
   } finally {
     await work.close()
   }

@@ -1,4 +1,4 @@
-import type {Client} from '../connection.ts'
+import {rowOf, type Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, RowsSince, TableComparison} from './contract.ts'
@@ -78,7 +78,7 @@ async function comparison(client: Client, planned: Planned, counts: Tally): Prom
   const keyChanges = await findKeyChanges(client, planned, counts)
   const strays = await strayRows(client, planned)
   return {
-    tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
+    snapshot: (await rowOf<{snapshot: string}>(client, 'SELECT pg_current_snapshot()::text AS snapshot')).snapshot, tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
     cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}), ...(strays.length > 0 && {strays}), ...(since && {since}),
   }
 }
@@ -97,9 +97,10 @@ async function listed(client: Client, planned: Planned): Promise<RowsSince[] | u
 async function compared(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison> {
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
+  const late = counts.of(plan, ['late'], index)
   const edited = await editedSince(client, entry, planned.request.timestampColumns)
   return {
-    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
+    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index), ...(late > 0 && {late}),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
     ...(isKnown(planned, entry) && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
     sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],

@@ -136,6 +136,8 @@ export interface MergeRequest {
   lockTimeoutMs: number
   /** pg_current_snapshot() of the backup, and whether its xids are those of this server and database: for `changedSince`. */
   backupSnapshot?: string
+  /** `Comparison.snapshot`: what came in after it, and is not in the backup, stays, and is counted as `late`. Absent: nothing is late. */
+  comparedAt?: string
   /** How many changed rows to show per table. */
   sample: number
   /** Of more rows there are indexes on what is planned; 1,000 when absent. */
@@ -155,6 +157,8 @@ export interface TableComparison extends TableName {
   changed: number
   /** Live, and not in the backup. */
   extra: number
+  /** Live, not in the backup, and written after `comparedAt`; absent of none. Not among `extra`. */
+  late?: number
   identical: number
   /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
   changedSince?: number
@@ -219,6 +223,8 @@ export interface StrayRows {
 }
 
 export interface Comparison {
+  /** pg_current_snapshot() of the live rows that were compared. */
+  snapshot?: string
   /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
   closure: ClosureFinding[]
@@ -236,7 +242,8 @@ export interface Comparison {
 }
 
 export interface MergeResult {
-  tables: (TableName & {inserted: number; updated: number; deleted: number})[]
+  /** `late`: rows that the backup has not, written after the comparison, which stay; absent of none. */
+  tables: (TableName & {inserted: number; updated: number; deleted: number; late?: number})[]
   cascades: Comparison['cascades']
   /** Sequences moved past the data. `denied`: this role may not; it has to be past `value`. */
   sequences: {schema: string; name: string; value: string; denied?: true}[]

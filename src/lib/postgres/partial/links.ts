@@ -6,7 +6,7 @@ import {quoteIdent} from '../quote.ts'
 import {XMIN} from './mirror.ts'
 import {sameTable} from './names.ts'
 import {writtenSince} from './written-since.ts'
-import {column, equals, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
+import {column, constantOf, equals, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
 /**
  * Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is
@@ -38,12 +38,9 @@ function keyOfLinks({live}: Planned, {selected: {table, columns = [], where}}: E
   return named ?? candidates.toSorted((a, b) => a.columns.length - b.columns.length)[0]
 }
 
-/** A default that is the same whenever it is asked for, and asking for it changes nothing. */
-const CONSTANT = /^(?:'(?:[^']|'')*'(?:::[\w\s."(),[\]]+)?|\d+(?:\.\d+)?)$/
-
 /** Whether a column is as the end of the row that it named has left it: NULL, or its default. */
-export function isLeft(key: ForeignKeyShape | undefined, {fallback}: Pick<Column, 'fallback'>, value: string): string {
-  return key?.onDelete === 'set default' && fallback !== undefined && CONSTANT.test(fallback) ? `(${value} IS NULL OR ${value} = ${fallback})` : `${value} IS NULL`
+export function isLeft(key: ForeignKeyShape | undefined, column: Pick<Column, 'fallback'>, value: string): string {
+  return key?.onDelete === 'set default' && constantOf(column) !== undefined ? `(${value} IS NULL OR ${value} = ${column.fallback ?? 'NULL'})` : `${value} IS NULL`
 }
 
 /** Fills the plan of an entry of role `links`: rows that are there, whose link is NULL or the default of SET DEFAULT, and whose parent was lost. A link that was taken away while its parent was there is none of the accident's. */

@@ -23,7 +23,7 @@ import {createUndoTables, finishUndoTables} from './undo-schema.ts'
 import {applyPlans, assertCounting, constraintError} from './write.ts'
 
 export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
-  /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. */
+  /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. What came in since, and the backup has not, stays. */
   expected?: Comparison
 }
 
@@ -57,13 +57,14 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   if (made) await dropMadeNote(client, undoSchema)
   await createRunSchema(client, undoSchema, 'undo')
   if (made) await createMade(client, undoSchema, made)
-  const planned = await planOf(client, request, quoteIdent(undoSchema))
+  const planned = await planOf(client, {...request, ...(expected?.snapshot !== undefined && {comparedAt: expected.snapshot})}, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)
   const counts = await fillPlans(client, planned, {everything: false})
   await assertMergeable(client, planned, counts)
   const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
   if (counts.isNothing && made === undefined) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
   if (expected) await assertAgreed(client, planned, counts, expected)
+  for (const plan of planned.plans) if (counts.of(plan, ['late']) > 0) await client.query(`DELETE FROM ${plan.sql} WHERE act = 'late'`)
   await applyPlans(client, planned, counts, {read: () => readWritten(client, undoSchema), start, explain: constraintError})
   await finishUndoTables(client, undoSchema, planned, counts)
   await assertReversible(client, planned, counts, made)
@@ -99,5 +100,5 @@ export function keyChangeError({foreignKey, rule, table, references, columns, ro
 
 function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {
   return plans.filter((plan) => entries.some((entry) => entry.plan === plan))
-    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete'])}))
+    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete']), ...(counts.of(plan, ['late']) > 0 && {late: counts.of(plan, ['late'])})}))
 }

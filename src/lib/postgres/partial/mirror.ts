@@ -4,7 +4,7 @@ import {qualified, quoteIdent} from '../quote.ts'
 import type {MirrorPlan} from './mirror-plan.ts'
 import type {Catalog, TableName, TableShape} from './contract.ts'
 import {keyOf, shapeOf} from './names.ts'
-import {readColumns, type Column} from './relations.ts'
+import {constantOf, keysFrom, readColumns, type Column} from './relations.ts'
 import {leavesOf} from './scratch.ts'
 import {sideTypes} from './side-types.ts'
 import {stageQuery} from './stage-rows.ts'
@@ -41,7 +41,7 @@ export async function createMirror(live: Client, side: Client, {whole, named}: M
   const mirrors: Mirror[] = []
   for (const {shape, within} of shaped) {
     const columns = columnsOf(shape) ?? []
-    await side.query(tableSql(shape, columns, types, [`${quoteIdent(XMIN)} xid`]))
+    await side.query(tableSql(shape, withDefaults(columns, shape, catalog), types, [`${quoteIdent(XMIN)} xid`]))
     const from = shape.kind === 'partitioned' ? undefined : queryOf(shape, columns, `, r.xmin AS ${quoteIdent(XMIN)}`)
     mirrors.push({table: shape, columns: [...columns.map(({name}) => name), XMIN], within, ...(from !== undefined && {query: from})})
   }
@@ -52,6 +52,12 @@ export async function createMirror(live: Client, side: Client, {whole, named}: M
   }
   for (const {table, within} of mirrors) for (const parent of within) await side.query(`ALTER TABLE ${qualified(table)} INHERIT ${qualified(parent)}`)
   return mirrors
+}
+
+/** Of links that ON DELETE SET DEFAULT takes away: by the default it is seen that one was. */
+function withDefaults(columns: readonly Column[], table: TableName, catalog: Catalog): (Column & {constant?: string | undefined})[] {
+  const links = new Set(keysFrom(catalog, table).filter(({onDelete}) => onDelete === 'set default').flatMap((key) => key.columns))
+  return columns.map((column) => (links.has(column.name) ? {...column, constant: constantOf(column)} : column))
 }
 
 /** A partitioned table is read through all of its leaves, here by inheritance: what is asked of it does not know the difference. */
@@ -68,10 +74,10 @@ async function withLeaves(live: Client, whole: readonly TableShape[], catalog: C
   return [...found.values()]
 }
 
-function tableSql(table: TableName, columns: readonly Column[], types: Map<string, string>, more: readonly string[]): string {
-  const list = columns.map(({name, type, collation}) => {
+function tableSql(table: TableName, columns: readonly (Column & {constant?: string | undefined})[], types: Map<string, string>, more: readonly string[]): string {
+  const list = columns.map(({name, type, collation, constant}) => {
     const side = types.get(type) ?? 'text'
-    return `${quoteIdent(name)} ${side}${collation?.startsWith('pg_catalog.') && side !== 'name' ? ` COLLATE ${collation}` : ''}`
+    return `${quoteIdent(name)} ${side}${collation?.startsWith('pg_catalog.') && side !== 'name' ? ` COLLATE ${collation}` : ''}${constant === undefined ? '' : ` DEFAULT ${constant}`}`
   })
   return `CREATE SCHEMA IF NOT EXISTS ${quoteIdent(table.schema)}; CREATE UNLOGGED TABLE ${qualified(table)} (${[...list, ...more].join(', ')})`
 }
@@ -88,17 +94,18 @@ export async function mirrorBytes(live: Client, {whole, named}: MirrorPlan): Pro
     JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name WHERE NOT c.relispartition`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])).bytes
 }
 
-/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came. */
-export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<number> {
+/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came, and the snapshot (pg_current_snapshot) of that instant. */
+export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<{rows: number; snapshot: string}> {
   let rows = 0
   await live.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  const {snapshot} = await rowOf<{snapshot: string}>(live, 'SELECT pg_catalog.pg_current_snapshot()::text AS snapshot')
   for (const [place, {table, columns, query}] of mirrors.entries()) {
     onTable(table, place)
     if (query !== undefined) rows += await stageQuery(side, {stage: table, columns}, {client: live, query}, signal)
   }
   await live.query('COMMIT')
   for (const mirror of mirrors) await indexMirror(side, mirror, catalog)
-  return rows
+  return {rows, snapshot}
 }
 
 async function indexMirror(side: Client, {table, columns}: Mirror, catalog: Catalog): Promise<void> {

@@ -4,13 +4,14 @@ import {quoteIdent} from '../quote.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
+import {XMIN} from './mirror.ts'
 import {isBuiltin} from './side-types.ts'
-import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
+import {assertOwnNames, readColumns, relationOf, type Column, type Relation} from './relations.ts'
 import type {UniqueIndex} from './unique-indexes.ts'
 
-/** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
+/** What is done to a row. The others are only counted: what another mode would do, what came in after the comparison, and rows whose key another tenant holds. */
 export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
-export type Spared = 'missing' | 'changed' | 'extra' | 'foreign'
+export type Spared = 'missing' | 'changed' | 'extra' | 'late' | 'foreign'
 export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'cascade-delete', 'cascade-null']
 export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
 /** Rows that are there afterwards, in the form of their after image. */
@@ -116,6 +117,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
   const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
+  for (const table of [...touched, ...staged.map(({stage}) => stage)]) assertOwnNames(table, columnsOf(table)?.filter(({name}) => !request.mirror || name !== XMIN) ?? [])
   const plans = touched.map((table, index): Plan => {
     const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))

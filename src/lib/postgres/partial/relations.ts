@@ -24,6 +24,15 @@ export interface Column {
   fallback?: string
 }
 
+/** A default that is the same whenever it is asked for, and asking for it changes nothing. */
+const CONSTANT = /^(?:('(?:[^']|'')*')(?:::[\w\s."(),[\]]+)?|\d+(?:\.\d+)?)$/
+
+/** That default, without the type that it is of; undefined where there is none, or it is not the same each time. */
+export function constantOf({fallback}: Pick<Column, 'fallback'>): string | undefined {
+  const found = fallback === undefined ? null : CONSTANT.exec(fallback)
+  return found ? found[1] ?? found[0] : undefined
+}
+
 export interface Relation {
   table: TableName
   /** The partitioned table at the top, or the table itself. */
@@ -84,6 +93,12 @@ export function relationOf(live: Catalog, table: TableName, columns: readonly Co
     table: {schema: table.schema, name: table.name}, family: shape.root ?? {schema: table.schema, name: table.name}, shape,
     from: fromOf(live, table), columns: columns.filter(({generated}) => !generated),
   }
+}
+
+/** What dr adds to rows in its queries has names of this kind. Throws `partial.column-name` (exit 3). */
+export function assertOwnNames(table: TableName, columns: readonly {name: string}[]): void {
+  const taken = columns.find(({name}) => name.startsWith('dr:'))
+  if (taken) throw preflightError('partial.column-name', `${shownName(table)} has a column ${taken.name}: names that begin with dr: are those of dr itself.`, {hints: [`ALTER TABLE ${qualified(table)} RENAME COLUMN ${quoteIdent(taken.name)} TO …`]})
 }
 
 /** Types whose equal values are the same bytes. */

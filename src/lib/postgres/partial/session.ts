@@ -19,7 +19,7 @@ export async function readSession(client: Client): Promise<SessionFacts> {
  * every name is the server's own. `asApplication` makes an exception.
  */
 export async function ownSession(client: Client): Promise<void> {
-  await client.query("SET search_path = 'pg_catalog'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off")
+  await client.query("SET search_path = 'pg_catalog'; SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off")
   await client.query("SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')")
 }
 

@@ -132,12 +132,15 @@ export async function dropStage(client: Client, {schema, run}: Pick<StageSchema,
 /**
  * What the operator wanted to keep is no leftover: the next run leaves it alone, and a crash of the server empties it no more. Where a
  * publication takes in all tables it stays UNLOGGED: a subscriber has no such tables, and would stop when it is changed by hand.
+ * Resolves to these publications.
  */
-export async function keepStage(client: Client, {schema, run}: Pick<StageSchema, 'schema' | 'run'>): Promise<void> {
+export async function keepStage(client: Client, {schema, run}: Pick<StageSchema, 'schema' | 'run'>): Promise<string[]> {
   const found = await stageOf(client, schema)
-  if (found?.run !== run) return
-  if ((await publicationsOfAll(client)).length === 0) await logTables(client, schema)
+  if (found?.run !== run) return []
+  const publications = await publicationsOfAll(client)
+  if (publications.length === 0) await logTables(client, schema)
   await client.query(`COMMENT ON SCHEMA ${quoteIdent(schema)} IS ${quoteLiteral(stageMark(run, true))}`)
+  return publications
 }
 
 /** Tables of a schema that were UNLOGGED outlast a crash from now on. As the server writes a table anew it does not tell subscribers of its rows. */

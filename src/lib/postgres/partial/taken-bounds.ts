@@ -29,7 +29,7 @@ export async function takenBounds(client: Client, lost: readonly TableName[], {l
     const shape = shapeOf(backup, table)
     const root = shape?.root && shapeOf(live, shape.root)
     const bound = shape && boundOf(shape)
-    if (root === undefined || bound === undefined) continue
+    if (root?.kind !== 'partitioned' || bound === undefined) continue
     const columns = root.columns.filter(({generated}) => !generated).map(({name}) => name)
     const referring = live.foreignKeys.filter(({references}) => sameTable(references, root)).map((key) => key.table)
     const rows = await rowsOf<TableName & {isDefault: boolean; rows: number}>(client, `

@@ -19,8 +19,14 @@ export async function dropStaged({target}: StageOptions, work: StageWork, state:
   delete state.stageDatabase
 }
 
+export interface Keeping<S> {
+  keep: (state: S) => boolean
+  /** What whoever has them kept must know. */
+  tell: (state: S, note: string) => void
+}
+
 /** The end of staging: schema and database go, or stay for hand work under a mark that no later run sweeps. */
-export function dropStageStep<S extends StageState>(options: StageOptions, work: StageWork, keep: (state: S) => boolean = () => false): Step<S> {
+export function dropStageStep<S extends StageState>(options: StageOptions, work: StageWork, {keep, tell}: Keeping<S> = {keep: () => false, tell: () => {}}): Step<S> {
   const {target, config} = options
   const schema = stageSchemaName(work.run)
   return {
@@ -33,7 +39,10 @@ export function dropStageStep<S extends StageState>(options: StageOptions, work:
     ],
     async run(state, io) {
       if (keep(state)) {
-        await keepStaged(work, state, io)
+        const note = await keepStaged(work, state, io)
+        if (note === undefined) return
+        tell(state, note)
+        io.notice(note)
         return
       }
       await dropStaged(options, work, state).catch((error: unknown) => {
@@ -44,5 +53,12 @@ export function dropStageStep<S extends StageState>(options: StageOptions, work:
   }
 }
 
-const keepStaged = (work: StageWork, state: StageState, io: StepIo): Promise<void> =>
-  work.isBeside ? keepBeside(work, state, io) : work.live(io.signal, (client) => keepStage(client, {schema: stageSchemaName(work.run), run: work.run}))
+async function keepStaged(work: StageWork, state: StageState, io: StepIo): Promise<string | undefined> {
+  if (work.isBeside) {
+    await keepBeside(work, state, io)
+    return undefined
+  }
+  const schema = stageSchemaName(work.run)
+  const publications = await work.live(io.signal, (client) => keepStage(client, {schema, run: work.run}))
+  return publications.length === 0 ? undefined : `The tables of ${schema} stay UNLOGGED, so that no subscriber of ${publications.join(', ')} stops over them: a crash of the server, or its failover, empties them. Those of --stage database outlast it.`
+}

@@ -42,7 +42,7 @@ export function partialProcedure(options: PartialOptions, work: PartialWork): Pr
       {title: 'Compare', steps: [...(work.isBeside ? [mirrorStep(options, work)] : []), compareStep(options, work)]},
       {title: 'Decide', choice: wayChoice(), steps: [decideStep(work), refuseStep(work)]},
       {title: 'Merge', gate: mergeGate(options), steps: [recreateBeforeStep(options, work, lost), ...(work.isBeside ? [bringStep(options, work)] : []), mergeStep(options, work), recreateAfterStep(options, work, lost)]},
-      {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, ({way, nothing}: PartialState) => way === 'side' && nothing === undefined), dropScratchStep(options, work), ...(copy ? [removeCopyStep(copy)] : [])]},
+      {title: 'Prove', steps: [proveStep(options, work), probeStep(options, work), featuresStep(options, work), dropStageStep(options, work, {keep: ({way, nothing}: PartialState) => way === 'side' && nothing === undefined, tell: ({notes}, note) => { notes.push(note) }}), dropScratchStep(options, work), ...(copy ? [removeCopyStep(copy)] : [])]},
     ],
   }
 }

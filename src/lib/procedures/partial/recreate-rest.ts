@@ -1,5 +1,6 @@
 import {messageOf, verificationError} from '../../errors.ts'
 import type {ArchiveEntry} from '../../postgres/archive.ts'
+import type {Client} from '../../postgres/connection.ts'
 import {statementError} from '../../postgres/errors.ts'
 import type {ForeignKeyShape, TableName} from '../../postgres/partial/contract.ts'
 import {beforeKey, inOneStep, notYetValid, validateKey} from '../../postgres/partial/keys-apart.ts'
@@ -48,7 +49,7 @@ export async function makeRest(options: StageOptions, work: StageWork, state: St
   for (const entry of keys) {
     const rows = orphans.get(entryName(entry)) ?? 0
     if (rows > 0) told.add(entryName(entry))
-    await (rows > 0 ? addNotValid(work, recreated, io, entry, rows) : addKey(options, work, recreated, io, entry))
+    await (rows > 0 ? addOrphaned(rows, options, work, recreated, io, entry) : addKey(options, work, recreated, io, entry))
   }
   await validateAll(work, recreated, io, (key) => !told.has(nameOfEntry(key)))
   await make('recreate-comments', companions.filter(({dependencies}) => !keys.some((entry) => dependencies.includes(entry.dumpId) && recreated.leftOut.some(({what}) => what === entryName(entry)))))
@@ -100,19 +101,36 @@ const notValid = ({definition}: ArchiveEntry): string => {
 }
 
 /** NOT VALID, so that nothing is read while its tables are locked. */
-async function addKey({config}: StageOptions, work: StageWork, recreated: Recreated, io: StepIo, entry: ArchiveEntry): Promise<void> {
+async function add({config}: StageOptions, work: StageWork, recreated: Recreated, io: StepIo, entry: ArchiveEntry): Promise<void> {
   const key = known(recreated, entry)
   io.progress(`foreign key ${key.name}`)
-  try {
-    await work.live(io.signal, (client) => retried(() => noted(client, work, recreated, io, {tables: recreated.tables, make: async () => {
-      await beforeKey(client, key, config.partial.lockTimeoutMs)
-      await client.query(notValid(entry))
-    }}), {signal: io.signal, onWaiting: () => { io.progress(`others are writing into ${shownName(key.table)} or ${shownName(key.references)}`) }}))
-  } catch (error) {
+  const make = async (client: Client) => {
+    await beforeKey(client, key, config.partial.lockTimeoutMs)
+    await client.query(notValid(entry))
+  }
+  await work.live(io.signal, (client) => retried(() => noted(client, work, recreated, io, {tables: recreated.tables, make: () => make(client)}), {
+    signal: io.signal, onWaiting: () => { io.progress(`others are writing into ${shownName(key.table)} or ${shownName(key.references)}`) },
+  }))
+  recreated.made.push(entryName(entry))
+}
+
+async function addKey(...[options, work, recreated, io, entry]: Parameters<typeof add>): Promise<void> {
+  await add(options, work, recreated, io, entry).catch((error: unknown) => {
     io.signal.throwIfAborted()
     throw statementError(error, MAKING)
+  })
+}
+
+/** It would be refused as it was. Not validated it holds for every new row, and leaves those that are there alone. */
+async function addOrphaned(orphans: number, ...[options, work, recreated, io, entry]: Parameters<typeof add>): Promise<void> {
+  try {
+    await add(options, work, recreated, io, entry)
+    tellNotValid(recreated, io, known(recreated, entry), orphans)
+  } catch (error) {
+    io.signal.throwIfAborted()
+    recreated.leftOut.push({what: entryName(entry), why: orphanText(orphans)})
+    io.notice(`Not made anew: ${entryName(entry)}: ${orphanText(orphans)} (${messageOf(error)}).`)
   }
-  recreated.made.push(entryName(entry))
 }
 
 /** Those that are validated in the backup, and were added by this process or an earlier one. */
@@ -147,17 +165,4 @@ function tellNotValid(recreated: Recreated, io: StepIo, key: ForeignKeyShape, or
   const tag = tagOf(key)
   recreated.notValidated = [...recreated.notValidated.filter(({name}) => name !== tag), {name: tag, orphans}]
   io.notice(`${nameOfEntry(key)} is NOT VALID: ${orphanText(orphans)}. Once they are repaired: ALTER TABLE ${qualified(key.table)} VALIDATE CONSTRAINT ${quoteIdent(key.name)};`)
-}
-
-/** It would be refused as it was. Not validated it holds for every new row, and leaves those that are there alone. */
-async function addNotValid(work: StageWork, recreated: Recreated, io: StepIo, entry: ArchiveEntry, orphans: number): Promise<void> {
-  try {
-    await work.live(io.signal, (client) => noted(client, work, recreated, io, {tables: recreated.tables, make: () => client.query(notValid(entry))}))
-    recreated.made.push(entryName(entry))
-    tellNotValid(recreated, io, known(recreated, entry), orphans)
-  } catch (error) {
-    io.signal.throwIfAborted()
-    recreated.leftOut.push({what: entryName(entry), why: orphanText(orphans)})
-    io.notice(`Not made anew: ${entryName(entry)}: ${orphanText(orphans)} (${messageOf(error)}).`)
-  }
 }

@@ -47,7 +47,10 @@ export function recreateAfterStep<S extends StageState>(options: StageOptions, w
     title: 'Make anew what went with the lost tables',
     effect: 'write',
     skip: (state) => (lostOf(state).length === 0 ? 'no table is lost' : undefined),
-    byHand: (state) => byHand(options, lostOf(state), 'after.list', 'INDEX, FK CONSTRAINT, TRIGGER, VIEW, FUNCTION, POLICY that lean on these tables'),
+    byHand: (state) => [
+      ...byHand(options, lostOf(state), 'after.list', 'INDEX, TRIGGER, VIEW, FUNCTION, POLICY that lean on these tables, and FK CONSTRAINT between them'),
+      {argv: ['psql', targetUrl(options.target), '-c', 'ALTER TABLE CHILD ADD CONSTRAINT NAME FOREIGN KEY … NOT VALID', '-c', 'ALTER TABLE CHILD VALIDATE CONSTRAINT NAME'], note: 'of each FK CONSTRAINT with a table that was live: in two transactions, so that others go on writing'},
+    ],
     run: (state, io) => stopwatch(state.timings).time('recreate-rest', () => makeRest(options, work, state, io)),
   }
 }

@@ -1,6 +1,7 @@
 import {expect} from 'chai'
-import {connect, endQuietly, rowOf, type Client} from '../../../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, rowOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import {runPartial, runRevert, type PartialSetting} from '../../../support/partial-restore.ts'
+import {until} from '../../../support/until.ts'
 import {sampleFixture} from './sample.ts'
 
 const SECRET = 'd41d8cd98f00b204e980'
@@ -51,6 +52,42 @@ describe('The outcome of a partial restore', function () {
     const {error} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: (id) => { if (id === 'partial.probe') throw new Error('the probe fails') }})
     expect(error?.message).to.contain('the probe fails')
     expect(await views()).to.deep.equal(before)
+  })
+
+  it('is not taken back because others keep its proof waiting for longer than the lock_timeout of the role', async () => {
+    await loseLeads()
+    const all = await one<{n: number}>('SELECT count(*)::int + 20 AS n FROM leads')
+    await withClient(sample.cluster.adminUrl, {}, (client) => client.query("ALTER ROLE dashboarduz SET lock_timeout = '100ms'"))
+    const holder = await connect(sample.cluster.url('dr_outcome_live'))
+    let release: Promise<unknown> = Promise.resolve()
+    try {
+      const {error, state} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: async (id) => {
+        if (id !== 'partial.prove') return
+        await holder.query('BEGIN; LOCK TABLE public.calls IN ACCESS EXCLUSIVE MODE')
+        release = sample.live((client) => until(async () => (await rowOf<{n: number}>(client, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '300ms'")).n > 0, 60_000)).finally(() => holder.query('ROLLBACK'))
+      }})
+      await release
+      if (error) throw error
+      expect(await one('SELECT count(*)::int AS n FROM leads')).to.deep.equal(all)
+      expect(state.findings.filter(({severity}) => severity === 'warning' || severity === 'error')).to.deep.equal([])
+    } finally {
+      await endQuietly(holder)
+      await withClient(sample.cluster.adminUrl, {}, (client) => client.query('ALTER ROLE dashboarduz RESET lock_timeout'))
+    }
+  })
+
+  it('is not taken back because a proof could not be made: what was not shown is said', async () => {
+    await loseLeads()
+    const all = await one<{n: number}>('SELECT count(*)::int + 20 AS n FROM leads')
+    const {error, state} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: async (id) => {
+      if (id === 'partial.prove') await live('ALTER TABLE leads RENAME TO leads_renamed')
+      if (id === 'partial.probe') await live('ALTER TABLE leads_renamed RENAME TO leads')
+    }})
+    if (error) throw error
+    expect(await one('SELECT count(*)::int AS n FROM leads')).to.deep.equal(all)
+    const untold = state.findings.filter(({severity}) => severity === 'warning').map(({code, message}) => `${code}: ${message}`)
+    expect(untold.some((one) => one.startsWith('partial.rows: that every row is still as it was put back was not shown: ')), untold.join('\n')).to.equal(true)
+    expect(untold.some((one) => one.startsWith('partial.links: whether the foreign keys hold was not shown: ')), untold.join('\n')).to.equal(true)
   })
 
   it('waits for no reader of a materialized view, nor lets others wait behind it for long', async () => {

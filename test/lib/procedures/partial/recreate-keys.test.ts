@@ -111,6 +111,27 @@ describe('foreign keys of live tables with a table that was dropped', function (
     expect(firstDifference(await schemaOf(url, 17), original)).to.equal(undefined)
   })
 
+  it('wait for a vacuum so that nobody waits behind them', async () => {
+    const vacuum = await connect(url)
+    await vacuum.query('BEGIN; LOCK TABLE calls IN SHARE UPDATE EXCLUSIVE MODE')
+    const running = run()
+    await until(async () => (await rowsOf(client, "SELECT FROM pg_locks WHERE relation = 'calls'::regclass AND NOT granted")).length > 0, 60_000)
+    expect(await rowsOf(client, "SELECT mode FROM pg_locks WHERE relation = 'calls'::regclass AND NOT granted")).to.deep.equal([{mode: 'ShareUpdateExclusiveLock'}])
+    await client.query('BEGIN; SET LOCAL lock_timeout = 1; INSERT INTO calls VALUES (1000, NULL); ROLLBACK')
+    await endQuietly(vacuum)
+    await succeeded(running)
+    expect(firstDifference(await schemaOf(url, 17), original)).to.equal(undefined)
+  })
+
+  it('are NOT VALID, with their comment, where a row was in their way', async () => {
+    await client.query('INSERT INTO calls VALUES (1000, 777)')
+    const {state} = await succeeded(run())
+    expect(state.recreated).to.deep.include({leftOut: [], notValidated: [{name: 'calls calls_leadId_fkey', orphans: 1}]})
+    expect(await keys()).to.deep.equal(['calls_leadId_fkey false', 'leads_tenantId_fkey true', 'notes_leadId_fkey false'])
+    await client.query('DELETE FROM calls WHERE id = 1000; ALTER TABLE calls VALIDATE CONSTRAINT "calls_leadId_fkey"')
+    expect(firstDifference(await schemaOf(url, 17), original)).to.equal(undefined)
+  })
+
   it('are told to be NOT VALID where a row came in their way just before them', async () => {
     await client.query(HOLDING)
     await client.query('INSERT INTO test.first VALUES ($1, $2)', ['ADD CONSTRAINT "calls_leadId_fkey"', 'INSERT INTO public.calls VALUES (1000, 777)'])

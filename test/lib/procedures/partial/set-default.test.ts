@@ -6,7 +6,9 @@ import {sampleFixture} from './sample.ts'
 const MORE = `
   CREATE TABLE owners (id int PRIMARY KEY, name text); INSERT INTO owners SELECT g, 'o' || g FROM generate_series(0, 3) g;
   CREATE TABLE chores (id int PRIMARY KEY, "ownerId" int NOT NULL DEFAULT 0 REFERENCES owners ON DELETE SET DEFAULT, "helperId" int REFERENCES owners ON DELETE SET DEFAULT);
-  INSERT INTO chores SELECT g, g % 4, 2 FROM generate_series(1, 12) g`
+  INSERT INTO chores SELECT g, g % 4, 2 FROM generate_series(1, 12) g;
+  CREATE TYPE shade AS ENUM ('none', 'it''s red'); CREATE TABLE shades (shade shade PRIMARY KEY); INSERT INTO shades VALUES ('none'), ('it''s red');
+  CREATE TABLE tints (id int PRIMARY KEY, shade shade DEFAULT 'none' REFERENCES shades ON DELETE SET DEFAULT); INSERT INTO tints VALUES (1, 'none'), (2, 'it''s red'), (3, 'it''s red')`
 
 describe('links that ON DELETE SET DEFAULT took away', function () {
   this.timeout(300_000)
@@ -20,16 +22,25 @@ describe('links that ON DELETE SET DEFAULT took away', function () {
     expect(await links()).to.deep.equal({owners: '103010301030', helpers: '------------'})
   })
 
-  it('are counted', async () => {
-    const {error, state} = await run({wish: {tables: ['owners']}, way: 'missing'})
-    if (error) throw error
-    expect(state.comparison?.closure.filter(({kind}) => kind === 'detached').map(({table, columns, rows}) => [table.name, ...columns, rows])).to.deep.equal([['chores', 'helperId', 12], ['chores', 'ownerId', 3]])
-    expect(await links()).to.deep.equal({owners: '103010301030', helpers: '------------'})
-  })
+  for (const [what, stage] of [['beside the live tables', 'schema'], ['in a database beside', 'database']] as const) {
+    it(`are counted, compared ${what}`, async () => {
+      const {error, state} = await run({wish: {tables: ['owners']}, way: 'missing', stage})
+      if (error) throw error
+      expect(state.comparison?.closure.filter(({kind}) => kind === 'detached').map(({table, columns, rows}) => [table.name, ...columns, rows])).to.deep.equal([['chores', 'helperId', 12], ['chores', 'ownerId', 3]])
+      expect(await links()).to.deep.equal({owners: '103010301030', helpers: '------------'})
+    })
 
-  it('are put back by --relink, and no other', async () => {
-    const {error} = await run({wish: {tables: ['owners'], relink: true}, way: 'missing'})
-    if (error) throw error
-    expect(await links()).to.deep.equal({owners: '123012301230', helpers: '222222222222'})
-  })
+    it(`are counted by a default of a type of its own, too, compared ${what}`, async () => {
+      await sample.live((client) => client.query("DELETE FROM public.shades WHERE shade <> 'none'"))
+      const {error, state} = await run({wish: {tables: ['shades']}, way: 'missing', stage})
+      if (error) throw error
+      expect(state.comparison?.closure.map(({kind, table, columns, rows}) => [kind, table.name, ...columns, rows])).to.deep.equal([['detached', 'tints', 'shade', 2]])
+    })
+
+    it(`are put back by --relink, and no other, compared ${what}`, async () => {
+      const {error} = await run({wish: {tables: ['owners'], relink: true}, way: 'missing', stage})
+      if (error) throw error
+      expect(await links()).to.deep.equal({owners: '123012301230', helpers: '222222222222'})
+    })
+  }
 })

@@ -46,8 +46,17 @@ describe('staged rows that are gone by the merge', function () {
 
   it('stay after a crash where they are kept for hand work', async () => {
     await live('DELETE FROM measures WHERE id < 5')
-    const {error} = await run({way: 'side'})
+    const {error, state} = await run({way: 'side'})
     if (error) throw error
     expect((await staged()).map(({kind}) => kind)).to.deep.equal(['p'])
+    expect(state.notes.join('\n')).not.to.include('UNLOGGED')
+  })
+
+  it('are told to be such that a crash empties, where all tables are published', async () => {
+    await live('DELETE FROM measures WHERE id < 5; CREATE PUBLICATION everything FOR ALL TABLES')
+    const {error, state, seen} = await run({way: 'side'})
+    if (error) throw error
+    expect((await staged()).map(({kind}) => kind)).to.deep.equal(['u'])
+    for (const told of [seen.join('\n'), state.notes.join('\n')]) expect(told).to.match(/The tables of dr_stage_\S+ stay UNLOGGED, so that no subscriber of everything stops over them: a crash of the server, or its failover, empties them\./)
   })
 })

@@ -3,7 +3,7 @@ import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pit
 import {partyFrom} from '../../../../src/lib/procedures/pitr/cutover-instances.ts'
 import {markTags} from '../../../../src/lib/procedures/pitr/cutover-marks.ts'
 import type {CutoverOptions} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
-import type {RdsApi} from '../../../../src/lib/rds/api.ts'
+import type {DBInstance, RdsApi} from '../../../../src/lib/rds/api.ts'
 import {remedyOf, terminalStatuses} from '../../../../src/lib/rds/status.ts'
 import type {JournalEntry} from '../../../../src/lib/runbook/journal.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
@@ -14,6 +14,7 @@ import {until} from '../../../support/until.ts'
 import {testStage} from '../../../support/stage.ts'
 
 const PACE = 0.1
+const LOOKS_TO_NEW_NAME = 3
 
 interface Timed {
   options: Partial<CutoverOptions>
@@ -37,10 +38,10 @@ describe('a cut-over or a rollback that AWS lets down', function () {
   })
 
   /** At the pace that dr has where nobody sets it. `party`: whom it happens to; `onPause` is told the steps that were begun. */
-  function timed(party: Instance, onPause: (begun: readonly string[]) => void = () => {}): Timed {
+  function timed(party: Instance, onPause: (begun: readonly string[]) => void = () => {}, api = crm.api): Timed {
     const [told, begun]: [Timed['told'], string[]] = [[], []]
     const clock = new AwsClock(PACE, () => { onPause(begun) })
-    const lateness = new Lateness(crm.api, clock, ({DbiResourceId}) => DbiResourceId === party.resourceId)
+    const lateness = new Lateness(api, clock, ({DbiResourceId}) => DbiResourceId === party.resourceId)
     const {stage} = testStage()
     const notices: string[] = []
     const write = (entry: JournalEntry) => {
@@ -54,6 +55,27 @@ describe('a cut-over or a rollback that AWS lets down', function () {
   }
 
   const overlaid = (api: RdsApi, over: Partial<RdsApi>): RdsApi => new Proxy(api, {get: (target, property) => (Reflect.get(over, property) ?? Reflect.get(target, property)) as unknown})
+  /** AWS as it shows a rename only after some looks; with a status it never does, and that is what it shows in the end. */
+  function lingering({id, resourceId}: Instance, status: string | undefined): RdsApi {
+    let [isAsked, looks] = [false, 0]
+    const isLate = () => isAsked && (looks < LOOKS_TO_NEW_NAME || status !== undefined)
+    const late = (one: DBInstance): DBInstance => (one.DbiResourceId === resourceId && isLate() ? {...one, DBInstanceIdentifier: id, DBInstanceStatus: looks < LOOKS_TO_NEW_NAME ? 'renaming' : status} : one)
+    return overlaid(crm.api, {
+      modify: async (input, signal) => {
+        const made = await crm.api.modify(input, signal)
+        isAsked = true
+        return made
+      },
+      instances: async (signal) => (await crm.api.instances(signal)).map(late),
+      instance: async (name, signal) => {
+        if (name !== id || !isLate()) return crm.api.instance(name, signal)
+        const found = (await crm.api.instances(signal)).find((one) => one.DbiResourceId === resourceId)
+        looks++
+        return found && late(found)
+      },
+    })
+  }
+
   const answer = (action: string, effect: {code: string} | {endsAs: string}, times = 1, instance?: string) => { crm.aws.server.faults.add({match: {action, ...(instance !== undefined && {instance})}, times, action: effect}) }
 
   function assertTold({told: [first]}: Timed, detail: string, remedy: string): void {
@@ -70,15 +92,16 @@ describe('a cut-over or a rollback that AWS lets down', function () {
         await crm.api.addTags(region.arnOf(COPY), markTags({mode: 'rename', name: NAME, resourceId: crm.old.resourceId, run: 'run-1'}), AbortSignal.timeout(10_000))
         answer('ModifyDBInstance', {endsAs: status}, 1, crm[who].id)
         const former = crm[who].id
-        // Every other one is so before it has its new name, the others as soon as they have it.
-        const one = timed(crm[who], () => { if (index % 2 === 0 ? crm[who].status === 'renaming' : crm[who].id !== former) crm[who].timeline.set(status) })
+        // Every other one never gets its new name, and the others come to it when they have it.
+        const one = timed(crm[who], () => { if (crm[who].id !== former) crm[who].timeline.set(status) }, lingering(crm[who], index % 2 === 0 ? status : undefined))
         const options = crm.options(one.options)
         const [procedure, [old, copy]] = [cutoverProcedure(options), await Promise.all([crm.old, crm.copy].map(async ({id: name}) => partyFrom(await crm.api.instance(name, AbortSignal.timeout(10_000)) ?? {})))]
         const steps = procedure.phases.flatMap((phase) => phase.steps).filter((step) => step.id === id)
         const {error} = await crm.run({...procedure, phases: [{title: 'Rename', steps}]}, {...cutoverState(options, new Date()), ...(old && {old}), ...(copy && {copy})}, one.stage)
         expect(error, status).to.include({code: 'pitr.ended', exitCode: 1})
         assertTold(one, `is ${status}`, remedyOf(status) ?? 'a remedy')
-        expect(error?.hints?.join('\n'), 'it cannot be undone either').to.contain(remedyOf(status)).and.contain('dr pitr rollback run-1')
+        expect(error?.hints?.join('\n')).to.contain(remedyOf(status))
+        if (index % 2 !== 0) expect(error?.hints?.join('\n'), 'it cannot be undone now').to.contain('dr pitr rollback run-1')
         await crm.reset()
       }
     })

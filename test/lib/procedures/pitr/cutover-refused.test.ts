@@ -16,11 +16,14 @@ describe('a cut-over that is refused, fails or is taken back', function () {
   let digest = ''
 
   before(async () => {
-    await crm.open({millisecondsPerSecond: 0.1})
+    await crm.open({millisecondsPerSecond: 0.1, watched: true})
     digest = await crm.digest(crm.old)
   })
   after(() => crm.close())
-  afterEach(() => crm.reset())
+  afterEach(async () => {
+    expect(crm.harm()).to.deep.equal([])
+    await crm.reset()
+  })
 
   const set = (instance: Instance, settings: Partial<Instance['settings']>) => { instance.settings = {...instance.settings, ...settings} }
   const withoutTag = (key: string) => crm.copy.settings.TagList.filter(({Key}) => Key !== key)

@@ -24,9 +24,15 @@ describe('a recovery that is cut off', function () {
   after(() => rds.close())
   afterEach(async () => {
     for (const name of copies()) await rds.remove(name)
+    expect(changed().filter((one) => !/^(AddTagsToResource|ModifyDBInstance|RestoreDBInstanceToPointInTime) (arn:\S+:)?copy$/.test(one)), 'nothing was deleted, and nobody else was touched').to.deep.equal([])
   })
 
   const copies = () => [...rds.aws.server.region.instances.keys()].filter((name) => name !== 'crm')
+  /** Which instance each call that changes something was about. */
+  const changed = () => rds.aws.server.requests.filter(({action}) => !/^(Describe|List)/.test(action)).map(({action, body}) => {
+    const sent = new URLSearchParams(body)
+    return `${action} ${sent.get('TargetDBInstanceIdentifier') ?? sent.get('DBInstanceIdentifier') ?? sent.get('ResourceName') ?? ''}`
+  })
   const asked = () => rds.aws.server.requests.filter(({action, refused}) => action === 'RestoreDBInstanceToPointInTime' && refused === undefined).length
   const unproven = {proof: {storages: [], jobs: 1}}
   const goOn = (entries: readonly JournalEntry[]) => rds.recover({run: 'cut', options: unproven, earlier: replay<RecoveryState>(entries)})
