@@ -1,5 +1,6 @@
 import {rowOf, type Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
+import {readBroughtBack} from './brought-back.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, RowsSince, TableComparison} from './contract.ts'
 import {editedSince, rowsSince} from './edited-since.ts'
@@ -62,12 +63,17 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
   await markRows(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
   await analyzed(client, planned)
+  planned.brought = await broughtBack(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
   if (planned.mode === 'exact') await fillCascades(client, planned)
   const counts = await analyzed(client, planned)
   await planMoves(client, planned, counts)
   return planned.parking.size === 0 ? counts : tally(client, planned)
 }
+
+/** Only what hangs on links asks for it. */
+const broughtBack = async (client: Client, {request: {mirror, backupAt}, entries, observed}: Planned): Promise<Planned['brought']> =>
+  (mirror || (observed.length === 0 && entries.every(({selected: {role}}) => role !== 'links')) ? [] : readBroughtBack(client, backupAt))
 
 async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []

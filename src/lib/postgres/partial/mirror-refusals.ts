@@ -53,8 +53,10 @@ export async function assertSideCondition(client: Client, table: TableShape, tex
   if (others.length > 0) throw refused(`--where looks into ${others.join(', ')}, too, whose rows a database beside has not`)
 }
 
+/** Planned as it would be run: a text may be a time only as the live database reads it. */
 async function plannedBeside(client: Client, query: string): Promise<string[]> {
   try {
+    await client.query('BEGIN READ ONLY; SET LOCAL TimeZone TO DEFAULT; SET LOCAL DateStyle TO DEFAULT; SET LOCAL IntervalStyle TO DEFAULT')
     // The path of the staging session is pg_catalog alone; prepared, it is one statement.
     const {rows: [row]} = await client.query<{'QUERY PLAN': [{Plan: PlanNode}]}>({text: `EXPLAIN (VERBOSE, FORMAT JSON) ${query}`, queryMode: 'extended'} as {text: string})
     return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan).map(shownName)
@@ -62,5 +64,7 @@ async function plannedBeside(client: Client, query: string): Promise<string[]> {
     if (isConnectionLost(error)) throw error
     if (codeOf(error) === '42501') throw statementError(rightsError(error), 'Looking at --where')
     throw refused(`--where cannot be used in a database beside: ${messageOf(error)}`, error)
+  } finally {
+    await client.query('ROLLBACK').catch(() => undefined)
   }
 }

@@ -1,6 +1,7 @@
 import {preflightError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
+import type {BroughtBack} from './brought-back.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
@@ -64,6 +65,8 @@ export interface Planned {
   observed: Entry[]
   /** Tables that mark the rows for which the operator's conditions hold: see `markRows`. */
   marks: Map<string, string>
+  /** Of live tables: rows that earlier repairs have put back. Read with the plans, where links are looked at. */
+  brought: readonly BroughtBack[]
   /** Unique indexes of the plans that write into them. */
   uniques: Map<Plan, readonly UniqueIndex[]>
   /** What rows whose unique value others take over are given until all are written: by column, as SQL. */
@@ -130,7 +133,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
-  return {live, request, mode, plans, entries, observed, marks: new Map(), ...noMoves()}
+  return {live, request, mode, plans, entries, observed, marks: new Map(), brought: [], ...noMoves()}
 }
 
 /** As the live table has its columns: what is of its own type there, or generated, counts as that, though a mirror has other types. */

@@ -159,7 +159,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
   const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
-  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map(), ...noMoves()}, reversed}
+  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map(), brought: [], ...noMoves()}, reversed}
 }
 
 async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {

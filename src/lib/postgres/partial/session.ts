@@ -1,5 +1,6 @@
 import {CANONICAL_SETTINGS} from '../snapshot.ts'
-import {rowOf, type Client} from '../connection.ts'
+import {rowOf, rowsOf, type Client} from '../connection.ts'
+import {quoteLiteral} from '../quote.ts'
 
 export interface SessionFacts {
   major: number
@@ -49,5 +50,22 @@ export async function asApplication<T>(client: Client, work: () => Promise<T>): 
   await client.query('SET LOCAL search_path TO DEFAULT')
   const result = await work()
   await client.query("SET LOCAL search_path = 'pg_catalog'")
+  return result
+}
+
+/** Settings that decide which values a condition speaks of: `'2026-11-20 10:00'`, `now()::date`, `'{a,NULL}'`. */
+const MEANINGS = ['TimeZone', 'DateStyle', 'IntervalStyle', 'array_nulls']
+
+/** Their values, by name, as a new session of this role in this database has them. */
+export async function readMeanings(client: Client): Promise<Record<string, string>> {
+  const rows = await rowsOf<{name: string; value: string}>(client, `SELECT name, reset_val AS value FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) ANY ('{${MEANINGS.join(',')}}'::pg_catalog.text[])`)
+  return Object.fromEntries(rows.map(({name, value}) => [name, value]))
+}
+
+/** Like `asApplication`, for a condition of the operator's: what it says of times means what it means in psql. `meanings`: of the live database; absent: this one's own. */
+export async function asOperator<T>(client: Client, meanings: Readonly<Record<string, string>> | undefined, work: () => Promise<T>): Promise<T> {
+  await client.query(MEANINGS.map((name) => `SET LOCAL ${name} TO ${meanings?.[name] === undefined ? 'DEFAULT' : quoteLiteral(meanings[name])}`).join('; '))
+  const result = await asApplication(client, work)
+  await client.query(CANONICAL_SETTINGS.filter((setting) => MEANINGS.some((name) => setting.startsWith(`SET ${name} `))).map((setting) => setting.replace(/^SET /, 'SET LOCAL ')).join('; '))
   return result
 }

@@ -4,6 +4,7 @@ import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} f
 import {statementError} from '../../postgres/errors.ts'
 import {isOfCreation} from '../../postgres/investigate/tables.ts'
 import {lostParents} from '../../postgres/partial/lost-parents.ts'
+import {lostAncestors} from '../../postgres/partial/lost-partitions.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {takenBounds} from '../../postgres/partial/taken-bounds.ts'
 import {takenNames} from '../../postgres/partial/taken-names.ts'
@@ -13,8 +14,8 @@ import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
-import {refuseImpossible, refuseTaken, refuseTakenBounds} from './refusals.ts'
-import {LISTED, type PartialWork} from './run-work.ts'
+import {refuseImpossible, refuseLostAncestors, refuseTaken, refuseTakenBounds} from './refusals.ts'
+import {LISTED, sinceUnknown, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
 const MOST: MergeMode = 'exact'
@@ -73,6 +74,7 @@ export function refuseStep(work: PartialWork): Step<PartialState> {
     byHand: () => [],
     async run(state, io) {
       const lost = lostTables(state)
+      refuseLostAncestors(lostAncestors(lost, work.catalogs))
       refuseTaken(takenNames(lost, work.catalogs))
       refuseTakenBounds(await work.inLive((client) => takenBounds(client, lost, work.catalogs), io.signal).catch((error: unknown) => { throw statementError(error, 'Looking for rows of lost partitions') }))
       refuseImpossible(state)
@@ -97,6 +99,7 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.whereCompared((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
+  state.sinceUnknown = sinceUnknown(state)
   state.comparedFor = way
 }
 

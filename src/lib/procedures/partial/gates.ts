@@ -78,10 +78,17 @@ function aboutMerge(state: PartialState): string[] {
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
     ...(way === 'exact' ? ['Rows that come in from now on stay, though the backup has not them.'] : []),
+    ...aboutUnknown(state, way),
     ...aboutEdits(state, way),
     ...aboutList(state, way),
     ...aboutSubscribers(state),
   ]
+}
+
+/** That nothing is said of rows that were written since does not mean that there are none. */
+function aboutUnknown({comparison, sinceUnknown}: PartialState, way: Way): string[] {
+  const changed = comparison?.tables.filter(({role, changed: rows}) => role === 'rows' && rows > 0)
+  return way === 'missing' || way === 'side' || sinceUnknown === undefined || changed?.length === 0 ? [] : [`How many of these were written since the backup, and go back, is not known: ${sinceUnknown}.`]
 }
 
 /** What the number of their last transaction does not tell, because the accident has overwritten it. */
