@@ -7,7 +7,7 @@ import type {Catalog, MergeMode, TableShape} from './contract.ts'
 import {rightsError} from './guard.ts'
 import {followedKeys, type MirrorPlan} from './mirror-plan.ts'
 import {shownName} from './names.ts'
-import {readColumns} from './relations.ts'
+import {assertOwnNames, readColumns} from './relations.ts'
 import {isBuiltin, sideTypes} from './side-types.ts'
 
 const refused = (message: string, cause?: unknown): DrError =>
@@ -22,6 +22,7 @@ export async function assertMirrorable(client: Client, plan: MirrorPlan, live: C
   const fallback = mode === 'exact' ? keys.find(({onDelete}) => onDelete === 'set default') : undefined
   if (fallback) throw refused(`What ON DELETE SET DEFAULT of ${fallback.name} would write follows from defaults of ${shownName(fallback.table)}, which a database beside has not`)
   const columnsOf = await readColumns(client, plan.whole)
+  for (const table of plan.whole) assertOwnNames(table, columnsOf(table) ?? [])
   const told = plan.whole.flatMap((table) => {
     const names = new Set([...table.keys.flatMap(({columns}) => columns), ...keys.filter((key) => shownName(key.table) === shownName(table)).flatMap(({columns}) => columns)])
     return (columnsOf(table) ?? []).filter(({name}) => names.has(name)).map((column) => ({table, column}))

@@ -98,17 +98,18 @@ export async function mirrorBytes(live: Client, {whole, named}: MirrorPlan): Pro
     JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name WHERE NOT c.relispartition`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])).bytes
 }
 
-/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came. */
-export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<number> {
+/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came, and the snapshot (pg_current_snapshot) of that instant. */
+export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<{rows: number; snapshot: string}> {
   let rows = 0
   await live.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  const {snapshot} = await rowOf<{snapshot: string}>(live, 'SELECT pg_catalog.pg_current_snapshot()::text AS snapshot')
   for (const [place, {table, columns, query}] of mirrors.entries()) {
     onTable(table, place)
     if (query !== undefined) rows += await stageQuery(side, {stage: table, columns}, {client: live, query}, signal)
   }
   await live.query('COMMIT')
   for (const mirror of mirrors) await indexMirror(side, mirror, catalog)
-  return rows
+  return {rows, snapshot}
 }
 
 async function indexMirror(side: Client, {table, columns}: Mirror, catalog: Catalog): Promise<void> {

@@ -1,6 +1,7 @@
 import type {Config} from '../../config/config.ts'
 import type {ForeignKeyShape, Predicate, StagedTable, TableName} from '../../postgres/partial/contract.ts'
 import type {BackupInstant} from '../../postgres/newer-rows.ts'
+import type {LostDefault} from '../../postgres/partial/lost-defaults.ts'
 import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
@@ -73,6 +74,8 @@ export interface Recreated {
   after: {id: number; name: string}[]
   /** Of the second part. */
   foreignKeys: ForeignKeyShape[]
+  /** Of living tables: gone before anything was made. */
+  defaults?: LostDefault[]
   /** Foreign keys that hold for new rows only: rows that were there name rows that are not. */
   notValidated: {name: string; orphans: number}[]
 }

@@ -36,8 +36,8 @@ export class StageWork {
   archive: Archive | undefined
   /** Whose entries make lost tables anew. */
   schema: SchemaArchive | undefined
-  /** In the database beside: the copies of live tables, and the catalog that they were made by. */
-  mirrored: {mirrors: readonly Mirror[]; live: Catalog} | undefined
+  /** In the database beside: the copies of live tables, and the catalog that they were made by; when the rows are there, the snapshot that they are of. */
+  mirrored: {mirrors: readonly Mirror[]; live: Catalog; snapshot?: string} | undefined
   /** Staged columns whose type is not live: it may come back with a lost table. */
   stagedAsText: {stage: TableName; name: string; type: string}[] = []
   readonly #options: StageOptions
