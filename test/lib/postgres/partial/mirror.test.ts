@@ -101,7 +101,7 @@ describe('live rows in a database beside', function () {
     () => ({words: 'auth links, and the users that they are of', selection: selecting({...tableSelection('users', {kind: 'refers', columns: ['id'], table: table('user_auth_links'), targets: ['userId'], where: {kind: 'all'}}), role: 'parent'}, {...tableSelection('user_auth_links'), group: 1}), modes: ['missing', 'exact']}),
   ]
 
-  /** Neither the order of rows on disk nor that of tables means anything. */
+  /** Neither the order of rows on disk nor that of tables means anything, nor the instant of the comparison. */
   const ordered = ({tables, closure, cascades, ...rest}: Comparison) => {
     const sorted = <T>(list: readonly T[]) => list.toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1))
     return {...rest, snapshot: '', closure: sorted(closure), cascades: sorted(cascades), tables: tables.map((one) => ({...one, sample: sorted(one.sample), conflicts: sorted(one.conflicts)}))}
