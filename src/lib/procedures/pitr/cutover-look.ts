@@ -3,6 +3,7 @@ import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
+import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
@@ -13,6 +14,7 @@ import {byResource, partyFrom} from './cutover-instances.ts'
 import {freezeList, frozenRunOf, frozenTag} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
+import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
 
 export const APPLICATION = 'dr pitr cutover'
@@ -34,12 +36,13 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
       if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
       assertNoOther(all, name, io.run)
+      assertNotReplaced(all, old, (by) => `--source ${by} cuts that one over.`)
       const copy = copyMeant(all, name, options.copy)
       assertCopy(copy, name)
       assertOld(old)
       if (!options.acceptPending) assertNothingPending([old, copy])
       if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
-      await assertWay(options, old.DBInstanceIdentifier ?? '', io)
+      await assertWay(options, all, old.DBInstanceIdentifier ?? '', io)
       state.old = partyFrom(old)
       state.copy = partyFrom(copy)
       const {restoredTo} = marksOf(copy) ?? {}
@@ -51,12 +54,14 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
 }
 
 /** What the way needs besides the two instances. */
-async function assertWay({mode, config, api}: CutoverOptions, old: string, {signal}: StepIo): Promise<void> {
+async function assertWay({mode, config, api, target}: CutoverOptions, all: readonly DBInstance[], old: string, {signal}: StepIo): Promise<void> {
   if (mode !== 'proxy') return
   const {proxy} = config.rds
   if (proxy === undefined) throw preflightError('config.rds-proxy', 'No RDS Proxy is named.', {hints: ['Set rds.proxy in dr.config.yaml, or DR_RDS_PROXY.', 'aws rds describe-db-proxies shows those that there are.']})
   const targets = (await api.proxyTargets(proxy, signal)).map(({RdsResourceId = ''}) => RdsResourceId)
   if (!targets.includes(old)) throw preflightError('pitr.proxy', `The proxy ${proxy} leads to ${targets.join(', ') || 'nothing'}, not to ${old}.`, {hints: ['Check rds.proxy and rds.instance; aws rds describe-db-proxy-targets shows what it leads to.']})
+  const direct = all.find(({Endpoint}) => Endpoint?.Address?.toLowerCase() === target.host.toLowerCase() && Endpoint.Port === target.port)
+  if (direct !== undefined) throw preflightError('pitr.proxy', `DATABASE_URL leads to ${direct.DBInstanceIdentifier ?? ''} itself (${target.host}:${target.port}), not through the proxy ${proxy}: nobody could see whom its clients reach.`, {hints: [`Set DATABASE_URL to the address of the proxy: aws rds describe-db-proxies --db-proxy-name ${proxy}`, 'Where clients do not come by the proxy: --mode rename, or url']})
 }
 
 function refuse(findings: readonly Finding[], {accept}: CutoverOptions): void {
@@ -144,7 +149,12 @@ function aboutMarkers({old, copy}: CutoverState): Finding[] {
   return was.timeline === is.timeline ? [{code: 'pitr.same-timeline', severity: 'warning', subject: copy?.id ?? '', message: 'is on the same timeline as the old instance: afterwards only AWS can say which of the two answers'}] : []
 }
 
+/** As AWS names the addresses of its proxies. */
+const isProxy = (host: string): boolean => /\.proxy-\w+\.[\w-]+\.rds\.amazonaws\.com(\.cn)?$/i.test(host)
+
 function aboutAddress({target, mode}: CutoverOptions, {old}: CutoverState): Finding[] {
-  if (mode === 'proxy' || old === undefined || (target.host.toLowerCase() === old.host.toLowerCase() && target.port === old.port)) return []
+  if (old === undefined) return []
+  if (mode === 'proxy') return isProxy(target.host) ? [] : [{code: 'pitr.address', severity: 'warning', subject: old.id, message: `that ${target.host}:${target.port} (DATABASE_URL) leads to it through the proxy is not known here: where it does not, all is taken back`}]
+  if ( (target.host.toLowerCase() === old.host.toLowerCase() && target.port === old.port)) return []
   return [{code: 'pitr.address', severity: 'warning', subject: old.id, message: `DATABASE_URL leads to ${target.host}:${target.port}, and the instance is ${old.host}:${old.port}: whether clients follow depends on what is between them`}]
 }

@@ -7,8 +7,8 @@ import type {PlainPlan} from '../../report/recovery-plan.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
 import type {RdsOptions} from './options.ts'
 
-/** Which backups are restored from: those of a live instance, of a deleted one, or replicated ones. */
-export type RecoverySource = {instance: string} | {resourceId: string} | {backupArn: string}
+/** Which backups are restored from: those of a live instance, of a deleted one, or replicated ones. `named`: the operator has named it, live or not. */
+export type RecoverySource = {instance: string; named?: true} | {resourceId: string} | {backupArn: string}
 
 /** What the operator decides of a copy, by the flags. */
 export type RecoveryChoice = Pick<RestoreChoice, 'purpose' | 'instanceClass' | 'securityGroups' | 'parameterGroup' | 'optionGroup' | 'subnetGroup' | 'multiAz'>
