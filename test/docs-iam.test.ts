@@ -24,7 +24,7 @@ const RDS: Readonly<Record<Role, Readonly<Record<string, string>>>> = {
   },
   cutover: {
     instance: 'the old one and the new one', instances: 'the copy that is meant', events: 'what AWS noted of a failure', modify: 'renames', snapshot: 'of the old one, first', snapshotNamed: 'whether that is complete',
-    addTags: 'marks', removeTags: 'marks that hold no more', proxyTargets: 'who stands behind the proxy', addProxyTarget: 'the new one', removeProxyTarget: 'the old one',
+    addTags: 'marks', removeTags: 'marks that hold no more', proxies: 'whether one leads to the old one', proxyTargets: 'who stands behind the proxy', addProxyTarget: 'the new one', removeProxyTarget: 'the old one',
   },
   prune: {},
 }

@@ -48,6 +48,9 @@ describe('dr pitr cutover, dr pitr rollback', function () {
     const [, name = ''] = /dr pitr rollback (\S+-pitr-cutover-[\da-f]{4})\./.exec(stderr) ?? []
     expect(stderr).to.match(/crm-prod is now db-\w+, at 127\.0\.0\.1:\d+ as before; there was no crm-prod for/).and.match(/The old instance is crm-prod-old-\d{14}; its snapshot is crm-prod-before-cutover-\d{14}/)
     expect(crm.names()).to.have.property(NAME, 'copy')
+    const asked = crm.aws.server.requests.length
+    expect(await run('resume', NAME), 'it is production now').to.deep.include({exitCode: 3}).and.have.property('stderr').that.contains('may have clients').and.contains('aws rds reboot-db-instance')
+    expect(crm.aws.server.requests.slice(asked).map(({action}) => action).filter((action) => !/^(Describe|List)/.test(action))).to.deep.equal([])
     const {result} = await run<RollbackResult>('rollback', name, '--confirm', NAME, '--json')
     expect(result).to.deep.include({instance: NAME, mode: 'rename', undone: name})
     expect(result?.kept.instance).to.match(/^crm-prod-pitr-back-\d{14}$/)

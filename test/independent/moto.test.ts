@@ -165,6 +165,7 @@ describe('the RDS calls on moto', function () {
   it('switch the target of a proxy', async () => {
     await client.send(new rds.CreateDBProxyCommand({DBProxyName: 'front', EngineFamily: 'POSTGRESQL', Auth: [{AuthScheme: 'SECRETS', SecretArn: 'arn:aws:secretsmanager:us-east-1:123456789012:secret:x'}], RoleArn: 'arn:aws:iam::123456789012:role/m', VpcSubnetIds: moto.subnets.slice(0, 2)}))
     const targets = async () => (await api.proxyTargets('front', signal)).map(({RdsResourceId: id}) => id)
+    expect(await api.proxies(signal)).to.deep.equal(['front'])
     await api.addProxyTarget('front', 'crm', signal)
     expect(await targets()).to.deep.equal(['crm'])
     await api.removeProxyTarget('front', 'crm', signal)

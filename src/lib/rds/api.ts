@@ -1,6 +1,6 @@
 import {
   AddRoleToDBInstanceCommand, AddTagsToResourceCommand, CreateDBSnapshotCommand, DeleteDBInstanceCommand, DeregisterDBProxyTargetsCommand, DescribeDBInstanceAutomatedBackupsCommand, DescribeDBInstancesCommand, DescribeDBParameterGroupsCommand,
-  DescribeDBParametersCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RebootDBInstanceCommand, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
+  DescribeDBParametersCommand, DescribeDBProxiesCommand, DescribeDBProxyTargetsCommand, DescribeDBSnapshotsCommand, DescribeDBSubnetGroupsCommand, DescribeEventsCommand, ModifyDBInstanceCommand, RDSClient, RebootDBInstanceCommand, RegisterDBProxyTargetsCommand, RemoveTagsFromResourceCommand, RestoreDBInstanceToPointInTimeCommand,
   type DBInstance, type DBInstanceAutomatedBackup, type DBParameterGroup, type DBProxyTarget, type DBSnapshot, type DescribeDBInstanceAutomatedBackupsCommandInput, type Event, type ModifyDBInstanceCommandInput, type Parameter, type RestoreDBInstanceToPointInTimeCommandInput, type Tag,
 } from '@aws-sdk/client-rds'
 import {createRdsClient, type RdsPlace} from './client.ts'
@@ -126,6 +126,15 @@ export class RdsApi {
 
   async hasSubnetGroup(name: string, signal: AbortSignal): Promise<boolean> {
     return (await this.#ask({action: 'DescribeDBSubnetGroups', instance: name}, () => this.#client.send(new DescribeDBSubnetGroupsCommand({DBSubnetGroupName: name}), {abortSignal: signal}), 'DBSubnetGroupNotFoundFault')) !== undefined
+  }
+
+  /** Names of all proxies. */
+  async proxies(signal: AbortSignal): Promise<string[]> {
+    const all = await this.#pages({action: 'DescribeDBProxies'}, async (Marker) => {
+      const {DBProxies, Marker: next} = await this.#client.send(new DescribeDBProxiesCommand({Marker}), {abortSignal: signal})
+      return [DBProxies, next]
+    })
+    return all.flatMap(({DBProxyName}) => DBProxyName ?? [])
   }
 
   proxyTargets(proxy: string, signal: AbortSignal): Promise<DBProxyTarget[]> {

@@ -13,6 +13,7 @@ import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {freezeList, frozenRunOf, frozenTag} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
+import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
 import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
@@ -43,6 +44,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       if (!options.acceptPending) assertNothingPending([old, copy])
       if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
       await assertWay(options, all, old.DBInstanceIdentifier ?? '', io)
+      state.findings.push(...await aboutProxies(options, copy.DBInstanceIdentifier ?? '', io))
       state.old = partyFrom(old)
       state.copy = partyFrom(copy)
       const {restoredTo} = marksOf(copy) ?? {}

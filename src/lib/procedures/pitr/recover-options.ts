@@ -62,6 +62,8 @@ export interface RecoveryState {
   copy?: RecoveredInstance
   /** AWS has ended it in a status from which it does not come back by itself. */
   ended?: boolean
+  /** It has taken a place, or clients may work on it otherwise. */
+  live?: boolean
   /** What was set afterwards. */
   settled?: {modified: string[]; roles: string[]; rebooted: boolean}
   marks: {available?: string; verified?: string; hydrated?: string}

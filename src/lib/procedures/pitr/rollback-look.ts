@@ -10,6 +10,7 @@ import {byResource, locate, partyFrom} from './cutover-instances.ts'
 import {journalOf} from './cutover-journal.ts'
 import {cutoverMarkOf, frozenOf, frozenRunOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
+import {proxiesOf} from './cutover-proxies.ts'
 import {steadyName} from './cutover-rename.ts'
 import {backSuffix, ROLLBACK, type RollbackOptions, type RollbackState} from './rollback-options.ts'
 import {targetAt} from './target.ts'
@@ -43,6 +44,7 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
       if (mark.sinceXid !== undefined) state.sinceXid = mark.sinceXid
       if (mark.rollback !== undefined) state.earlier = mark.rollback
       state.cutoverHere = earlier !== undefined
+      if (mark.mode !== 'proxy') state.staying = (await proxiesOf(options, now.DBInstanceIdentifier ?? '', io.signal)).proxies
     },
   }
 }

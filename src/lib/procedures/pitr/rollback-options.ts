@@ -39,6 +39,8 @@ export interface RollbackState {
   copy?: Party
   sinceXid?: string
   frozen?: FrozenDatabase[] | 'all'
+  /** Proxies that lead to the new instance and are not led back. */
+  staying?: string[]
   /** What the new instance holds and the old one does not, by table. */
   loss?: Loss[]
   /** Nothing has led clients to the old one: there is no rds.switchCommand, and somebody must do it. */

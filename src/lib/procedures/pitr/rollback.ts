@@ -73,6 +73,7 @@ function rollbackGate({target}: RollbackOptions): Gate<RollbackState> {
       ...(state.mode === undefined ? [] : [`Way         ${wayBack(state)}`]),
       ...(state.frozen === undefined ? [] : ['Writes      are stopped in the old one: they become possible again']),
       ...others(state), ...newRows(state),
+      ...(state.staying ?? []).map((proxy) => `WARNING     ${state.copy?.id ?? ''}: the proxy ${proxy} leads to it and stays with it: its clients do not come back to the old one`),
     ],
     declined: () => ['Nothing was changed.'],
   }
