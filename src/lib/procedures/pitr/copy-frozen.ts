@@ -1,12 +1,12 @@
 import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
-import {frozenDatabases, isReadOnly, unfreezeSql, type FrozenDatabase} from '../../postgres/freeze.ts'
+import {frozenDatabases, isReadOnly, unfreezeSql} from '../../postgres/freeze.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import {byResource} from './cutover-instances.ts'
-import {frozenOf} from './cutover-marks.ts'
+import {frozenOf, keptOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
 import {targetAt} from './target.ts'
@@ -20,9 +20,10 @@ interface Stopped {
   unsure: string[]
 }
 
-/** What is read-only in the copy. `old`: what is so in its source, undefined where that cannot be asked; `tagged`: what of that dr has done. The application's database is never meant to be. */
-function stoppedIn(copy: readonly string[], main: string, old: readonly string[] | undefined, tagged: readonly FrozenDatabase[] | 'all' | undefined): Stopped {
-  const byDr = (name: string) => tagged === 'all' || tagged?.some((one) => one.name === name) === true
+/** What is read-only in the copy. `old`: what is so in its source, undefined where that cannot be asked; `tagged`: the source, whose tag says what of that dr has done. The application's database is never meant to be. */
+function stoppedIn(copy: readonly string[], main: string, old: readonly string[] | undefined, tagged: DBInstance = {}): Stopped {
+  const [list, kept] = [frozenOf(tagged), keptOf(tagged)]
+  const byDr = (name: string) => (list === 'all' ? !kept.includes(name) : list?.some((one) => one.name === name) === true)
   const stopped = copy.filter((name) => name === main || byDr(name) || old?.includes(name) === false)
   return {stopped, unsure: old === undefined ? copy.filter((name) => !stopped.includes(name)) : []}
 }
@@ -42,7 +43,7 @@ export async function assertTakesWrites(options: CutoverOptions, state: CutoverS
   const at = targetAt(options.target, copy, options)
   const {frozen, readOnly} = await withClient(at, LOOK, async (client) => ({frozen: await frozenDatabases(client), readOnly: await isReadOnly(client)}))
   const found = frozen.length === 0 ? undefined : await byResource(options, old.resourceId, io.signal)
-  const {stopped, unsure} = stoppedIn(frozen, at.database, frozen.length === 0 ? [] : await askedFor(frozenAt(targetAt(options.target, old, options)), io), found && frozenOf(found))
+  const {stopped, unsure} = stoppedIn(frozen, at.database, frozen.length === 0 ? [] : await askedFor(frozenAt(targetAt(options.target, old, options)), io), found)
   if (stopped.length > 0) throw preflightError('pitr.copy-frozen', `${stopped.join(', ')} of ${copy.id} ${stopped.length === 1 ? 'is' : 'are'} read-only: it was restored to a time in which writes were stopped.`, {hints: byHand(copy.id, stopped)})
   if (readOnly) throw preflightError('pitr.copy-frozen', `Sessions of ${at.user} in ${copy.id} are read-only, by a setting of the role or of the whole instance.`, {hints: [`On ${copy.id}: BEGIN READ WRITE; ALTER ROLE CURRENT_USER RESET default_transaction_read_only; COMMIT;`, 'If it is the parameter group: aws rds modify-db-parameter-group.']})
   return unsure.map((name) => ({...unsureOf(name), hint: byHand(copy.id, [name]).join('')}))
@@ -58,7 +59,7 @@ export async function frozenFindings(options: RecoveryOptions, at: Target, state
   const {database} = options.proof
   const isItself = database === undefined || (database.host === at.host && database.port === at.port)
   const tagged = await askedFor(sourceOf(options, state, io), io)
-  const {stopped, unsure} = stoppedIn(frozen, at.database, isItself ? undefined : await askedFor(frozenAt(database), io), tagged && frozenOf(tagged))
+  const {stopped, unsure} = stoppedIn(frozen, at.database, isItself ? undefined : await askedFor(frozenAt(database), io), tagged)
   const {instance} = copyOf(state)
   return [
     ...stopped.map((name): Finding => ({code: 'pitr.copy-frozen', severity: 'error', subject: name, message: 'is read-only in the copy: it was restored to a time in which writes were stopped', hint: `${byHand(instance, [name]).join('')} Then: dr pitr resume ${instance}`})),

@@ -1,7 +1,7 @@
 import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
-import {planFreeze} from '../../postgres/freeze.ts'
+import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
@@ -12,7 +12,7 @@ import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
-import {frozenOf, frozenRunOf} from './cutover-marks.ts'
+import {freezeList, frozenRunOf, frozenTag} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
@@ -107,18 +107,20 @@ async function partingFrom(options: CutoverOptions, state: CutoverState, about: 
   return partingOf(is ?? {}, was ?? {}, state.fork)
 }
 
-/** What the gate must not promise: writes that go on all the same. */
+/** What the gate must not promise: writes that go on all the same. Throws what the tag would. */
 async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: StepIo): Promise<void> {
   if (!options.freeze) return
   const old = partyOf(state.old)
-  const {databases, already, notOurs, exempt} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, planFreeze)
-  const found = await byResource(options, old.resourceId, io.signal)
-  const byRun = found && frozenOf(found) !== undefined ? `by the run ${frozenRunOf(found) ?? 'of an earlier cut-over'}` : 'and not by dr: it stays so'
+  const {databases, already, notOurs, exempt, frozen} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, async (client) => ({...await planFreeze(client), frozen: await frozenDatabases(client)}))
+  const found = (await byResource(options, old.resourceId, io.signal)) ?? {}
+  const list = freezeList({open: databases, frozen}, found)
+  frozenTag(list, io.run)
+  const byWhom = (name: string) => (list.kept.includes(name) ? 'and not by dr: it stays so' : `by the run ${frozenRunOf(found) ?? 'of an earlier cut-over'}`)
   state.stops = databases.map(({name}) => name)
   state.findings.push(
     ...notOurs.map((name): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: name, message: 'its writes cannot be stopped: this role does not own the database; what is written to it meanwhile is lost'})),
     ...exempt.map((role): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: role, message: 'this role may write all the same: it has default_transaction_read_only = off'})),
-    ...already.map((name): Finding => ({code: 'pitr.read-only', severity: 'warning', subject: name, message: `is read-only already, ${byRun}`})),
+    ...already.map((name): Finding => ({code: 'pitr.read-only', severity: 'warning', subject: name, message: `is read-only already, ${byWhom(name)}`})),
   )
 }
 

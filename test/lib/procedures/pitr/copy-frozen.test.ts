@@ -65,6 +65,8 @@ describe('what is read-only', function () {
     expect(error?.message).to.match(/^crm2 of crm-prod-pitr/)
     crm.old.settings = {...crm.old.settings, TagList: crm.old.settings.TagList.map((tag) => (tag.Key === 'dr:frozen' ? {...tag, Value: 'all @run-0'} : tag))}
     expect((await asked()).error?.message).to.match(/^archive, crm2 of/)
+    crm.old.settings = {...crm.old.settings, TagList: crm.old.settings.TagList.map((tag) => (tag.Key === 'dr:frozen' ? {...tag, Value: 'all -archive @run-0'} : tag))}
+    expect((await asked()).error?.message).to.match(/^crm2 of/)
   })
 
   it('in the copy by a setting of the role is refused, too', async () => {
@@ -95,7 +97,7 @@ describe('what is read-only', function () {
     }}})
     expect(error).to.include({code: 'pitr.not-writable', exitCode: 4})
     expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
-    expect(await crm.frozen(crm.old)).not.to.include('crm')
+    expect(await crm.frozen(crm.old)).to.deep.equal(['archive'])
   })
 
   it('by a freeze takes writes again by the printed lines, pasted into a session of the frozen database', async () => {

@@ -34,6 +34,7 @@ describe('the list of what can be recovered', function () {
       await begin()
       const found = await list()
       expect([found.cutovers, found.frozen]).to.deep.equal([[], []])
+      expect(found.sources.map(({instance}) => instance), 'since when it can be recovered').to.deep.equal([NAME])
       expect(shown(found)).not.to.match(/cut-over|no writes/i)
     }
   })
