@@ -75,8 +75,11 @@ export interface CutoverResult {
   snapshot: string | null
   /** Rows of each table of the old instance and of the copy, and those that were written since. */
   loss: Loss[]
-  /** Rows of the old instance that were inserted or changed since; null: not known, and why. `uncounted`: tables that are not in it. */
-  lost: {rows: number | null; uncounted: number; unknown: string | null}
+  /**
+   * Rows of the old instance, in the database of DATABASE_URL, that were inserted or changed since; null: not known, and why.
+   * `uncounted`: tables that are not in it. `uncountedDatabases`: others of the instance, which are not in it.
+   */
+  lost: {rows: number | null; uncounted: number; unknown: string | null; uncountedDatabases: string[]}
   /** Milliseconds in which the name was nobody's; null where it is not by rename. */
   outageMs: number | null
   findings: Finding[]
@@ -85,13 +88,13 @@ export interface CutoverResult {
 }
 
 export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
-  const {name, mode, oldName, old, copy, loss = [], lossUnknown, outageMs = null, findings} = state
+  const {name, mode, oldName, old, copy, loss = [], lossUnknown, uncountedDatabases = [], outageMs = null, findings} = state
   const {rows, uncounted} = writtenIn(loss) ?? {rows: null, uncounted: loss.length}
   const renamed = mode === 'rename'
   return {
     instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0},
     replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss,
-    lost: {rows, uncounted, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null}, outageMs, findings, run, journal,
+    lost: {rows, uncounted, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null, uncountedDatabases}, outageMs, findings, run, journal,
   }
 }
 
@@ -116,12 +119,14 @@ export interface RollbackResult {
   kept: {instance: string; resourceId: string}
   /** Rows of each table of the new instance and of the old one, and those that were written since the cut-over. */
   loss: Loss[]
+  /** Other databases of the new instance: they are not in `loss`. */
+  uncountedDatabases: string[]
   run: string
   journal: string
 }
 
-export const rollbackResult = ({state: {name, mode, cutoverRun = '', copy, loss = []}, run, journal}: RunResult<RollbackState>): RollbackResult =>
-  ({instance: name, mode: mode ?? null, undone: cutoverRun, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, run, journal})
+export const rollbackResult = ({state: {name, mode, cutoverRun = '', copy, loss = [], uncountedDatabases = []}, run, journal}: RunResult<RollbackState>): RollbackResult =>
+  ({instance: name, mode: mode ?? null, undone: cutoverRun, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, uncountedDatabases, run, journal})
 
 export const rollbackReport = ({instance, kept}: RollbackResult): string[] => [
   `${instance} is the old instance again.`, `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect`,

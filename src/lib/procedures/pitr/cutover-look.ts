@@ -8,6 +8,7 @@ import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
+import {otherDatabases} from './cutover-databases.ts'
 import {countParty, lossOf, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
@@ -87,7 +88,9 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       old.facts = now.facts
       state.loss = lossOf(now.counts, coming.counts)
       if (writtenIn(state.loss) === undefined) state.lossUnknown = 'unknown' in parting ? parting.unknown : 'its rows do not tell'
-      state.findings.push(...aboutMarkers(state), ...aboutAddress(options, state))
+      const {names, missing} = await otherDatabases(options, {goes: old, comes: copy}, APPLICATION)
+      state.uncountedDatabases = names
+      state.findings.push(...missing, ...aboutMarkers(state), ...aboutAddress(options, state))
     },
   }
 }

@@ -37,5 +37,7 @@ export interface RollbackState {
   staying?: string[]
   /** What the new instance holds and the old one does not, by table. */
   loss?: Loss[]
+  /** The other databases of the new instance: what they hold is not in it. */
+  uncountedDatabases?: string[]
   rolledBack?: boolean
 }

@@ -3,9 +3,11 @@ import {readFile} from 'node:fs/promises'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pitr/cutover.ts'
+import {cutoverResult} from '../../../../src/lib/cli/pitr-cutover.ts'
 import type {CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
+import type {Instance} from '../../../../src/lib/sandbox/rds/instance.ts'
 import {proxyAddress, type Proxy} from '../../../../src/lib/sandbox/rds/saved-region.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 import {testStage} from '../../../support/stage.ts'
@@ -123,22 +125,42 @@ describe('a cut-over by rename', function () {
     expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
   })
 
+  /** What the gate shows; nothing is done. */
+  async function gateOf(run: (stage: Partial<Stage>) => Promise<unknown>): Promise<string> {
+    let shown = ''
+    await run({gatekeeper: {check() {}, pass(gate, state) {
+      shown = (gate.details?.(state) ?? []).join('\n')
+      throw new Error('not answered')
+    }}})
+    return shown
+  }
+
+  it('names the databases that are not counted, and those that the other one lacks', async () => {
+    const admin = (sql: string, one: Instance) => withClient(crm.aws.url(one), {}, (client) => client.query(sql))
+    await admin('CREATE DATABASE crm2', crm.old)
+    await admin('CREATE DATABASE crm3', crm.copy)
+    try {
+      let state: CutoverState | undefined
+      const shown = await gateOf(async (stage) => { ({state} = await crm.cutover({}, stage)) })
+      expect(shown).to.match(/^Lost +.*\n {12}in crm alone; not counted: crm2, postgres \(what was written there since is lost as well, and stays in the old instance\)$/m).and.match(/^WARNING +crm-prod-pitr: has no database crm2: all of it stays in crm-prod alone$/m).and.not.to.contain('crm3')
+      expect(cutoverResult({state, run: 'run-1', journal: ''} as Parameters<typeof cutoverResult>[0], {plan: false}).lost.uncountedDatabases).to.deep.equal(['crm2', 'postgres'])
+      const {error} = await crm.cutover({snapshot: false})
+      if (error) throw error
+      expect(await gateOf((stage) => crm.rollback({}, stage))).to.match(/^Written +0 rows .*\n +in crm alone; not counted: crm3, postgres \(what was written there since is kept there as well\)$/m)
+      const back = await crm.rollback()
+      if (back.error) throw back.error
+    } finally {
+      await admin('DROP DATABASE crm2', crm.old)
+      await admin('DROP DATABASE crm3', crm.copy)
+    }
+  })
+
   describe('with a proxy in front of the old one', () => {
     let proxy: Proxy
 
     before(async () => { proxy = crm.aws.server.region.proxies.get('crm-proxy') ?? await crm.aws.server.region.createProxy('crm-proxy') })
     beforeEach(() => crm.aws.server.region.aim(proxy, crm.old))
     after(() => { crm.aws.server.region.proxies.delete(proxy.name) })
-
-    /** What the gate shows; nothing is done. */
-    async function gateOf(run: (stage: Partial<Stage>) => Promise<unknown>): Promise<string> {
-      let shown = ''
-      await run({gatekeeper: {check() {}, pass(gate, state) {
-        shown = (gate.details?.(state) ?? []).join('\n')
-        throw new Error('not answered')
-      }}})
-      return shown
-    }
 
     it('is refused before anything where rds.proxy names it: its clients would write to the old one', async () => {
       const {config} = crm.options()
