@@ -16,6 +16,7 @@ import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options
 import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
 import {targetAt} from './target.ts'
+import {noInstance} from './vacant.ts'
 
 export const APPLICATION = 'dr pitr cutover'
 
@@ -34,7 +35,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       state.findings = []
       const all = await api.instances(io.signal)
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
-      if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
+      if (old === undefined) throw noInstance(all, name)
       assertNoOther(all, name, io.run)
       const copy = copyMeant(all, name, options.copy)
       assertCopy(copy, name)
