@@ -33,7 +33,7 @@ export default class Investigate extends BaseCommand {
   ]
   static override exitCodes = [ExitCode.ok, ExitCode.failed, ExitCode.usage, ExitCode.preflight, ExitCode.unreachable, ExitCode.locked, ExitCode.incomplete, ExitCode.declined, ExitCode.interrupted]
   static override flags = {
-    table: Flags.string({description: 'only this table, with or without its schema; may be given several times', helpValue: 'TABLE', multiple: true, multipleNonGreedy: true}),
+    table: Flags.string({char: 't', description: 'only this table, with or without its schema; may be given several times', helpValue: 'TABLE', multiple: true, multipleNonGreedy: true}),
     tenant: Flags.string({description: 'only rows of this tenant', helpValue: 'ID'}),
     since: Flags.string({description: 'it happened after this: 6h, 2d, or a time, UTC', helpValue: 'TIME'}),
     actor: Flags.string({description: 'of the audit log only what this user did', helpValue: 'USER'}),

@@ -33,6 +33,8 @@ export const exitCodeMeaning: Readonly<Record<ExitCode, string>> = {
 export interface DrErrorOptions extends ErrorOptions {
   exitCode?: ExitCode
   hints?: readonly string[]
+  /** Lines with values of rows: for the terminal alone, in no journal and no --json. */
+  details?: readonly string[]
 }
 
 /**
@@ -44,6 +46,7 @@ export class DrError extends Error {
   readonly code: string
   readonly exitCode: ExitCode
   readonly hints: readonly string[]
+  readonly details: readonly string[]
   readonly oclif: {exit: number}
 
   constructor(code: string, message: string, options: DrErrorOptions = {}) {
@@ -53,6 +56,7 @@ export class DrError extends Error {
     this.exitCode = options.exitCode ?? ExitCode.failed
     this.oclif = {exit: this.exitCode}
     this.hints = options.hints ?? []
+    this.details = options.details ?? []
   }
 
   /** oclif's printer shows these as «Try this». */

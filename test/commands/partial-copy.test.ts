@@ -104,4 +104,17 @@ describe('dr partial --from pitr:TIME', function () {
     expect(exitCode, stderr).to.equal(0)
     expect((await statuses()).filter(({status}) => status === 'lost').length).to.equal(500)
   })
+
+  it('keeps the rows that came back when AWS does not remove the copy, and says how that is done', async () => {
+    rds.aws.server.faults.add({match: {action: 'DeleteDBInstance'}, times: 1000, action: {code: 'AccessDenied'}})
+    try {
+      const {exitCode, stderr} = await repair('--merge', 'changed', '--yes')
+      expect(exitCode, stderr).to.equal(0)
+      expect((await statuses()).filter(({status}) => status === 'lost').length).to.equal(0)
+      const [name = ''] = copies().filter((one) => rds.aws.server.region.find(one).status === 'available')
+      expect(stderr.replaceAll(/\s+/g, ' ')).to.contain(`${name} could not be removed`).and.to.contain(`dr pitr cleanup ${name}`)
+    } finally {
+      rds.aws.server.faults.clear()
+    }
+  })
 })

@@ -26,8 +26,8 @@ export interface TestCluster {
   createDatabase(name: string): Promise<string>
   /** Drops databases that are there, sessions in them or not. */
   drop(...names: string[]): Promise<void>
-  /** Crashes the server (immediate shutdown) and starts it again on the same port. Only for a private one. */
-  crash(): Promise<void>
+  /** Crashes the server (immediate shutdown) and starts it again on the same port, after what is done `between`. Only for a private one. */
+  crash(between?: () => Promise<void>): Promise<void>
   /** Ends the server and deletes it. The cluster is shared by the whole run: only a test that breaks it needs this. */
   stop(): Promise<void>
 }
@@ -95,8 +95,9 @@ function shape(first: Cluster, major: ServerMajor, {release, onStop, start}: End
         for (const name of names) await client.query(dropping(name))
       })
     },
-    async crash() {
+    async crash(between) {
       await cluster.stop('immediate')
+      await between?.()
       cluster = await start(port)
     },
     async stop() {

@@ -18,6 +18,8 @@ const UPDATES: readonly ((id: string, n: number) => string)[] = [
   (id, n) => `UPDATE notes SET n = 7 WHERE ctid = (SELECT ctid FROM notes WHERE "tenantId" = '${id}' LIMIT 1 OFFSET ${n % 5})`,
   (id) => `UPDATE tenants SET name = name || '!', settings = NULL WHERE id = '${id}'`,
   (id) => `UPDATE contacts SET position = point(9, 9) WHERE "tenantId" = '${id}'`,
+  (id, n) => `UPDATE contacts SET place = place + 1000 WHERE "tenantId" = '${id}'; UPDATE contacts SET place = 1 + (place + ${n}) % 3 WHERE "tenantId" = '${id}'`,
+  (id, n) => `UPDATE webhook_events SET turn = turn + 1000 WHERE "tenantId" = '${id}' AND turn < 1000; UPDATE webhook_events SET turn = 4 * ${id.slice(1)} + 1 + (turn + ${n}) % 4 WHERE "tenantId" = '${id}' AND turn < 2000`,
 ]
 const DELETES: readonly ((id: string, n: number) => string)[] = [
   (id) => `DELETE FROM incomes WHERE "tenantId" = '${id}'; DELETE FROM tenants WHERE id = '${id}'`,
@@ -92,10 +94,15 @@ export function cascaded(state: State, removed: Record<string, Row[]>): State {
   return after
 }
 
-/** Whether all foreign keys and the unique emails hold. */
+const UNIQUE: Readonly<Record<string, readonly string[]>> = {users: ['tenantId', 'email'], contacts: ['tenantId', 'place'], webhook_events: ['turn']}
+
+/** Whether all foreign keys and the other unique keys hold. */
 export function isSound(state: State): boolean {
-  const emails = (state.users ?? []).flatMap((row) => valueOf(row, ['tenantId', 'email']) ?? [])
-  return new Set(emails).size === emails.length && LINKS.every(({child, columns, parent, targets}) => {
+  const isUnique = ([name, columns]: [string, readonly string[]]) => {
+    const values = (state[name] ?? []).flatMap((row) => valueOf(row, columns) ?? [])
+    return new Set(values).size === values.length
+  }
+  return Object.entries(UNIQUE).every(isUnique) && LINKS.every(({child, columns, parent, targets}) => {
     const known = new Set((state[parent] ?? []).map((row) => valueOf(row, targets)))
     return (state[child] ?? []).every((row) => { const value = valueOf(row, columns); return value === undefined || known.has(value) })
   })

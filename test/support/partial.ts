@@ -9,14 +9,14 @@ export const PARTIAL_SCHEMA = `
   CREATE TABLE tenants (id text PRIMARY KEY, name text NOT NULL, settings jsonb);
   CREATE TABLE users (id text PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, email text, mood mood, UNIQUE ("tenantId", email));
   CREATE TABLE user_auth_links (id text PRIMARY KEY, "userId" text NOT NULL REFERENCES users ON DELETE CASCADE, provider text);
-  CREATE TABLE contacts (id text PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, name text, position point);
+  CREATE TABLE contacts (id text PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, name text, position point, place int, UNIQUE ("tenantId", place));
   CREATE TABLE leads (id text PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, title text, status varchar(20), "contactId" text REFERENCES contacts ON DELETE SET NULL,
     amount numeric, metadata jsonb, "updatedAt" timestamp(3), "titleLength" int GENERATED ALWAYS AS (length(title)) STORED);
   CREATE TABLE calls (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, "leadId" text REFERENCES leads ON DELETE SET NULL,
     "contactId" text REFERENCES contacts ON DELETE SET NULL, recording bytea, raw json, tags text[]);
   CREATE TABLE incomes (id serial PRIMARY KEY, "tenantId" text NOT NULL REFERENCES tenants ON DELETE CASCADE, "managerId" text NOT NULL REFERENCES users ON DELETE RESTRICT,
     related int REFERENCES incomes ON DELETE SET NULL, amount double precision);
-  CREATE TABLE webhook_events (id text PRIMARY KEY, "tenantId" text REFERENCES tenants ON DELETE SET NULL, payload json);
+  CREATE TABLE webhook_events (id text PRIMARY KEY, "tenantId" text REFERENCES tenants ON DELETE SET NULL, payload json, turn int NOT NULL DEFAULT (1000000 + random() * 1000000000)::int UNIQUE);
   CREATE TABLE "Team Boards" ("tenantId" text REFERENCES tenants ON DELETE CASCADE, "No" int, "Lead" text NOT NULL, title text, PRIMARY KEY ("tenantId", "No"));
   CREATE TABLE "Team Members" ("tenantId" text, code text, board int NOT NULL, PRIMARY KEY ("tenantId", code), FOREIGN KEY ("tenantId", board) REFERENCES "Team Boards" ON DELETE CASCADE);
   ALTER TABLE "Team Boards" ADD FOREIGN KEY ("tenantId", "Lead") REFERENCES "Team Members";
@@ -38,12 +38,12 @@ const DATA = `
   INSERT INTO tenants SELECT 't' || i, 'Tenant ' || i, jsonb_build_object('plan', i) FROM generate_series(1, 4) i;
   INSERT INTO users SELECT t.id || 'u' || i, t.id, 'user' || i || '@' || t.id, (ARRAY['sad', 'ok', 'happy'])[i]::mood FROM tenants t, generate_series(1, 3) i;
   INSERT INTO user_auth_links SELECT u.id || 'l', u.id, 'google' FROM users u;
-  INSERT INTO contacts SELECT t.id || 'c' || i, t.id, 'Contact ' || i, point(i, i) FROM tenants t, generate_series(1, 3) i;
+  INSERT INTO contacts SELECT t.id || 'c' || i, t.id, 'Contact ' || i, point(i, i), i FROM tenants t, generate_series(1, 3) i;
   INSERT INTO leads SELECT t.id || 'd' || i, t.id, 'Lead ' || i, (ARRAY['open', 'won', 'lost'])[1 + i % 3], CASE WHEN i % 4 > 0 THEN t.id || 'c' || i % 4 END, i * 1.50, jsonb_build_object('n', i, 'long', repeat('x', 50)), '2026-11-22 10:00'::timestamp + i * interval '1 second' FROM tenants t, generate_series(1, 8) i;
   INSERT INTO calls ("tenantId", "leadId", "contactId", recording, raw, tags) SELECT l."tenantId", l.id, l."contactId", decode(md5(l.id || i), 'hex'), json_build_object('i', i), ARRAY['a', l.id] FROM leads l, generate_series(1, 2) i;
   INSERT INTO incomes ("tenantId", "managerId", related, amount) SELECT t.id, t.id || 'u' || 1 + i % 3, NULL, i / 3.0 FROM tenants t, generate_series(1, 5) i;
   UPDATE incomes i SET related = (SELECT min(id) FROM incomes j WHERE j."tenantId" = i."tenantId" AND j.id > i.id) WHERE amount < 1.5;
-  INSERT INTO webhook_events SELECT t.id || 'w' || i, t.id, json_build_object('a', i, 'b', t.id) FROM tenants t, generate_series(1, 4) i;
+  INSERT INTO webhook_events SELECT t.id || 'w' || i, t.id, json_build_object('a', i, 'b', t.id), 4 * substr(t.id, 2)::int + i FROM tenants t, generate_series(1, 4) i;
   WITH b AS (INSERT INTO "Team Boards" SELECT t.id, i, 'm' || i, 'Board ' || i FROM tenants t, generate_series(1, 2) i)
     INSERT INTO "Team Members" SELECT t.id, 'm' || i, 1 + i % 2 FROM tenants t, generate_series(1, 4) i;
   INSERT INTO events SELECT i, t.id, CASE WHEN i % 2 = 0 THEN date '2025-06-01' ELSE date '2026-06-01' END + substr(t.id, 2)::int, 'event ' || i FROM tenants t, generate_series(1, 6) i;

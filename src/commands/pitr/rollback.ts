@@ -14,6 +14,7 @@ export default class Rollback extends BaseCommand {
   static override args = {run: Args.string({ignoreStdin: true, description: 'the run of the cut-over; else the one that is in place'})}
   static override flags = {
     source: Flags.string({description: 'the production instance; else rds.instance', helpValue: 'ID'}),
+    'by-hand': Flags.boolean({description: 'the application is pointed at the old instance by hand, though the cut-over did it by rds.switchCommand'}),
     plan: procedureFlags.plan, confirm: procedureFlags.confirm, yes: procedureFlags.yes,
   }
 

@@ -12,10 +12,15 @@ export interface Failure {
   code: string
   message: string
   hints: string[]
+  /** For the terminal alone. */
+  details?: string[] | undefined
   exitCode: number
   run?: string
   journal?: string
 }
+
+/** For --json, which may end in a log: without values of rows. */
+export const failureJson = (failure: Failure): {error: Failure} => ({error: {...failure, details: undefined}})
 
 /** What plugin-not-found exits with. */
 const UNKNOWN_COMMAND = 127
@@ -40,14 +45,14 @@ export async function failureOf(error: unknown, argv: readonly string[]): Promis
   if (known?.code === 'EEXIT') return undefined
   const run = typeof error === 'object' && error !== null ? runs.get(error) : undefined
   const failure = await describe(error, known, argv, run)
-  return {...failure, message: clean(failure.message), hints: failure.hints.map(clean), ...run}
+  return {...failure, message: clean(failure.message), hints: failure.hints.map(clean), ...(failure.details && {details: failure.details.map(clean)}), ...run}
 }
 
 /** Without secrets, and without the colours that oclif's plugins bring along. */
 const clean = (text: string) => redact(stripVTControlCharacters(text))
 
 async function describe(error: unknown, known: OclifError | undefined, argv: readonly string[], run: RunReference | undefined): Promise<Failure> {
-  if (error instanceof DrError) return {code: error.code, message: error.message, hints: [...error.hints], exitCode: error.exitCode}
+  if (error instanceof DrError) return {code: error.code, message: error.message, hints: [...error.hints], ...(error.details.length > 0 && {details: [...error.details]}), exitCode: error.exitCode}
   if (known?.name === 'AbortError') return {code: 'interrupted', message: 'Interrupted.', hints: [], exitCode: ExitCode.interrupted}
   const exit = known?.oclif?.exit
   if (known && (exit === ExitCode.usage || exit === UNKNOWN_COMMAND)) return usageFailure(known, exit, argv)

@@ -44,11 +44,11 @@ export async function composeCutover(context: Context, copy: string | undefined,
   }
 }
 
-export async function composeRollback(context: Context, run: string | undefined, flags: {source?: string | undefined; plan: boolean}): Promise<ComposedCutover<RollbackState>> {
+export async function composeRollback(context: Context, run: string | undefined, flags: {source?: string | undefined; 'by-hand'?: boolean | undefined; plan: boolean}): Promise<ComposedCutover<RollbackState>> {
   const {rollbackProcedure, rollbackState} = await import('../procedures/pitr/rollback.ts')
   const {config, api, close} = await openRds(context)
   try {
-    const options: RollbackOptions = {config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), run, journals: context.journalDirectory}
+    const options: RollbackOptions = {config, api, target: await targetOf(config), name: instanceOf(config, flags.source).toLowerCase(), run, byHand: flags['by-hand'], journals: context.journalDirectory}
     return {...await planned(context, rollbackProcedure(options), rollbackState(options, new Date()), flags), close}
   } catch (error) {
     close()
@@ -68,8 +68,10 @@ export interface CutoverResult {
   /** The production instance. */
   instance: string
   mode: CutoverMode
-  /** What clients reach now. */
+  /** What is in its place now. */
   live: {instance: string; resourceId: string; host: string; port: number}
+  /** Whether clients reach that; false: there is no rds.switchCommand, and somebody must point the application at it. */
+  switched: boolean
   /** What they reached before. */
   replaced: {instance: string; resourceId: string; frozen: boolean}
   snapshot: string | null
@@ -77,9 +79,9 @@ export interface CutoverResult {
   loss: Loss[]
   /**
    * Rows of the old instance, in the database of DATABASE_URL, that were inserted or changed since; null: not known, and why.
-   * `uncounted`: tables that are not in it. `uncountedDatabases`: others of the instance, which are not in it.
+   * `uncounted`: tables that are not in it; `atLeast`: there may be more; `uncountedDatabases`: others of the instance, which are not in it.
    */
-  lost: {rows: number | null; uncounted: number; unknown: string | null; uncountedDatabases: string[]}
+  lost: {rows: number | null; uncounted: number; atLeast: boolean; unknown: string | null; uncountedDatabases: string[]}
   /** Milliseconds in which the name was nobody's; null where it is not by rename. */
   outageMs: number | null
   findings: Finding[]
@@ -88,22 +90,24 @@ export interface CutoverResult {
 }
 
 export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
-  const {name, mode, oldName, old, copy, loss = [], lossUnknown, uncountedDatabases = [], outageMs = null, findings} = state
-  const {rows, uncounted} = writtenIn(loss) ?? {rows: null, uncounted: loss.length}
+  const {name, mode, oldName, old, copy, loss = [], lossUnknown, uncountedDatabases = [], outageMs = null, findings, byHand = false} = state
+  const {rows, uncounted, atLeast} = writtenIn(loss) ?? {rows: null, uncounted: loss.length, atLeast: false}
   const renamed = mode === 'rename'
   return {
-    instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0},
+    instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0}, switched: !byHand,
     replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss,
-    lost: {rows, uncounted, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null, uncountedDatabases}, outageMs, findings, run, journal,
+    lost: {rows, uncounted, atLeast, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null, uncountedDatabases}, outageMs, findings, run, journal,
   }
 }
 
 /** What is said when it has ended. */
-export async function cutoverReport({instance, mode, live, replaced, snapshot, outageMs, run}: CutoverResult): Promise<string[]> {
+export async function cutoverReport({instance, mode, live, switched, replaced, snapshot, outageMs, run}: CutoverResult): Promise<string[]> {
   const [{duration}, {shellQuote}] = await Promise.all([import('../ui/format.ts'), import('../ui/shell.ts')])
   const where = `${live.host}:${live.port}`
   return [
-    mode === 'rename' ? `${instance} is now ${live.resourceId}, at ${where} as before${outageMs === null ? '' : `; there was no ${instance} for ${duration(outageMs)}`}.` : `Clients reach ${live.instance} at ${where} now.`,
+    mode === 'rename' ? `${instance} is now ${live.resourceId}, at ${where} as before${outageMs === null ? '' : `; there was no ${instance} for ${duration(outageMs)}`}.` : switched ? `Clients reach ${live.instance} at ${where} now.`
+        : `Clients do NOT reach ${live.instance} yet: point the application at ${where} (DATABASE_URL; user, password and database stay), and restart it.${replaced.frozen ? ` Until then it cannot write.` : ` Until then it writes to ${replaced.instance}, and that stays there.`}`,
+    ...(mode === 'rename' ? [] : [`Set rds.instance to ${live.instance}, or DR_RDS_INSTANCE: that is the production instance from now on.`]),
     `The old instance is ${replaced.instance}${replaced.frozen ? ', read-only' : ''}${snapshot === null ? '' : `; its snapshot is ${snapshot}`}. Keep it as long as backups are kept: the new one has none from before its first.`,
     `To go back: dr pitr rollback ${shellQuote(run)}.`,
   ]
@@ -115,6 +119,10 @@ export interface RollbackResult {
   mode: CutoverMode | null
   /** The run of the cut-over. */
   undone: string
+  /** Where the old one is reached. */
+  live: {instance: string; resourceId: string; host: string; port: number}
+  /** Whether clients are led there; false: there is no rds.switchCommand, and somebody must point the application at it. */
+  switched: boolean
   /** What holds what was written since. */
   kept: {instance: string; resourceId: string}
   /** Rows of each table of the new instance and of the old one, and those that were written since the cut-over. */
@@ -125,9 +133,11 @@ export interface RollbackResult {
   journal: string
 }
 
-export const rollbackResult = ({state: {name, mode, cutoverRun = '', copy, loss = [], uncountedDatabases = []}, run, journal}: RunResult<RollbackState>): RollbackResult =>
-  ({instance: name, mode: mode ?? null, undone: cutoverRun, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, uncountedDatabases, run, journal})
+export const rollbackResult = ({state: {name, mode, cutoverRun = '', old, copy, loss = [], uncountedDatabases = [], byHand = false}, run, journal}: RunResult<RollbackState>): RollbackResult =>
+  ({instance: name, mode: mode ?? null, undone: cutoverRun, live: {instance: name, resourceId: old?.resourceId ?? '', host: old?.host ?? '', port: old?.port ?? 0}, switched: !byHand, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, uncountedDatabases, run, journal})
 
-export const rollbackReport = ({instance, kept}: RollbackResult): string[] => [
-  `${instance} is the old instance again.`, `What was written on the new one is kept in ${kept.instance}; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect`,
+export const rollbackReport = ({instance, mode, live, switched, kept}: RollbackResult): string[] => [
+  switched ? `${instance} is the old instance again.` : `Clients do NOT reach ${instance} again yet: point the application at ${live.host}:${live.port} (DATABASE_URL; user, password and database stay), and restart it. Until then it writes to ${kept.instance}, and that stays there.`,
+  ...(mode === 'rename' ? [] : [`rds.instance is to be ${instance} again, where it was changed.`]),
+  `What was written on the new one is kept in ${kept.instance}${switched ? `; when it is not needed: dr pitr cleanup ${kept.instance} --unprotect` : '.'}`,
 ]

@@ -12,11 +12,11 @@ export async function openRecovery(context: Context, target: string | undefined)
 
 /** Goes on with a copy that is known by its marks alone: the journal lies on another machine, or is lost. */
 export async function composeAdoption(context: Context, target: string | undefined, resuming: Resuming | undefined): Promise<ComposedRecovery> {
-  const {adoptProcedure, findCopy, stateOfCopy, wishOfCopy} = await import('../procedures/pitr/adopt.ts')
+  const {adoptProcedure, findUnfinished, stateOfCopy, wishOfCopy} = await import('../procedures/pitr/adopt.ts')
   const [{openRds}, signal] = [await import('./rds.ts'), await context.signal()]
   const earlier = resuming?.earlier.state as RecoveryState | undefined
   const looking = await openRds(context)
-  const copy = await findCopy(looking, target ?? earlier?.target, signal).finally(() => { looking.close() })
+  const copy = await findUnfinished(looking, target ?? earlier?.target, signal).finally(() => { looking.close() })
   const {options, close} = await recoveryOptions(context, wishOfCopy(copy))
   try {
     return {procedure: adoptProcedure(options, copy), state: resuming?.undo && earlier ? earlier : await stateOfCopy(options, copy, signal), options, close}

@@ -49,7 +49,7 @@ export async function recoveryWish(context: Context, flags: RecoveryFlags, now: 
 
 function sourceOf(config: Config, {source, 'source-resource-id': resourceId, 'source-backup-arn': backupArn}: RecoveryFlags): RecoverySource {
   if (resourceId !== undefined) return {resourceId}
-  return backupArn === undefined ? {instance: instanceOf(config, source)} : {backupArn}
+  return backupArn === undefined ? {instance: instanceOf(config, source), ...(source !== undefined && {named: true as const})} : {backupArn}
 }
 
 async function instantOf(context: Context, {to, latest, 'before-damage': beforeDamage}: RecoveryFlags, now: Date, talk: (line: string) => void): Promise<string | null> {

@@ -63,7 +63,7 @@ export async function composeSwap(context: Context, config: Config, target: Targ
 
 /** What the manifest says of the database that comes in. */
 export function manifestSource(manifest: Manifest): SwapSource {
-  const {label, environment, source: {database, systemIdentifier, databaseOid}, snapshot: {at, xmax}, sizes: {databaseBytes}, tables, database: own} = manifest
+  const {label, environment, source: {database, systemIdentifier, databaseOid}, snapshot: {at, xmax, current, timeline, lsn}, sizes: {databaseBytes}, tables, database: own} = manifest
   const traits: DatabaseTraits | undefined = own && {
     owner: own.owner, connectionLimit: own.connectionLimit, allowsConnections: true, settings: own.settings, ...(own.comment !== undefined && {comment: own.comment}),
     // None written down are the default ones.
@@ -71,7 +71,7 @@ export function manifestSource(manifest: Manifest): SwapSource {
   }
   return {
     title: `backup ${label} of ${database} (${environment})`, at, environment, database, bytes: databaseBytes, tables: tables.filter(({kind}) => kind === 'table'), ...(traits && {traits}),
-    ...(systemIdentifier !== undefined && databaseOid !== undefined && {snapshot: {systemIdentifier, databaseOid, xmax}}),
+    snapshot: {systemIdentifier, databaseOid, current, timeline, lsn, xmax},
   }
 }
 

@@ -57,5 +57,6 @@ const STATEMENT_ERRORS: readonly {match: RegExp; name: string; exitCode: ExitCod
   {match: /^40001$/, name: 'postgres.conflict', exitCode: ExitCode.locked, hints: ['On a standby: raise max_standby_streaming_delay or set hot_standby_feedback = on, or use the primary.', 'Run the command again.']},
   {match: /^(40P01|55P03)$/, name: 'postgres.locked', exitCode: ExitCode.locked, hints: ['Wait until the migration is over, then run the command again.']},
   {match: /^XX00.$/, name: 'postgres.corruption', exitCode: ExitCode.verification, hints: ["Look at the server's log: its files may be damaged.", 'Keep older backups until this is clear.']},
+  {match: /^42/, name: 'postgres.statement', exitCode: ExitCode.failed, hints: ['Was something that it names made, changed or dropped meanwhile? Run the command again.', "The server's log has the whole statement."]},
   {match: STANDBY_FEATURE, name: 'postgres.standby', exitCode: ExitCode.preflight, hints: ['The server is a standby: set DATABASE_URL to the primary.']},
 ]

@@ -10,14 +10,25 @@ export interface InstanceMarker {
   timeline: number
   /** The next transaction, 64 bits: what was written since the instant of a copy has this one or a later one. */
   nextXid: string
+  /** The oldest transaction that has not ended, 64 bits; where none is open, the next. */
+  openXid: string
 }
 
 export async function readMarker(client: Client): Promise<InstanceMarker> {
-  const {mayAsk, ...row} = await rowOf<{mayAsk: boolean; file: string; nextXid: string}>(client, `
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk", pg_walfile_name(pg_current_wal_lsn()) AS file, pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid"`)
+  const {mayAsk, ...row} = await rowOf<{mayAsk: boolean; file: string; nextXid: string; openXid: string}>(client, `
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk", pg_walfile_name(pg_current_wal_lsn()) AS file, pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid", pg_snapshot_xmin(pg_current_snapshot())::text AS "openXid"`)
   const identifier = mayAsk ? (await rowOf<{identifier: string}>(client, 'SELECT system_identifier::text AS identifier FROM pg_control_system()')).identifier : undefined
-  return {...(identifier !== undefined && {systemIdentifier: identifier}), timeline: Number.parseInt(row.file.slice(0, 8), 16), nextXid: row.nextXid}
+  return {...(identifier !== undefined && {systemIdentifier: identifier}), timeline: timelineOf(row.file), nextXid: row.nextXid, openXid: row.openXid}
 }
+
+/** That of a standby is the one of its last restart point; undefined where the role may not ask for that. */
+export async function readTimeline(client: Client): Promise<number | undefined> {
+  const {standby, mayAsk} = await rowOf<{standby: boolean; mayAsk: boolean}>(client, `SELECT pg_is_in_recovery() AS standby, has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS "mayAsk"`)
+  if (!standby) return timelineOf((await rowOf<{file: string}>(client, 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS file')).file)
+  return mayAsk ? (await rowOf<{timeline: number}>(client, 'SELECT timeline_id AS timeline FROM pg_control_checkpoint()')).timeline : undefined
+}
+
+const timelineOf = (file: string): number => Number.parseInt(file.slice(0, 8), 16)
 
 /** Of a transaction with 64 bits, those that rows carry. */
 export const shortXid = (xid: string): string => (BigInt(xid) % 2n ** 32n).toString()

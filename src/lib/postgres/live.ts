@@ -15,7 +15,7 @@ export interface LiveTable {
   rows: number | null
   /** The planner's estimate: counting took too long, or somebody holds the table. */
   estimated: boolean
-  /** Rows that were inserted or changed since `sinceXid`. */
+  /** Rows that were inserted or changed since `sinceXid`, or by one of `alsoXids`. */
   written?: number
 }
 
@@ -37,6 +37,8 @@ export interface LiveOptions extends TableScope {
   budgetMs: number
   /** Count the rows that this transaction or a later one has written, too. */
   sinceXid?: string | undefined
+  /** Earlier transactions whose rows are counted with them. */
+  alsoXids?: readonly string[] | undefined
   signal: AbortSignal
   onCounted?: (done: number, total: number) => void
 }
@@ -74,7 +76,7 @@ export async function countLive(target: Target, options: LiveOptions): Promise<L
 
 const byName = (a: LiveTable, b: LiveTable) => (JSON.stringify([a.schema, a.name]) < JSON.stringify([b.schema, b.name]) ? -1 : 1)
 
-async function countWithin(client: Client, table: TableRef, {tenantColumn, sinceXid}: LiveOptions, deadline: number): Promise<LiveTable & {tenants: string[]; trouble?: string}> {
+async function countWithin(client: Client, table: TableRef, {tenantColumn, sinceXid, alsoXids = []}: LiveOptions, deadline: number): Promise<LiveTable & {tenants: string[]; trouble?: string}> {
   const {schema, name, estimatedRows} = table
   const left = Math.floor(deadline - performance.now())
   const estimate = {schema, name, rows: estimatedRows < 0 ? null : estimatedRows, estimated: true, tenants: []}
@@ -82,7 +84,7 @@ async function countWithin(client: Client, table: TableRef, {tenantColumn, since
   try {
     await client.query(`SET statement_timeout = ${left}`)
     const counts = await countTable(client, table, tenantColumn)
-    const written = sinceXid === undefined ? undefined : await writtenSince(client, table, sinceXid)
+    const written = sinceXid === undefined ? undefined : await writtenSince(client, table, sinceXid, alsoXids)
     return {schema, name, rows: counts?.rows ?? null, estimated: false, tenants: Object.keys(counts?.tenants ?? {}), ...(written !== undefined && {written})}
   } catch (error) {
     const code = codeOf(error) ?? ''
@@ -93,8 +95,8 @@ async function countWithin(client: Client, table: TableRef, {tenantColumn, since
   }
 }
 
-async function writtenSince(client: Client, table: TableRef, xid: string): Promise<number> {
-  const [row] = await rowsOf<{rows: string}>(client, `SELECT count(*)::text AS rows FROM ONLY ${qualified(table)} WHERE age(xmin) BETWEEN 0 AND age($1::xid)`, [xid])
+async function writtenSince(client: Client, table: TableRef, xid: string, also: readonly string[]): Promise<number> {
+  const [row] = await rowsOf<{rows: string}>(client, `SELECT count(*)::text AS rows FROM ONLY ${qualified(table)} WHERE age(xmin) BETWEEN 0 AND age($1::xid)${also.length === 0 ? '' : ' OR xmin = ANY ($2::xid[])'}`, [xid, ...(also.length === 0 ? [] : [also])])
   return Number(row?.rows ?? 0)
 }
 

@@ -21,10 +21,11 @@ export async function readMaintenanceWorkMem(client: Client): Promise<number> {
   return Number(kilobytes) * 1024
 }
 
-/** Settings of a restore's sessions. Roles and databases may carry limits that would end a long load. */
+/** Settings of a restore's sessions. Roles and databases may carry limits that would end a long load, or read NULL in an array as a text. */
 export const restoreSettings = ({maintenanceWorkMemBytes, serverMajor}: RestoreSettings): [string, string][] => [
   ['maintenance_work_mem', `${Math.floor(maintenanceWorkMemBytes / 1024)}kB`],
   ['synchronous_commit', 'off'],
+  ['array_nulls', 'on'],
   ['default_transaction_read_only', 'off'],
   ['statement_timeout', '0'],
   ['lock_timeout', '0'],

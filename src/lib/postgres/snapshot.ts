@@ -1,6 +1,7 @@
 import {lockedError, preflightError, unreachableError} from '../errors.ts'
 import {connect, endQuietly, rowOf, rowsOf, type Client} from './connection.ts'
 import {codeOf, statementError} from './errors.ts'
+import {readTimeline} from './instance-marker.ts'
 import {qualified} from './quote.ts'
 import {LISTED, listTables, schemaPattern, type TableRef, type TableScope} from './tables.ts'
 import type {Target} from './target.ts'
@@ -11,6 +12,8 @@ export interface Snapshot {
   id: string
   at: string
   lsn: string
+  /** Absent where it could not be asked for. */
+  timeline?: number
   /** `pg_current_snapshot()`: a row whose xmin it does not hold is newer than the backup. */
   current: string
 }
@@ -41,10 +44,10 @@ const SETTINGS = (lockTimeoutMs: number, major: number) => [
   ...CANONICAL_SETTINGS,
 ]
 
-/** Text output that does not depend on `ALTER DATABASE … SET`: needed wherever values are compared as text. */
+/** Text that does not depend on `ALTER DATABASE … SET`, written or read: needed wherever values are compared as text. */
 export const CANONICAL_SETTINGS: readonly string[] = [
   "SET DateStyle = 'ISO, YMD'", "SET TimeZone = 'UTC'", 'SET extra_float_digits = 1', "SET IntervalStyle = 'postgres'", "SET bytea_output = 'hex'",
-  'SET quote_all_identifiers = off', "SET lc_monetary = 'C'", "SET search_path = 'pg_catalog'", 'SET jit = off', 'SET standard_conforming_strings = on',
+  'SET quote_all_identifiers = off', "SET lc_monetary = 'C'", "SET search_path = 'pg_catalog'", 'SET jit = off', 'SET standard_conforming_strings = on', 'SET array_nulls = on',
 ]
 /** Any number will do, as long as every `dr` uses the same: one backup of a database at a time. */
 const BACKUP_LOCK = 7_266_001
@@ -64,7 +67,9 @@ export async function openLeader(target: Target, options: LeaderOptions): Promis
     for (const setting of SETTINGS(options.lockTimeoutMs, major)) await client.query(setting)
     await takeRunLock(client)
     await takeMigrationLock(client, options)
-    return await lockAndExport(client, options)
+    // Outside of the transaction: a provider that does not tell must not end it.
+    const timeline = await readTimeline(client).catch(() => undefined)
+    return await lockAndExport(client, {...options, ...(timeline !== undefined && {timeline})})
   } catch (error) {
     await endQuietly(client)
     options.signal?.throwIfAborted()
@@ -74,7 +79,9 @@ export async function openLeader(target: Target, options: LeaderOptions): Promis
   }
 }
 
-async function lockAndExport(client: Client, options: LeaderOptions): Promise<Leader> {
+type Exporting = LeaderOptions & Pick<Snapshot, 'timeline'>
+
+async function lockAndExport(client: Client, options: Exporting): Promise<Leader> {
   for (let attempt = 1; ; attempt++) {
     const leader = await tryLockAndExport(client, options)
     if (leader !== undefined) return leader
@@ -85,7 +92,7 @@ async function lockAndExport(client: Client, options: LeaderOptions): Promise<Le
   }
 }
 
-async function tryLockAndExport(client: Client, options: LeaderOptions): Promise<Leader | undefined> {
+async function tryLockAndExport(client: Client, options: Exporting): Promise<Leader | undefined> {
   const say = async (statement: string) => {
     await options.beforeStatement?.(statement)
     return client.query(statement)
@@ -100,9 +107,10 @@ async function tryLockAndExport(client: Client, options: LeaderOptions): Promise
     throw await lockError(client, error, options)
   }
   await options.beforeStatement?.('snapshot')
-  const {begun, ...snapshot} = await rowOf<Snapshot & {begun: string}>(client, `
+  const {begun, ...exported} = await rowOf<Snapshot & {begun: string}>(client, `
     SELECT pg_export_snapshot() AS id, transaction_timestamp()::text AS begun, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, pg_current_snapshot()::text AS current,
       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`)
+  const snapshot: Snapshot = {...exported, ...(options.timeline !== undefined && {timeline: options.timeline})}
   await options.beforeStatement?.('list again')
   if (await somethingUnlocked(client, options)) return undefined
   const tables = await listTables(client, options, {sizes: true})

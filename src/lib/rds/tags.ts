@@ -19,7 +19,7 @@ export const TAG = {
   replaced: 'dr:replaced',
   /** On the same: since when; RFC 3339. */
   replacedAt: 'dr:replaced-at',
-  /** On a copy that takes a place, since before anything was changed: `WAY/NAME/RESOURCE-ID/XID`: name and resource id of the instance that had it, and the copy's next transaction then. */
+  /** On a copy that takes a place, since before anything was changed: `WAY/NAME/RESOURCE-ID/XID`, WAY `url+command` where rds.switchCommand leads clients: name and resource id of the instance that had it, and the copy's first transaction since. */
   replaces: 'dr:replaces',
   /** On the same: the run of the cut-over. */
   cutover: 'dr:cutover',

@@ -44,9 +44,10 @@ function hitWords({edited, made}: RowsAtRisk, since: string): string[] {
   ]
 }
 
-function otherWords({between, later, laterOld}: RowsAtRisk): string[] {
+function otherWords({between, betweenUnknown, later, laterOld}: RowsAtRisk): string[] {
   return [
     ...(between === undefined || between === 0 ? [] : [`${rows(between)} written between the backup and the damage were not touched by it: without --transaction a repair would take them back, too.`]),
+    ...(betweenUnknown === undefined ? [] : [`How many others were written between the backup and the damage is not known: ${betweenUnknown}. Without --transaction a repair would take them back, too.`]),
     ...(later === undefined || later === 0 ? [] : [`${rows(later)} were written since the damage and stay as they are${laterOld === undefined || laterOld === 0 ? '' : `; ${figure(laterOld)} of them were there before and may still carry it`}.`]),
   ]
 }

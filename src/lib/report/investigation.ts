@@ -75,6 +75,8 @@ export interface RowsAtRisk {
   made?: number
   /** Last written between the backup and the damage, and not touched by it: a repair without --transaction takes them back, too. */
   between?: number
+  /** Why that is not known, though there is a backup from before. */
+  betweenUnknown?: string
   /** Written since the damage: --transaction leaves them alone. */
   later?: number
   /** Of those, rows that were there before: they may still carry the damage. */

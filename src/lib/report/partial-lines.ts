@@ -49,7 +49,7 @@ export function closureLines(closure: readonly ClosureFinding[]): string[] {
 function closureLine({kind, rows, table, references, columns: names}: ClosureFinding): string {
   const [from, to, by] = [tableText(table), tableText(references), names.join(', ')]
   if (kind === 'parent-missing') return `${rowsText(rows)} of ${from} need rows of ${to} that are not live (${by}): --with-parents`
-  if (kind === 'unlinked') return `${rowsText(rows)} of ${from} have no link to ${to} any more although these were never lost (${by}): they stay so`
+  if (kind === 'unlinked') return `${rowsText(rows)} of ${from} have no link to ${to} any more although these are not known to have been lost (${by}): they stay so`
   if (kind === 'detached') return `${rowsText(rows)} of ${from} lost their link to ${to} (${by}): --relink`
   return `${rowsText(rows)} of ${from} that named ${to} (${by}) are gone, too: --table ${from}`
 }

@@ -7,16 +7,16 @@ export interface RecoveryList {
   cutovers: ListedCutover[]
   /** Instances whose writes dr has stopped, but for those in such a cut-over. */
   frozen: FrozenInstance[]
-  /** Instances that dr did not make. */
+  /** Instances that dr did not make, and those that have taken the place of one. */
   sources: {instance: string; status: string; retentionDays: number; earliest: string | null; latest: string | null}[]
   /** Automated backups of instances that are deleted. */
   retained: KeptBackup[]
   /** Those that come from another region. */
   replicated: KeptBackup[]
-  /** What dr made; `live`: it has taken its source's place; `hydrated`: when dr pitr warm had read the whole of it. */
+  /** What dr made; `live`: it has taken a place; `hydrated`: when dr pitr warm had read the whole of it. */
   copies: {instance: string; status: string; purpose: Purpose; source: string | null; restoredTo: string | null; run: string; createdAt: string | null; host: string | null; live: boolean; hydrated: string | null}[]
-  /** Renamed out of the way by a cut-over. */
-  replaced: {instance: string; status: string; was: string; createdAt: string | null}[]
+  /** What a cut-over has put another one in the place of; `by`: that one, while it is there. */
+  replaced: {instance: string; status: string; was: string; by: string | null; createdAt: string | null}[]
 }
 
 export interface ListedCutover {

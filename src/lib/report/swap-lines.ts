@@ -23,6 +23,8 @@ export interface Loss {
   coming: number | null
   /** Rows written since the coming one was put aside. */
   written?: number
+  /** There may be more than these. */
+  atLeast?: boolean
 }
 
 const plain = new Intl.NumberFormat('en-US')
@@ -63,7 +65,7 @@ export function lossLines(loss: readonly Loss[], headers: readonly [string, stri
   const changed = loss.filter((one) => one.live !== one.coming || (one.written ?? 0) > 0).toSorted((a, b) => (b.written ?? 0) - (a.written ?? 0) || Math.abs(differenceOf(b)) - Math.abs(differenceOf(a)) || (a.table < b.table ? -1 : 1))
   const [shown, rest] = [changed.slice(0, SHOWN), changed.slice(SHOWN)]
   const same = loss.length - changed.length
-  if (changed.length === 0 && counted) return [`Nothing was written since, in any of ${number(loss.length)} ${loss.length === 1 ? 'table' : 'tables'}.`]
+  if (changed.length === 0 && counted && !loss.some(({atLeast}) => atLeast)) return [`Nothing was written since, in any of ${number(loss.length)} ${loss.length === 1 ? 'table' : 'tables'}.`]
   if (changed.length === 0) return [loss.length === 0 ? 'There is nothing to compare table by table.' : `All ${number(loss.length)} tables have as many rows as they would have afterwards; changed rows do not show in that.`]
   const rows = shown.map((one) => [cut(one.table), cell(one.live, one.estimated), cell(one.coming, false), signed(one), ...(counted ? [number(one.written ?? 0)] : [])])
   const sum = (which: readonly Loss[]) => which.reduce((total, one) => total + differenceOf(one), 0)

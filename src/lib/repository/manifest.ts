@@ -49,7 +49,7 @@ export const manifestSchema = z.looseObject({
     rds: z.looseObject({instance: z.string().optional(), resourceId: z.string().optional()}).optional(),
   }),
   /** `current` is pg_current_snapshot(): a row with a later xmin is known to be newer than the backup. */
-  snapshot: z.looseObject({id: z.string().optional(), at: time, lsn: z.string(), xmin: z.string(), xmax: z.string(), current: z.string()}),
+  snapshot: z.looseObject({id: z.string().optional(), at: time, lsn: z.string(), /** Of the WAL: the numbers of transactions go on in it. Absent where an older dr made the backup. */ timeline: count.optional(), xmin: z.string(), xmax: z.string(), current: z.string()}),
   encoding: z.string(),
   collation: z.looseObject({provider: z.string(), collate: z.string(), ctype: z.string(), locale: z.string().optional(), version: z.string().optional()}),
   sizes: z.looseObject({databaseBytes: count, archiveBytes: count}),

@@ -76,8 +76,8 @@ export interface Gate<S> {
   strict?: boolean | ((state: S) => boolean)
   /** Every later process of the run asks it anew, whatever is done of its phase: what it is about has gone on since. */
   again?: true
-  /** What is said when it is declined, instead of how to go on with the run. */
-  declined?(state: S): readonly string[]
+  /** What is said when it is declined, instead of how to go on with the run, whose name is given. */
+  declined?(state: S, run: string): readonly string[]
   /**
    * For a question that shows only in the middle of a run: no flag answers it beforehand. Where it cannot be asked, the run
    * stops with this; what was done stays.

@@ -53,5 +53,5 @@ export function withUndoFailures(cause: unknown, failures: readonly UndoFailure[
   const hints = [...new Set(failures.flatMap(({error}) => (error instanceof DrError ? error.hints : [])))]
   // A bug carries no hints of its own.
   if (!(cause instanceof DrError)) return new Error([...lines, ...hints.map((hint) => `  Hint: ${hint}`)].join('\n'), {cause})
-  return new DrError(cause.code, lines.join('\n'), {cause, exitCode: cause.exitCode, hints: [...new Set([...cause.hints, ...hints])]})
+  return new DrError(cause.code, lines.join('\n'), {cause, exitCode: cause.exitCode, details: cause.details, hints: [...new Set([...cause.hints, ...hints])]})
 }

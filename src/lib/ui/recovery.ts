@@ -61,6 +61,7 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
       {header: 'REPLACED', value: ({instance}) => instance},
       {header: 'STATUS', value: ({status}) => status},
       {header: 'WAS', value: ({was}) => was},
+      {header: 'NOW LIVE', value: ({by}) => by ?? ''},
       {header: 'AGE', value: ({createdAt}) => ago(createdAt), align: 'right'},
     ], options),
   ]

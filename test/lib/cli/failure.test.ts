@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {attachRun, failureOf} from '../../../src/lib/cli/failure.ts'
+import {attachRun, failureJson, failureOf} from '../../../src/lib/cli/failure.ts'
 import {failureLines} from '../../../src/lib/cli/failure-lines.ts'
 import {DrError, ExitCode, InterruptedError} from '../../../src/lib/errors.ts'
 import {forgetSecrets, registerSecret} from '../../../src/lib/system/redact.ts'
@@ -15,6 +15,12 @@ describe('failureOf', () => {
 
   it('tells an expected failure in its own words', async () => {
     expect(await of(new DrError('storage.denied', 'Denied.', {exitCode: ExitCode.unreachable, hints: ['Check the key']}))).to.deep.equal({code: 'storage.denied', message: 'Denied.', hints: ['Check the key'], exitCode: 5})
+  })
+
+  it('shows values of rows on the terminal, behind the message, and not in --json', async () => {
+    const failure = await of(new DrError('partial.conflict', 'A row is in the way.', {details: ['Key (email)=(a@b) exists'], hints: ['Move it']}))
+    expect([...failureLines(failure)]).to.deep.equal(['Error: A row is in the way.', '  Key (email)=(a@b) exists', '  Hint: Move it'])
+    expect(JSON.stringify(failureJson(failure))).to.equal('{"error":{"code":"partial.conflict","message":"A row is in the way.","hints":["Move it"],"exitCode":1}}')
   })
 
   it('names the run it belongs to', async () => {

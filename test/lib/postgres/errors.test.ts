@@ -11,6 +11,7 @@ const EXPECTED: Record<string, {code: string; exitCode: number; hint: RegExp}> =
   '53100': {code: 'postgres.disk-full', exitCode: 3, hint: /disk/},
   'XX001': {code: 'postgres.corruption', exitCode: 4, hint: /older backups/},
   '42501': {code: 'postgres.permission', exitCode: 3, hint: /owns/},
+  '42P01': {code: 'postgres.statement', exitCode: 1, hint: /Run the command again/},
   '22012': {code: 'postgres.statement', exitCode: 1, hint: /log/},
 }
 

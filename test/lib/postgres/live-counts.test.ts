@@ -75,10 +75,10 @@ for (const major of serverMajors) {
 
     it('are not told from a backup of another database, another server, or one that is to come', async () => {
       const since = await instant()
-      const reasons = await Promise.all([{...since, databaseOid: 1}, {...since, systemIdentifier: '1'}, {current: since.current}, {...since, current: '1:999999999:'}, {...since, current: 'nonsense'}].map((wrong) => read({since: wrong})))
+      const reasons = await Promise.all([{...since, databaseOid: 1}, {...since, systemIdentifier: '1'}, {current: since.current}, {...since, current: '1:999999999:'}, {...since, lsn: 'FF/0'}, {...since, timeline: 7}, {...since, current: 'nonsense'}].map((wrong) => read({since: wrong})))
       expect(reasons.map(({newerUnknown}) => newerUnknown)).to.deep.equal([
         'the backup is of another server or another database', 'the backup is of another server or another database', 'it is not known whether the backup is of this server',
-        'the server has lost count of the transactions since', 'the backup does not say which transactions it saw',
+        'the server is at an earlier point than the backup: it was recovered since, or is a copy', 'the server is at an earlier point than the backup: it was recovered since, or is a copy', 'the server was recovered or promoted: its timeline is 1, that of the backup 7', 'the backup does not say which transactions it saw',
       ])
       expect(one(reasons[0] ?? {database: '', at: '', tables: []}, 'leads')).not.to.have.property('newer')
     })

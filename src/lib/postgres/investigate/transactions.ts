@@ -1,25 +1,17 @@
 import {rowOf, rowsOf, type Client} from '../connection.ts'
+import {readPlace, type Place} from '../newer-rows.ts'
 
 /** What the server can say of its transactions. */
-export interface Witnesses {
+export interface Witnesses extends Place {
   /** A server that only reads along: what is read there prunes nothing. */
   standby: boolean
   /** `track_commit_timestamp`: it knows when they were committed. */
   commitTimestamps: boolean
-  /** With its epoch: the next one to be given out. */
-  next: string
-  systemIdentifier?: string
-  databaseOid: number
 }
 
 export async function readWitnesses(client: Client): Promise<Witnesses> {
-  const {mayAsk, ...known} = await rowOf<Omit<Witnesses, 'systemIdentifier'> & {mayAsk: boolean}>(client, `
-    SELECT pg_is_in_recovery() AS standby, current_setting('track_commit_timestamp') = 'on' AS "commitTimestamps", pg_snapshot_xmax(pg_current_snapshot())::text AS next, oid::int8::float8 AS "databaseOid",
-      has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk"
-    FROM pg_database WHERE datname = current_database()`)
-  if (!mayAsk) return known
-  const {identifier} = await rowOf<{identifier: string}>(client, 'SELECT system_identifier::text AS identifier FROM pg_control_system()')
-  return {...known, systemIdentifier: identifier}
+  const known = await rowOf<Pick<Witnesses, 'standby' | 'commitTimestamps'>>(client, `SELECT pg_is_in_recovery() AS standby, current_setting('track_commit_timestamp') = 'on' AS "commitTimestamps"`)
+  return {...known, ...await readPlace(client)}
 }
 
 const ROUND = 2n ** 32n

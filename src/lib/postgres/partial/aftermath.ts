@@ -41,8 +41,8 @@ async function proofOf(client: Client, live: Catalog, key: ForeignKeyShape): Pro
         AND NOT EXISTS (SELECT FROM ${fromOf(live, references)} AS p WHERE ${columns.map((one, index) => `${column('p', referencedColumns[index] ?? '')} ${equals(key, index)} ${column('c', one)}`).join(' AND ')})`)
     return {...proof, orphans: Number(orphans)}
   } catch (error) {
-    // Somebody's limit, or somebody, has ended it: of the rows it says nothing.
-    if (codeOf(error) === '57014') return {...proof, orphans: 0, trouble: messageOf(error)}
+    // Somebody's limit or lock, or somebody, has ended it: of the rows it says nothing.
+    if (codeOf(error) === '57014' || isLocked(error)) return {...proof, orphans: 0, trouble: messageOf(error)}
     throw statementError(error, `Proving ${name}`)
   }
 }

@@ -6,8 +6,8 @@ import {sameTable, shownName} from './names.ts'
 import type {Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest, type TouchedDigest} from './touched-digest.ts'
 
-const again = (message: string): DrError => preflightError('partial.moved-on', message, {hints: ['Run dr partial again, and look at the new comparison.']})
-const moved = (table: string, count: number, what: string, shown: number): DrError => again(`By now ${count} rows of ${table} would be ${what}; it was agreed to ${shown}.`)
+const again = (message: string): DrError => preflightError('partial.moved-on', message, {hints: ['Run dr partial again, and look at the new comparison.', 'Where others keep changing the same rows, --where leaves these out; --merge missing changes none that is there.']})
+const moved = (table: string, count: number, what: string, shown: number): DrError => again(`By now ${count} ${count === 1 ? 'row' : 'rows'} of ${table} would be ${what}; it was agreed to ${shown}.`)
 const others = (table: string, what: string): DrError => again(`The rows of ${table} that would be ${what} are by now not those, or not as, it was agreed to.`)
 
 /** Throws `partial.moved-on` (exit 3) unless what is changed and deleted are the very rows that were shown, as they were then, and no more is inserted. */
@@ -32,5 +32,6 @@ function assertEntry(entry: Entry, counts: Tally, digest: TouchedDigest, found: 
   if (removal > found.extra) throw moved(shownName(table), removal, 'deleted', found.extra)
   const now = entryDigest(digest, entry)
   if (update > 0 && found.digest !== undefined && found.digest.changed !== now.changed) throw others(shownName(table), 'changed')
-  if (removal > 0 && found.digest !== undefined && found.digest.extra !== now.extra) throw others(shownName(table), 'deleted')
+  // A row that was to be deleted, and was changed since, counts as come in since.
+  if ((removal > 0 || counts.of(plan, ['late'], index) > 0) && found.digest !== undefined && found.digest.extra !== now.extra) throw others(shownName(table), 'deleted')
 }

@@ -8,6 +8,9 @@ import {sameTable, shownName} from './names.ts'
 import {column, equal, same} from './relations.ts'
 import type {Tally} from './tally.ts'
 
+/** Whatever updates of its rows set. */
+export const writtenColumns = (planned: Planned, plan: Plan): readonly string[] => plan.set ?? [...new Set([...setBy(planned, plan, 'update'), ...setBy(planned, plan, 'link')])]
+
 /** What an UPDATE of this act sets. */
 const setBy = ({entries}: Planned, plan: Plan, act: 'update' | 'link'): string[] => {
   const names = entries.filter((entry) => entry.plan === plan && (act === 'link') === (entry.selected.role === 'links'))
@@ -49,6 +52,17 @@ function partsOf(planned: Planned, plan: Plan, index: number, counts: Tally): {n
   const given = columns.filter((one) => plan.inserted.some(({name}) => name === one.name))
   add('insert', (where) => `INSERT INTO ${from.replace(/^ONLY /, '')} (${given.map(({name}) => quoteIdent(name)).join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${given.map(({name}) => after(plan, name)).join(', ')} FROM ${sql} AS p WHERE ${where}`)
   return parts
+}
+
+/** Rows give their unique values away before others get them. They are then in another place, which is noted. undefined where none has to. It runs as `mergeSql` does. */
+export function parkSql({parking}: Planned, plan: Plan): string | undefined {
+  const values = parking.get(plan)
+  if (values === undefined) return undefined
+  return `
+    WITH parked AS (
+      UPDATE ${plan.relation.from} AS t SET ${[...values].map(([name, value]) => `${quoteIdent(name)} = ${value}`).join(', ')} FROM (SELECT p.ctid AS at, p.tid, p.rel, pg_catalog.row_number() OVER () AS place FROM ${plan.sql} AS p WHERE p.parked) AS p
+      WHERE t.ctid ${EQUALS} p.tid AND t.tableoid ${EQUALS} p.rel RETURNING p.at, t.ctid AS tid)
+    UPDATE ${plan.sql} AS x SET tid = parked.tid FROM parked WHERE x.ctid ${EQUALS} parked.at`
 }
 
 /** What this transaction has written so far, per table; of partitions under the name of their root. */

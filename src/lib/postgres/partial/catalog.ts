@@ -1,8 +1,8 @@
 import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {LISTED, schemaPattern, type TableScope} from '../tables.ts'
-import type {Catalog, ForeignKeyShape, KeyRule, TableShape} from './contract.ts'
+import type {Catalog, ForeignKeyShape, KeyRule, TableName, TableShape} from './contract.ts'
 
-type TableRow = Omit<TableShape, 'kind' | 'root' | 'partition'> & {relkind: string; rootSchema: string | null; rootName: string | null; bound: string | null; isDefault: boolean | null}
+type TableRow = Omit<TableShape, 'kind' | 'root' | 'parent' | 'partition'> & {relkind: string; root: TableName | null; parent: TableName | null; bound: string | null; isDefault: boolean | null}
 
 interface ForeignKeyRow {
   name: string
@@ -49,13 +49,15 @@ const SEQUENCES = `coalesce((
     UNION SELECT d.refobjid, f.adnum FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass WHERE f.adrelid = c.oid) u
   JOIN pg_class s ON s.oid = u.sequence AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum), '[]')`
 
+const tableName = (oid: string): string => `(SELECT jsonb_build_object('schema', tn.nspname, 'name', t.relname) FROM pg_class t JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE t.oid = ${oid})`
+
 const TABLES = `
-  SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind, rn.nspname AS "rootSchema", r.relname AS "rootName",
+  SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind,
+    CASE WHEN c.relispartition THEN ${tableName('pg_partition_root(c.oid)')} END AS root, CASE WHEN c.relispartition THEN ${tableName('(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid)')} END AS parent,
     pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS "isDefault", CASE WHEN pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' THEN pg_get_partition_constraintdef(c.oid) END AS bound,
     ${COLUMNS} AS columns, ${KEYS} AS keys, c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forcedRowSecurity", pg_get_userbyid(c.relowner)::text AS owner,
     greatest(c.reltuples, 0)::float8 AS "estimatedRows", ${TRIGGERS} AS triggers, ${SEQUENCES} AS sequences
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
   WHERE ${LISTED} ORDER BY n.nspname, c.relname`
 
 /** Of a type of an extension (citext); null where all are the server's own. */
@@ -95,8 +97,8 @@ export async function readCatalog(client: Client, scope: TableScope): Promise<Ca
   }
 }
 
-function tableOf({relkind, rootSchema, rootName, bound, isDefault, ...rest}: TableRow): TableShape {
-  return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(rootSchema !== null && rootName !== null && {root: {schema: rootSchema, name: rootName}, partition: {...(bound !== null && {bound}), isDefault: isDefault === true}})}
+function tableOf({relkind, root, parent, bound, isDefault, ...rest}: TableRow): TableShape {
+  return {...rest, kind: relkind === 'p' ? 'partitioned' : 'table', ...(root !== null && parent !== null && {root, parent, partition: {...(bound !== null && {bound}), isDefault: isDefault === true}})}
 }
 
 function foreignKeyOf({name, schema, table, columns, referencedSchema, referencedTable, referencedColumns, rule, updateRule, setColumns, deferrable, validated, operators}: ForeignKeyRow): ForeignKeyShape {

@@ -1,5 +1,6 @@
-import type {Client} from '../connection.ts'
+import {rowOf, type Client} from '../connection.ts'
 import {statementError} from '../errors.ts'
+import {readBroughtBack} from './brought-back.ts'
 import {fillCascades, findRefusals} from './cascades.ts'
 import type {Comparison, MergeRequest, RowsSince, TableComparison} from './contract.ts'
 import {editedSince, rowsSince} from './edited-since.ts'
@@ -11,10 +12,11 @@ import {fillLinks} from './links.ts'
 import {strayRows} from './lost-partitions.ts'
 import {makeMarks, markRows} from './marked-rows.ts'
 import {lostChildren} from './lost-children.ts'
+import {planMoves} from './moves.ts'
 import {planDdl, planOf, type Entry, type Planned} from './plan.ts'
 import {readSession, transactionSettings, type SessionFacts} from './session.ts'
 import {assertStaged} from './staged-rows.ts'
-import {analyzed, type Tally} from './tally.ts'
+import {analyzed, tally, type Tally} from './tally.ts'
 import {cascadesDigest, entryDigest, touchedDigest} from './touched-digest.ts'
 
 /**
@@ -61,10 +63,17 @@ export async function fillPlans(client: Client, planned: Planned, options: FillO
   await markRows(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) await fillRows(client, planned, entry, options)
   await analyzed(client, planned)
+  planned.brought = await broughtBack(client, planned)
   for (const entry of planned.entries.filter(({selected: {role}}) => role === 'links')) await fillLinks(client, planned, entry)
   if (planned.mode === 'exact') await fillCascades(client, planned)
-  return analyzed(client, planned)
+  const counts = await analyzed(client, planned)
+  await planMoves(client, planned, counts)
+  return planned.parking.size === 0 ? counts : tally(client, planned)
 }
+
+/** Only what hangs on links asks for it. */
+const broughtBack = async (client: Client, {request: {mirror, backupAt}, entries, observed}: Planned): Promise<Planned['brought']> =>
+  (mirror || (observed.length === 0 && entries.every(({selected: {role}}) => role !== 'links')) ? [] : readBroughtBack(client, backupAt))
 
 async function comparison(client: Client, planned: Planned, counts: Tally): Promise<Comparison> {
   const tables: TableComparison[] = []
@@ -75,7 +84,7 @@ async function comparison(client: Client, planned: Planned, counts: Tally): Prom
   const keyChanges = await findKeyChanges(client, planned, counts)
   const strays = await strayRows(client, planned)
   return {
-    tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
+    snapshot: (await rowOf<{snapshot: string}>(client, 'SELECT pg_current_snapshot()::text AS snapshot')).snapshot, tables, closure: [...await missingParents(client, planned, counts), ...await lostChildren(client, planned, counts)],
     cascades: counts.cascades, cascadesDigest: cascadesDigest(digest, planned), ...(refusals.length > 0 && {refusals}), ...(keyChanges.length > 0 && {keyChanges}), ...(strays.length > 0 && {strays}), ...(since && {since}),
   }
 }
@@ -94,9 +103,10 @@ async function listed(client: Client, planned: Planned): Promise<RowsSince[] | u
 async function compared(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison> {
   const {plan, index, selected: {table, role}} = entry
   const changed = counts.of(plan, role === 'links' ? ['link'] : ['update', 'changed'], index)
+  const late = counts.of(plan, ['late'], index)
   const edited = await editedSince(client, entry, planned.request.timestampColumns)
   return {
-    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index),
+    schema: table.schema, name: table.name, role, missing: counts.of(plan, ['insert', 'missing'], index), changed, extra: counts.of(plan, ['delete', 'extra'], index), ...(late > 0 && {late}),
     identical: Math.max(0, await countPairs(client, planned, entry) - (plan.key === undefined ? 0 : changed + counts.of(plan, ['foreign'], index))),
     ...(isKnown(planned, entry) && {changedSince: counts.since(plan, ['update', 'changed'], index)}), ...(edited !== undefined && {editedSince: edited}),
     sample: role === 'rows' && changed > 0 ? await sampleOf(client, entry, planned.request.sample) : [],

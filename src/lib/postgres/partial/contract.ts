@@ -52,6 +52,8 @@ export interface TableShape extends TableName {
   kind: 'table' | 'partitioned'
   /** Of a partition: the partitioned table at the top. */
   root?: TableName
+  /** Of a partition: the one that it is a partition of; the root, or a partition itself. */
+  parent?: TableName
   /** Of a partition: the condition that its rows hold, of bare columns; absent of a default one, which takes what no other takes. */
   partition?: {bound?: string; isDefault: boolean}
   columns: ColumnShape[]
@@ -136,6 +138,12 @@ export interface MergeRequest {
   lockTimeoutMs: number
   /** pg_current_snapshot() of the backup, and whether its xids are those of this server and database: for `changedSince`. */
   backupSnapshot?: string
+  /** `Comparison.snapshot`: what came in after it, and is not in the backup, stays, and is counted as `late`. Absent: nothing is late. */
+  comparedAt?: string
+  /** When the backup was taken, ISO: what merges of dr have inserted since then was lost. Absent where it is not known. */
+  backupAt?: string
+  /** Settings of the live database's sessions by which the operator's conditions are read: see `readMeanings`. Absent: those of where the rows are compared. */
+  meanings?: Readonly<Record<string, string>>
   /** How many changed rows to show per table. */
   sample: number
   /** Of more rows there are indexes on what is planned; 1,000 when absent. */
@@ -155,6 +163,8 @@ export interface TableComparison extends TableName {
   changed: number
   /** Live, and not in the backup. */
   extra: number
+  /** Live, not in the backup, and written after `comparedAt`; absent of none. Not among `extra`. */
+  late?: number
   identical: number
   /** Of `changed`: last written after the backup by another transaction than the one selected; undefined when it is not known. */
   changedSince?: number
@@ -189,7 +199,7 @@ export interface RowsSince extends TableName {
 /** Foreign keys that the selection touches, both ways. */
 export interface ClosureFinding {
   foreignKey: string
-  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent was never lost, so that somebody has taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
+  /** `parent-missing`: rows to come back refer to rows that are not live. `detached`: live rows whose link was set to NULL or its default and that the backup knows. `unlinked`: such rows whose parent is not known to have been lost, so that somebody may have taken the link away on purpose: --relink leaves them alone. `gone-child`: rows of the backup that refer to rows to come back and are not live. */
   kind: 'parent-missing' | 'detached' | 'unlinked' | 'gone-child'
   table: TableName
   references: TableName
@@ -207,18 +217,20 @@ export interface KeyChange {
   rows: number
 }
 
-/** Rows for a partitioned table whose partition of the backup, `leaf`, is none of it live. */
+/** Rows for a partitioned table whose partition of the backup, `lost`, is none of it live. */
 export interface StrayRows {
   table: TableName
-  leaf: TableName
+  lost: TableName
   rows: number
   /** The default partition that would take them; absent: nothing would. */
   into?: TableName
-  /** The leaf is live, as a table of its own. */
+  /** It is live, as a table of its own. */
   isLive: boolean
 }
 
 export interface Comparison {
+  /** pg_current_snapshot() of the live rows that were compared. */
+  snapshot?: string
   /** In the order of the selection, one for each of its entries. */
   tables: TableComparison[]
   closure: ClosureFinding[]
@@ -236,7 +248,8 @@ export interface Comparison {
 }
 
 export interface MergeResult {
-  tables: (TableName & {inserted: number; updated: number; deleted: number})[]
+  /** `late`: rows that the backup has not, written after the comparison, which stay; absent of none. */
+  tables: (TableName & {inserted: number; updated: number; deleted: number; late?: number})[]
   cascades: Comparison['cascades']
   /** Sequences moved past the data. `denied`: this role may not; it has to be past `value`. */
   sequences: {schema: string; name: string; value: string; denied?: true}[]

@@ -149,26 +149,31 @@ async function fillLive(client: Client, planned: Planned, entry: Entry, {everyth
   if (!wanted(acts.changed) && !wanted(acts.extra)) return
   await client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})
-    SELECT ${entry.index}, CASE WHEN s."dr:in" IS NULL THEN '${acts.extra}' WHEN ${isForeign(planned, entry, 's')} THEN '${acts.extra === 'delete' ? 'foreign' : acts.extra}' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
+    SELECT ${entry.index}, CASE WHEN s."dr:in" IS NULL THEN ${extraAct(planned, acts.extra)} WHEN ${isForeign(planned, entry, 's')} THEN '${acts.extra === 'delete' ? 'foreign' : acts.extra}' ELSE '${acts.changed}' END, l."dr:tid", l."dr:rel", 1, ${newer(planned, entry)}, ${images(entry, entry.compared)}
     FROM ${liveRows(entry, conditionOf(planned, entry, 'live'))} LEFT JOIN ${stagedRows(entry, 'true', `, (${conditionOf(planned, entry, 'stage')}) IS TRUE AS "dr:in"${foreignColumn(planned, entry, 'stage')}`)} ON ${onKey(entry)}
     WHERE s."dr:in" IS NOT TRUE AND ((s."dr:in" IS NULL AND ${wanted(acts.extra) ? 'true' : 'false'}) OR (s."dr:in" IS NOT NULL AND ${wanted(acts.changed) ? `(${changedIn(entry)})` : 'false'}))`)
 }
+
+/** Of a live row that the backup has not. */
+const extraAct = ({request: {comparedAt}}: Planned, act: string): string => (comparedAt === undefined ? quoteLiteral(act) : `CASE WHEN ${writtenSince('l."dr:xmin"', comparedAt)} THEN 'late' ELSE ${quoteLiteral(act)} END`)
+/** Of equal rows those are too many that came last. */
+const latestLast = ({request: {comparedAt}}: Planned): string => (comparedAt === undefined ? '' : ` ORDER BY ${writtenSince('r.xmin', comparedAt)}`)
 
 /** Without a key: whole rows, each as often as it is there. */
 async function fillWhole(client: Client, planned: Planned, entry: Entry, {everything}: FillOptions): Promise<void> {
   const {plan, shared, selected: {role}} = entry
   const acts = actsOf(planned, entry)
   const digest = (values: readonly string[]) => `sha256(convert_to(ROW(${values.join(', ')})::text, getdatabaseencoding()))`
-  const numbered = (values: readonly string[]) => `, ${digest(values)} AS "dr:whole", row_number() OVER (PARTITION BY ${digest(values)}) AS "dr:copy"`
+  const numbered = (values: readonly string[], order = '') => `, ${digest(values)} AS "dr:whole", row_number() OVER (PARTITION BY ${digest(values)}${order}) AS "dr:copy"`
   const staged = stagedRows(entry, conditionOf(planned, entry, 'stage'), numbered(shared.map((pair) => exact(pair.live, inLiveType(pair.live, pair.staged, column('r', pair.live.name))))))
-  const live = `(SELECT r.*, ${whereItIs(entry)}${numbered(shared.map((pair) => exact(pair.live, column('r', pair.live.name))))} FROM ${plan.relation.from} AS r WHERE ${conditionOf(planned, entry, 'live')}) AS l`
+  const live = `(SELECT r.*, ${whereItIs(entry)}${numbered(shared.map((pair) => exact(pair.live, column('r', pair.live.name))), latestLast(planned))} FROM ${plan.relation.from} AS r WHERE ${conditionOf(planned, entry, 'live')}) AS l`
   const on = 's."dr:whole" = l."dr:whole" AND s."dr:copy" = l."dr:copy"'
   const insert = (act: string, join: string, where: string) => client.query(`
     INSERT INTO ${plan.sql} (${heads(plan)})
-    SELECT ${entry.index}, '${act}', l."dr:tid", l."dr:rel", 1, NULL, ${images(entry, entry.compared)} FROM ${join} ON ${on} WHERE ${where}`)
+    SELECT ${entry.index}, ${act}, l."dr:tid", l."dr:rel", 1, NULL, ${images(entry, entry.compared)} FROM ${join} ON ${on} WHERE ${where}`)
   const wanted = (act: string) => everything || ACTING.includes(act as never)
-  if (wanted(acts.missing)) await insert(acts.missing, `${staged} LEFT JOIN ${live}`, 'l."dr:tid" IS NULL')
-  if (role === 'rows' && wanted(acts.extra)) await insert(acts.extra, `${live} LEFT JOIN ${staged}`, 's."dr:copy" IS NULL')
+  if (wanted(acts.missing)) await insert(quoteLiteral(acts.missing), `${staged} LEFT JOIN ${live}`, 'l."dr:tid" IS NULL')
+  if (role === 'rows' && wanted(acts.extra)) await insert(extraAct(planned, acts.extra), `${live} LEFT JOIN ${staged}`, 's."dr:copy" IS NULL')
 }
 
 /** How many rows of the selection are alike on both sides, given how many are not. */

@@ -2,9 +2,11 @@ import {rowOf, rowsOf, type Client} from '../connection.ts'
 import {quoteLiteral} from '../quote.ts'
 import type {ClosureFinding, ForeignKeyShape, KeyShape, TableComparison} from './contract.ts'
 import {parentJoins} from './links.ts'
-import {after, among, before, DOOMED, plansOf, type Entry, type Plan, type Planned} from './plan.ts'
+import {after, before, plansOf, type Entry, type Planned} from './plan.ts'
 import {column, differs, equal, keysFrom} from './relations.ts'
+import {specialConflicts} from './special-conflicts.ts'
 import type {Tally} from './tally.ts'
+import {keyJson, tellingOf} from './telling.ts'
 
 /** Longer values are cut in samples. */
 const SHOWN_CHARACTERS = 200
@@ -12,13 +14,6 @@ const SHOWN_CHARACTERS = 200
 const SECRET = /hash|token|secret|passw|encrypted|cipher|credential|(api|private)_?key/i
 /** So many conflicts are listed; with a single one nothing is merged. */
 const CONFLICTS = 1000
-
-/** Of a row's key, as text, by column. */
-export const keyJson = (key: readonly string[], value: (name: string) => string): string =>
-  `jsonb_object(ARRAY[${key.map(quoteLiteral).join(', ')}]::text[], ARRAY[${key.map((name) => `${value(name)}::text`).join(', ')}]::text[])`
-
-/** What tells a row to the operator; without a key all columns. */
-const tellingOf = (plan: Plan): readonly string[] => plan.key ?? plan.relation.columns.map(({name}) => name)
 
 export async function sampleOf(client: Client, {index, plan, compared}: Entry, limit: number): Promise<TableComparison['sample']> {
   if (plan.key === undefined || compared.length === 0 || limit === 0) return []
@@ -29,7 +24,7 @@ export async function sampleOf(client: Client, {index, plan, compared}: Entry, l
     FROM (SELECT p.*, ${keyJson(plan.key, (name) => before(plan, name))} AS key FROM ${plan.sql} p WHERE p.entry = ${index} AND p.act IN ('update', 'changed') ORDER BY p.tid LIMIT ${limit}) p`)
 }
 
-/** Rows that a unique key does not let in, whoever holds it: a live row that stays as it is. */
+/** Rows that a unique key does not let in, whoever holds it: a live row that stays as it is, or that goes only behind the statement, by a cascade; or one that would have to give it away first, and cannot. */
 export async function conflictsOf(client: Client, planned: Planned, entry: Entry, counts: Tally): Promise<TableComparison['conflicts']> {
   const {plan, index} = entry
   if (counts.of(plan, ['insert', 'update', 'link', 'foreign'], index) === 0) return []
@@ -38,14 +33,16 @@ export async function conflictsOf(client: Client, planned: Planned, entry: Entry
   const own = plan.relation.shape.keys.find(({columns}) => plan.key?.length === columns.length && columns.every((name) => plan.key?.includes(name)))
   const found = foreign.map((one) => ({key: one.key, index: own?.name ?? '', holder: one.key}))
   for (const unique of plan.relation.shape.keys) if (unique !== own && unique.columns.every((name) => plan.relation.columns.some((one) => one.name === name))) found.push(...await heldBy(client, planned, entry, unique))
+  found.push(...await specialConflicts(client, planned, entry))
+  found.push(...planned.stuck.filter((one) => one.plan === plan && one.entry === index).map(({key: told, index: name, holder}) => ({key: told, index: name, holder})))
   return found.slice(0, CONFLICTS)
 }
 
 async function heldBy(client: Client, planned: Planned, {plan, index}: Entry, {name: indexName, columns}: KeyShape): Promise<TableComparison['conflicts']> {
   const key = tellingOf(plan)
   const others = plansOf(planned, plan.relation.table)
-  const touched = others.map((other) => `NOT EXISTS (SELECT FROM ${other.sql} x WHERE x.tid = h.ctid AND x.rel = h.tableoid AND (x.act ${among(DOOMED)}
-    OR x.act IN ('update', 'link', 'cascade-null') AND (${columns.map((name) => `${after(other, name, 'x')} IS DISTINCT FROM ${column('h', name)}`).join(' OR ')})))`)
+  const touched = others.map((other) => `NOT EXISTS (SELECT FROM ${other.sql} x WHERE x.tid = h.ctid AND x.rel = h.tableoid AND (x.act = 'delete'
+    OR x.act IN ('update', 'link') AND (${columns.map((name) => `${after(other, name, 'x')} IS DISTINCT FROM ${column('h', name)}`).join(' OR ')})))`)
   return rowsOf(client, `
     SELECT ${keyJson(key, (name) => after(plan, name))} AS key, ${quoteLiteral(indexName)} AS index, ${keyJson(key, (name) => column('h', name))} AS holder
     FROM ${plan.sql} p JOIN ${plan.relation.from} AS h ON ${plan.relation.columns.filter((one) => columns.includes(one.name)).map((one) => equal(one, column('h', one.name), after(plan, one.name))).join(' AND ')}

@@ -1,16 +1,17 @@
 import type {Client} from '../connection.ts'
+import {isBroughtBack} from './brought-back.ts'
 import type {ForeignKeyShape} from './contract.ts'
 import {conditionOf, images, liveRows, onKey, stagedRows} from './fill.ts'
 import {after, afterColumn, among, DOOMED, heads, kept, mayChange, plansOf, REWRITTEN, unplanned, type Entry, type Plan, type Planned} from './plan.ts'
 import {quoteIdent} from '../quote.ts'
-import {XMIN} from './mirror.ts'
+import {BROUGHT} from './mirror.ts'
 import {sameTable} from './names.ts'
-import {writtenSince} from './written-since.ts'
 import {column, constantOf, equals, fromOf, inLiveType, keysFrom, same, type Column} from './relations.ts'
 
 /**
  * Joins by which the parent of a row is found that lives or comes back; `valueOf` gives the row's column. `there` holds when it is
- * found, `wasLost` when it comes back, or was written since the backup: another repair may have brought it back already.
+ * found, `wasLost` when it comes back, or another repair has brought it back already. That it was written since the backup says nothing:
+ * rows are edited all the time.
  */
 export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (name: string) => string): {joins: string; there: string; wasLost: string} {
   const {columns, references, referencedColumns} = key
@@ -25,10 +26,9 @@ export function parentJoins(planned: Planned, key: ForeignKeyShape, valueOf: (na
     ]),
   ]
   const lives = ['h.ctid IS NOT NULL', ...plans.map((_, index) => `d${index}.act IS NULL`)].join(' AND ')
-  const {backupSnapshot, mirror} = planned.request
-  const since = backupSnapshot === undefined ? 'false' : writtenSince(mirror ? `h.${quoteIdent(XMIN)}` : 'h.xmin', backupSnapshot)
+  const brought = planned.request.mirror ? `h.${quoteIdent(BROUGHT)}` : isBroughtBack(planned.brought, planned.live, references, 'h')
   const found = (ofLiving: string) => `((${lives}${ofLiving})${plans.map((_, index) => ` OR q${index}.act IS NOT NULL`).join('')})`
-  return {joins: joins.join(' '), there: found(''), wasLost: found(` AND ${since}`)}
+  return {joins: joins.join(' '), there: found(''), wasLost: found(` AND (${brought})`)}
 }
 
 /** The foreign key that an entry of role `links` puts back; undefined when there is none live. */

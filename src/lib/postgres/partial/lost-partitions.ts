@@ -1,13 +1,32 @@
 import {rowOf, type Client} from '../connection.ts'
 import type {Catalog, StrayRows, TableName, TableShape} from './contract.ts'
-import {nameOf, sameTable} from './names.ts'
+import {ancestorsOf, distinctTables, nameOf, sameTable, shapeOf} from './names.ts'
 import {after, among, type Entry, type Planned} from './plan.ts'
 import {quoteIdent} from '../quote.ts'
 
 /** Rows by hash go to no default partition, and their bounds name a table by its number. */
 const isTold = ({partition}: TableShape): boolean => partition?.bound?.includes('satisfies_hash_partition') !== true
 
-const leavesOf = ({tables}: Catalog, root: TableName): TableShape[] => tables.filter((one) => one.kind === 'table' && one.root && sameTable(one.root, root))
+const isWithin = (catalog: Catalog, table: TableName, whole: TableName): boolean => ancestorsOf(catalog, table).some((one) => sameTable(one, whole))
+const leavesOf = (catalog: Catalog, whole: TableName): TableShape[] => catalog.tables.filter((one) => one.kind === 'table' && isWithin(catalog, one, whole))
+
+/** Partitions that have to come back for the leaves of the backup to be there: what hangs on a lost one comes with it. */
+function lostOnes(whole: TableName, {live, backup}: {live: Catalog; backup: Catalog}): TableShape[] {
+  const apart = leavesOf(backup, whole).flatMap((leaf) => {
+    const ancestors = ancestorsOf(backup, leaf)
+    const below = [nameOf(leaf), ...ancestors.slice(0, ancestors.findIndex((one) => sameTable(one, whole)))]
+    return below.findLast((one) => !isWithin(live, one, whole)) ?? []
+  })
+  return distinctTables(apart).flatMap((one) => shapeOf(backup, one) ?? [])
+}
+
+/** A partition of the backup that cannot be attached again, because what it was a partition of is not live either: the topmost such. */
+export function lostAncestors(lost: readonly TableName[], {live, backup}: {live: Catalog; backup: Catalog}): {table: TableName; lost: TableName}[] {
+  return lost.flatMap((table) => {
+    const topmost = ancestorsOf(backup, table).findLast((one) => shapeOf(live, one) === undefined)
+    return topmost === undefined ? [] : [{table, lost: topmost}]
+  })
+}
 
 /**
  * Rows to be written through a partitioned table that stood in a partition of the backup which is none of it live: they would go
@@ -18,12 +37,11 @@ export async function strayRows(client: Client, planned: Planned): Promise<Stray
   for (const entry of planned.entries.filter(({selected: {role}}) => role !== 'links')) {
     const {table} = entry.selected
     const live = leavesOf(planned.live, table)
-    const lost = leavesOf(planned.request.backup, table).filter((one) => !live.some((other) => sameTable(one, other)))
     if (live.some((one) => !isTold(one))) continue
-    for (const leaf of lost) {
-      const rows = leaf.partition?.bound && isTold(leaf) ? await countIn(client, entry, leaf.partition.bound, live) : 0
-      const into = live.find(({partition}) => partition?.isDefault)
-      if (rows > 0) found.push({table, leaf: nameOf(leaf), rows, ...(into && {into: nameOf(into)}), isLive: planned.live.tables.some((one) => sameTable(one, leaf))})
+    for (const lost of lostOnes(table, {live: planned.live, backup: planned.request.backup})) {
+      const rows = lost.partition?.bound && isTold(lost) ? await countIn(client, entry, lost.partition.bound, live) : 0
+      const into = planned.live.tables.find(({partition, parent}) => partition?.isDefault && parent && lost.parent && sameTable(parent, lost.parent))
+      if (rows > 0) found.push({table, lost: nameOf(lost), rows, ...(into && {into: nameOf(into)}), isLive: shapeOf(planned.live, lost) !== undefined})
     }
   }
   return found

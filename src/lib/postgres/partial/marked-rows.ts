@@ -3,7 +3,7 @@ import type {Predicate, TableName} from './contract.ts'
 import {sidesOf, type Side} from './fill.ts'
 import type {Planned} from './plan.ts'
 import {assertCondition, markOf} from './predicate.ts'
-import {asApplication} from './session.ts'
+import {asOperator} from './session.ts'
 
 /** A condition of the operator's on the rows of one relation. */
 interface OwnCondition {
@@ -47,7 +47,7 @@ export async function markRows(client: Client, planned: Planned): Promise<void> 
   if (planned.marks.size === 0) await makeMarks(client, planned, {onCommit: ' ON COMMIT DROP'})
   for (const {from, text} of conditions) {
     const mark = planned.marks.get(markOf(from, text)) ?? ''
-    await asApplication(client, async () => {
+    await asOperator(client, planned.request.meanings, async () => {
       await assertCondition(client, from, `(\n${text}\n)`)
       await client.query(`INSERT INTO ${mark} SELECT r.ctid, r.tableoid FROM ${from} AS r WHERE (\n${text}\n)`)
     })

@@ -1,34 +1,36 @@
-import {messageOf, preflightError, type DrError} from '../../errors.ts'
+import {preflightError, type DrError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
-import {codeOf, statementError} from '../errors.ts'
+import {statementError} from '../errors.ts'
 import {quoteIdent} from '../quote.ts'
 import {assertAgreed} from './agreed.ts'
-import {assertImages, assertTenant, assertWritten, mergeSql, readWritten, type Written} from './apply.ts'
+import {readWritten} from './apply.ts'
 import {findRefusals} from './cascades.ts'
 import {fillPlans} from './compare.ts'
 import type {Comparison, KeyChange, MergeRequest, MergeResult} from './contract.ts'
 import {conflictsOf, missingParents} from './findings.ts'
 import {findKeyChanges} from './key-changes.ts'
-import {assertMayCreate, assertRights, disableTriggers} from './guard.ts'
+import {assertMayCreate, assertRights} from './guard.ts'
 import {createMade, dropMadeNote, madeAlone} from './made.ts'
 import {planOf, touchedTables, type Planned} from './plan.ts'
 import {sameTable, shownName} from './names.ts'
+import {assertReversible} from './rehearse.ts'
 import {createRunSchema} from './run-schema.ts'
 import {moveSequences} from './sequences.ts'
-import {asApplication, type SessionFacts} from './session.ts'
+import type {SessionFacts} from './session.ts'
 import type {Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {createUndoTables, finishUndoTables} from './undo-schema.ts'
+import {applyPlans, assertCounting, constraintError} from './write.ts'
 
 export interface MergeOptions extends Omit<TransactOptions, 'lockTimeoutMs'> {
-  /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. */
+  /** What the operator agreed to: when other rows would be changed or deleted by now, or more inserted, nothing is. What came in since, and the backup has not, stays. */
   expected?: Comparison
 }
 
 /**
  * Puts the selection back in one transaction, all of it or nothing. What is missing, changed and extra is looked up anew under
  * locks that let others read and make writers wait. Before and after images of every touched row stay in the undo schema.
- * Throws, with nothing changed: `partial.conflict`, `partial.parent-missing`, `partial.restricted`, `partial.moved-on`,
+ * Throws, with nothing changed: `partial.conflict`, `partial.irreversible`, `partial.parent-missing`, `partial.restricted`, `partial.moved-on`,
  * `partial.rights`, `partial.row-security`, `partial.key`, `partial.types`, `partial.stage-gone` (3), `partial.proof` (4), `partial.busy` (6); and
  * `partial.commit-unknown` (5), after which `mergeCommitted` knows.
  */
@@ -55,33 +57,18 @@ async function merged(client: Client, request: MergeRequest, {expected}: MergeOp
   if (made) await dropMadeNote(client, undoSchema)
   await createRunSchema(client, undoSchema, 'undo')
   if (made) await createMade(client, undoSchema, made)
-  const planned = await planOf(client, request, quoteIdent(undoSchema))
+  const planned = await planOf(client, {...request, ...(expected?.snapshot !== undefined && {comparedAt: expected.snapshot})}, quoteIdent(undoSchema))
   await createUndoTables(client, undoSchema, planned)
   const counts = await fillPlans(client, planned, {everything: false})
   await assertMergeable(client, planned, counts)
   const result = {tables: tablesOf(planned, counts), cascades: counts.cascades, sequences: [], undoSchema, ms: 0}
   if (counts.isNothing && made === undefined) return {result: {...result, undoSchema: '', nothing: true}, keep: false}
   if (expected) await assertAgreed(client, planned, counts, expected)
-  await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
+  for (const plan of planned.plans) if (counts.of(plan, ['late']) > 0) await client.query(`DELETE FROM ${plan.sql} WHERE act = 'late'`)
+  await applyPlans(client, planned, counts, {read: () => readWritten(client, undoSchema), start, explain: constraintError})
   await finishUndoTables(client, undoSchema, planned, counts)
+  await assertReversible(client, planned, counts, made)
   return {result: {...result, sequences: await moveSequences(client, planned, counts)}, keep: true}
-}
-
-/** The server's own count of written rows is the proof that nothing else was touched. */
-export function assertCounting({trackCounts}: SessionFacts): void {
-  if (!trackCounts) throw preflightError('partial.rights', 'The server does not count what a transaction writes (track_counts is off): it could not be proven that nothing else was touched.', {hints: ['ALTER SYSTEM SET track_counts = on, then SELECT pg_reload_conf()']})
-}
-
-/** Writes what the plans ask for and proves that this, and nothing else, was written. */
-export async function applyPlans(client: Client, planned: Planned, counts: Tally, read: () => Promise<Written>, start: Written): Promise<void> {
-  const sql = mergeSql(planned, counts)
-  if (sql === undefined) return
-  const enable = await disableTriggers(client, planned.plans.filter((plan) => counts.touches(plan)).map(({relation}) => relation.table))
-  await asApplication(client, () => client.query(sql)).catch((error: unknown) => { throw constraintError(error) })
-  assertWritten(planned, counts, start, await read())
-  await assertTenant(client, planned)
-  await assertImages(client, planned, counts)
-  await enable()
 }
 
 const keyText = (key: Record<string, string>): string => Object.entries(key).map(([name, value]) => `${name} ${value}`).join(', ')
@@ -113,19 +100,5 @@ export function keyChangeError({foreignKey, rule, table, references, columns, ro
 
 function tablesOf({plans, entries}: Planned, counts: Tally): MergeResult['tables'] {
   return plans.filter((plan) => entries.some((entry) => entry.plan === plan))
-    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete'])}))
-}
-
-/** What the server refuses although it was looked for: unique keys of a part of the rows, values exchanged between rows, checks. */
-export function constraintError(error: unknown): unknown {
-  const {detail, constraint, table, schema} = error as {detail?: string; constraint?: string; table?: string; schema?: string}
-  const where = `${schema ?? ''}.${table ?? ''}`
-  const hints = ['Choose --merge side, and bring the rows over by hand.']
-  switch (codeOf(error)) {
-    case '23505': case '23P01': return preflightError('partial.conflict', `A row of ${where} cannot come back because of ${constraint ?? 'a unique key'}: ${detail ?? messageOf(error)}`, {cause: error, hints: ['Change or delete the row that holds the value, then run it again.', ...hints]})
-    case '23503': case '23001': return preflightError('partial.parent-missing', `A row of ${where} would break ${constraint ?? 'a foreign key'}: ${detail ?? messageOf(error)}`, {cause: error, hints})
-    case '55000': return /replica identity/.test(messageOf(error)) ? preflightError('partial.replica-identity', `The server does not let rows of a published table be changed that it could not name to the subscribers: ${messageOf(error)}.`, {cause: error, hints: ['ALTER TABLE … REPLICA IDENTITY FULL, until the repair is done.', '--merge missing only inserts.']}) : error
-    case '23502': case '23514': case '22001': case '22003': case '428C9': return preflightError('partial.types', `A row of the backup does not fit ${where} as it is now: ${messageOf(error)}.`, {cause: error, hints})
-    default: return error
-  }
+    .map((plan) => ({...plan.relation.table, inserted: counts.of(plan, ['insert']), updated: counts.of(plan, ['update', 'link']), deleted: counts.of(plan, ['delete']), ...(counts.of(plan, ['late']) > 0 && {late: counts.of(plan, ['late'])})}))
 }

@@ -7,7 +7,7 @@ import type {Catalog, MergeMode, TableShape} from './contract.ts'
 import {rightsError} from './guard.ts'
 import {followedKeys, type MirrorPlan} from './mirror-plan.ts'
 import {shownName} from './names.ts'
-import {readColumns} from './relations.ts'
+import {assertOwnNames, readColumns} from './relations.ts'
 import {isBuiltin, sideTypes} from './side-types.ts'
 
 const refused = (message: string, cause?: unknown): DrError =>
@@ -22,6 +22,7 @@ export async function assertMirrorable(client: Client, plan: MirrorPlan, live: C
   const fallback = mode === 'exact' ? keys.find(({onDelete}) => onDelete === 'set default') : undefined
   if (fallback) throw refused(`What ON DELETE SET DEFAULT of ${fallback.name} would write follows from defaults of ${shownName(fallback.table)}, which a database beside has not`)
   const columnsOf = await readColumns(client, plan.whole)
+  for (const table of plan.whole) assertOwnNames(table, columnsOf(table) ?? [])
   const told = plan.whole.flatMap((table) => {
     const names = new Set([...table.keys.flatMap(({columns}) => columns), ...keys.filter((key) => shownName(key.table) === shownName(table)).flatMap(({columns}) => columns)])
     return (columnsOf(table) ?? []).filter(({name}) => names.has(name)).map((column) => ({table, column}))
@@ -52,8 +53,10 @@ export async function assertSideCondition(client: Client, table: TableShape, tex
   if (others.length > 0) throw refused(`--where looks into ${others.join(', ')}, too, whose rows a database beside has not`)
 }
 
+/** Planned as it would be run: a text may be a time only as the live database reads it. */
 async function plannedBeside(client: Client, query: string): Promise<string[]> {
   try {
+    await client.query('BEGIN READ ONLY; SET LOCAL TimeZone TO DEFAULT; SET LOCAL DateStyle TO DEFAULT; SET LOCAL IntervalStyle TO DEFAULT')
     // The path of the staging session is pg_catalog alone; prepared, it is one statement.
     const {rows: [row]} = await client.query<{'QUERY PLAN': [{Plan: PlanNode}]}>({text: `EXPLAIN (VERBOSE, FORMAT JSON) ${query}`, queryMode: 'extended'} as {text: string})
     return row === undefined ? [] : othersIn(row['QUERY PLAN'][0].Plan).map(shownName)
@@ -61,5 +64,7 @@ async function plannedBeside(client: Client, query: string): Promise<string[]> {
     if (isConnectionLost(error)) throw error
     if (codeOf(error) === '42501') throw statementError(rightsError(error), 'Looking at --where')
     throw refused(`--where cannot be used in a database beside: ${messageOf(error)}`, error)
+  } finally {
+    await client.query('ROLLBACK').catch(() => undefined)
   }
 }

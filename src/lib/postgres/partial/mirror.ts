@@ -1,6 +1,7 @@
 import type {Client} from '../connection.ts'
 import {rowOf} from '../connection.ts'
 import {qualified, quoteIdent} from '../quote.ts'
+import {isBroughtBack, readBroughtBack} from './brought-back.ts'
 import type {MirrorPlan} from './mirror-plan.ts'
 import type {Catalog, TableName, TableShape} from './contract.ts'
 import {keyOf, shapeOf} from './names.ts'
@@ -11,6 +12,8 @@ import {stageQuery} from './stage-rows.ts'
 
 /** The column of a mirror that tells who last wrote the live row: its `xmin`. */
 export const XMIN = 'dr:xmin'
+/** The column that tells whether an earlier repair has put the live row back: see `readBroughtBack`. */
+export const BROUGHT = 'dr:brought'
 
 /**
  * A copy of live rows, in another database of the same server, under the table's own name: what a comparison reads of a live table, so
@@ -33,17 +36,18 @@ interface Shaped {
   within: TableName[]
 }
 
-/** Makes the empty tables. Both sessions have the settings that stage. */
-export async function createMirror(live: Client, side: Client, {whole, named}: MirrorPlan, catalog: Catalog): Promise<Mirror[]> {
+/** Makes the empty tables. Both sessions have the settings that stage. `backupAt`: as in `MergeRequest`. */
+export async function createMirror(live: Client, side: Client, {whole, named}: MirrorPlan, catalog: Catalog, backupAt?: string): Promise<Mirror[]> {
+  const brought = await readBroughtBack(live, backupAt)
   const shaped = await withLeaves(live, whole, catalog)
   const columnsOf = await readColumns(live, [...shaped.map(({shape}) => shape), ...named.map(({table}) => table)])
   const types = await sideTypes(live, [...shaped.map(({shape}) => shape), ...named.map(({table}) => table)].flatMap((table) => (columnsOf(table) ?? []).map(({type}) => type)))
   const mirrors: Mirror[] = []
   for (const {shape, within} of shaped) {
     const columns = columnsOf(shape) ?? []
-    await side.query(tableSql(shape, withDefaults(columns, shape, catalog), types, [`${quoteIdent(XMIN)} xid`]))
-    const from = shape.kind === 'partitioned' ? undefined : queryOf(shape, columns, `, r.xmin AS ${quoteIdent(XMIN)}`)
-    mirrors.push({table: shape, columns: [...columns.map(({name}) => name), XMIN], within, ...(from !== undefined && {query: from})})
+    await side.query(tableSql(shape, withDefaults(columns, shape, catalog), types, [`${quoteIdent(XMIN)} xid`, `${quoteIdent(BROUGHT)} bool`]))
+    const from = shape.kind === 'partitioned' ? undefined : queryOf(shape, columns, `, r.xmin AS ${quoteIdent(XMIN)}, ${isBroughtBack(brought, catalog, shape, 'r')} AS ${quoteIdent(BROUGHT)}`)
+    mirrors.push({table: shape, columns: [...columns.map(({name}) => name), XMIN, BROUGHT], within, ...(from !== undefined && {query: from})})
   }
   for (const {table, columns: wanted} of named) {
     const columns = (columnsOf(table) ?? []).filter(({name}) => wanted.includes(name))
@@ -94,17 +98,18 @@ export async function mirrorBytes(live: Client, {whole, named}: MirrorPlan): Pro
     JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name WHERE NOT c.relispartition`, [tables.map(({schema}) => schema), tables.map(({name}) => name)])).bytes
 }
 
-/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came. */
-export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<number> {
+/** Copies the rows of one instant, and gives each table the indexes by which it is looked up. Resolves to how many rows came, and the snapshot (pg_current_snapshot) of that instant. */
+export async function copyMirror(live: Client, side: Client, mirrors: readonly Mirror[], catalog: Catalog, {signal, onTable}: {signal: AbortSignal; onTable: (table: TableName, place: number) => void}): Promise<{rows: number; snapshot: string}> {
   let rows = 0
   await live.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  const {snapshot} = await rowOf<{snapshot: string}>(live, 'SELECT pg_catalog.pg_current_snapshot()::text AS snapshot')
   for (const [place, {table, columns, query}] of mirrors.entries()) {
     onTable(table, place)
     if (query !== undefined) rows += await stageQuery(side, {stage: table, columns}, {client: live, query}, signal)
   }
   await live.query('COMMIT')
   for (const mirror of mirrors) await indexMirror(side, mirror, catalog)
-  return rows
+  return {rows, snapshot}
 }
 
 async function indexMirror(side: Client, {table, columns}: Mirror, catalog: Catalog): Promise<void> {

@@ -13,6 +13,12 @@ export const distinctTables = (tables: readonly TableName[]): TableName[] => tab
 
 export const shapeOf = ({tables}: Catalog, table: TableName): TableShape | undefined => tables.find((one) => sameTable(one, table))
 
+/** Of a partition: its parent, the parent of that, and so on to the top. */
+export function ancestorsOf(catalog: Catalog, table: TableName): TableName[] {
+  const parent = shapeOf(catalog, table)?.parent
+  return parent === undefined ? [] : [parent, ...ancestorsOf(catalog, parent)]
+}
+
 /** A table as it was named: where it is now, and where it was. */
 export interface NamedTable {
   table: TableName
@@ -27,7 +33,7 @@ export function namedTables(names: readonly string[], live: Catalog, backup: Cat
     const one = namedTable(name, live, backup)
     found.set(keyOf(one.table), one)
   }
-  return [...found.values()].filter(({backup: {root}}) => root === undefined || !found.has(keyOf(root)))
+  return [...found.values()].filter(({table}) => !ancestorsOf(backup, table).some((one) => found.has(keyOf(one))))
 }
 
 function namedTable(name: string, live: Catalog, backup: Catalog): NamedTable {

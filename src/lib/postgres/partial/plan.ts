@@ -1,15 +1,18 @@
 import {preflightError} from '../../errors.ts'
 import type {Client} from '../connection.ts'
 import {quoteIdent} from '../quote.ts'
+import type {BroughtBack} from './brought-back.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
+import {XMIN} from './mirror.ts'
 import {isBuiltin} from './side-types.ts'
-import {readColumns, relationOf, type Column, type Relation} from './relations.ts'
+import {assertOwnNames, readColumns, relationOf, type Column, type Relation} from './relations.ts'
+import type {UniqueIndex} from './unique-indexes.ts'
 
-/** What is done to a row. The others are only counted: what another mode would do, and rows whose key another tenant holds. */
+/** What is done to a row. The others are only counted: what another mode would do, what came in after the comparison, and rows whose key another tenant holds. */
 export type Act = 'insert' | 'update' | 'link' | 'delete' | 'cascade-delete' | 'cascade-null'
-export type Spared = 'missing' | 'changed' | 'extra' | 'foreign'
+export type Spared = 'missing' | 'changed' | 'extra' | 'late' | 'foreign'
 export const ACTING: readonly Act[] = ['insert', 'update', 'link', 'delete', 'cascade-delete', 'cascade-null']
 export const DOOMED: readonly Act[] = ['delete', 'cascade-delete']
 /** Rows that are there afterwards, in the form of their after image. */
@@ -22,7 +25,8 @@ export const among = (acts: readonly string[]): string => `IN (${acts.map((act) 
 
 /**
  * The rows of one relation that are touched, in a table of the database: with `b1…` as they are and `a1…` as they are to be, in
- * the order of the relation's columns; `tid` and `rel` say where the row is, `n` how often it is updated.
+ * the order of the relation's columns; `tid` and `rel` say where the row is, `n` how often it is updated, `parked` that it
+ * first gives its unique values away.
  */
 export interface Plan {
   relation: Relation
@@ -61,7 +65,17 @@ export interface Planned {
   observed: Entry[]
   /** Tables that mark the rows for which the operator's conditions hold: see `markRows`. */
   marks: Map<string, string>
+  /** Of live tables: rows that earlier repairs have put back. Read with the plans, where links are looked at. */
+  brought: readonly BroughtBack[]
+  /** Unique indexes of the plans that write into them. */
+  uniques: Map<Plan, readonly UniqueIndex[]>
+  /** What rows whose unique value others take over are given until all are written: by column, as SQL. */
+  parking: Map<Plan, ReadonlyMap<string, string>>
+  /** Rows whose unique value another one has that cannot give it away beforehand. */
+  stuck: {plan: Plan; entry: number; index: string; key: Record<string, string>; holder: Record<string, string>}[]
 }
+
+export const noMoves = (): Pick<Planned, 'uniques' | 'parking' | 'stuck'> => ({uniques: new Map(), parking: new Map(), stuck: []})
 
 const place = (plan: Plan, name: string): number => plan.relation.columns.findIndex((one) => one.name === name) + 1
 const typed = (plan: Plan, name: string, value: string): string => {
@@ -106,6 +120,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
   const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
+  for (const table of [...touched, ...staged.map(({stage}) => stage)]) assertOwnNames(table, columnsOf(table)?.filter(({name}) => !request.mirror || name !== XMIN) ?? [])
   const plans = touched.map((table, index): Plan => {
     const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))
@@ -118,7 +133,7 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   for (const {plan, shared} of entries) plan.inserted = shared.map((pair) => pair.live)
   const doubled = entries.find((one) => entries.some((other) => other.index < one.index && other.plan === one.plan && one.selected.role !== 'links' && other.selected.role !== 'links'))
   if (doubled) throw new Error(`${shownName(doubled.selected.table)} is selected twice.`)
-  return {live, request, mode, plans, entries, observed, marks: new Map()}
+  return {live, request, mode, plans, entries, observed, marks: new Map(), brought: [], ...noMoves()}
 }
 
 /** As the live table has its columns: what is of its own type there, or generated, counts as that, though a mirror has other types. */
@@ -166,7 +181,7 @@ export function planDdl({sql, relation, key, large}: Plan, kind: 'TEMPORARY TABL
   const columns = ['b', 'a'].flatMap((side) => relation.columns.map(({type, builtin}, index) => `"${side}${index + 1}" ${builtin ? type : 'text'}`))
   const told = relation.columns.flatMap(({name}, index) => (key?.includes(name) === true ? [`"a${index + 1}"`] : []))
   return [
-    `CREATE ${kind} ${sql} (${['entry int NOT NULL', 'act text NOT NULL', 'tid tid', 'rel oid', 'n int NOT NULL', 'since boolean', ...columns].join(', ')})`,
+    `CREATE ${kind} ${sql} (${['entry int NOT NULL', 'act text NOT NULL', 'tid tid', 'rel oid', 'n int NOT NULL', 'since boolean', 'parked boolean', ...columns].join(', ')})`,
     ...(large ? [`CREATE INDEX ON ${sql} (tid) WHERE tid IS NOT NULL`] : []),
     ...(large && told.length > 0 ? [`CREATE INDEX ON ${sql} (${told.join(', ')}) WHERE act = 'insert'`] : []),
   ].join('; ')

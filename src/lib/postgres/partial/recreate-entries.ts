@@ -105,8 +105,20 @@ function joinLive(chosen: Set<number>, byId: ReadonlyMap<number, ArchiveEntry>):
     before = tables.size
     for (const {dependencies} of attaching) if (dependencies.some((id) => tables.has(id))) for (const id of dependencies) if (chosen.has(id)) tables.add(id)
   }
-  for (const entry of all) if (entry.kind === 'INDEX ATTACH' && isApart(entry)) chosen.delete(entry.dumpId)
+  const joined = new Set(joins.map(nameOfEntry))
+  for (const entry of all) if (entry.kind === 'INDEX ATTACH' && (!chosen.has(indexOf(entry, byId)?.dumpId ?? 0) || joined.has(tableOfIndex(entry, byId)))) chosen.delete(entry.dumpId)
   return {attach: new Set(joins.map(({dumpId}) => dumpId)), tables}
+}
+
+const nameOfEntry = ({schema = '', tag}: Pick<ArchiveEntry, 'schema' | 'tag'>): string => JSON.stringify([schema, tag])
+
+/** The index that is attached: an entry of its own, or that of its key. Of the entries that an ATTACH depends on others may be of farther ancestors. */
+const indexOf = ({schema, tag, dependencies}: ArchiveEntry, byId: ReadonlyMap<number, ArchiveEntry>): ArchiveEntry | undefined =>
+  dependencies.flatMap((id) => byId.get(id) ?? []).find((one) => one.schema === schema && (one.kind === 'INDEX' ? one.tag === tag : one.kind === 'CONSTRAINT' && one.tag.endsWith(` ${tag}`)))
+
+function tableOfIndex(attach: ArchiveEntry, byId: ReadonlyMap<number, ArchiveEntry>): string {
+  const table = indexOf(attach, byId)?.dependencies.flatMap((id) => byId.get(id) ?? []).find(({kind}) => kind === 'TABLE')
+  return table === undefined ? '' : nameOfEntry(table)
 }
 
 /** Tables and what keeps their rows apart and from strangers; what that needs; and what goes with it alone. */

@@ -95,6 +95,12 @@ export function relationOf(live: Catalog, table: TableName, columns: readonly Co
   }
 }
 
+/** What dr adds to rows in its queries has names of this kind. Throws `partial.column-name` (exit 3). */
+export function assertOwnNames(table: TableName, columns: readonly {name: string}[]): void {
+  const taken = columns.find(({name}) => name.startsWith('dr:'))
+  if (taken) throw preflightError('partial.column-name', `${shownName(table)} has a column ${taken.name}: names that begin with dr: are those of dr itself.`, {hints: [`ALTER TABLE ${qualified(table)} RENAME COLUMN ${quoteIdent(taken.name)} TO …`]})
+}
+
 /** Types whose equal values are the same bytes. */
 const SAME_BYTES = new Set(['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'timestamp', 'timestamptz', 'time', 'bytea'])
 const TEXTS = new Set(['text', 'varchar'])

@@ -9,26 +9,28 @@ import {cascadedFrom} from './cascaded-tables.ts'
 import {readCatalog} from './catalog.ts'
 import type {Catalog, RevertResult, TableName} from './contract.ts'
 import {assertRights} from './guard.ts'
-import {applyPlans, assertCounting} from './merge.ts'
 import {findKeyChanges} from './key-changes.ts'
-import {ACTING, among, LARGE, planDdl, type Plan, type Planned} from './plan.ts'
+import {planMoves} from './moves.ts'
+import {ACTING, among, LARGE, noMoves, planDdl, type Plan, type Planned} from './plan.ts'
 import {madeIn, type Made} from './made.ts'
 import {distinctTables, nameOf, sameTable, shownName} from './names.ts'
+import {assertNewest} from './newer-merges.ts'
 import {readColumns, relationOf} from './relations.ts'
 import {changedRows, fillReverse, type Reversed} from './reverse.ts'
 import {markSql} from './run-schema.ts'
 import {readSession, transactionSettings} from './session.ts'
-import {analyzed, type Tally} from './tally.ts'
+import {analyzed, tally, type Tally} from './tally.ts'
 import {transact, type TransactOptions} from './transact.ts'
 import {dropUndo, readUndo, transactionOf, type UndoTable} from './undo-schema.ts'
 import {assertAsMade, childrenOf, unmake, type PutIn} from './unmake.ts'
+import {applyPlans, assertCounting, revertError} from './write.ts'
 
 /** Of rows in the words of an error. */
 const SHOWN = 10
 
 /**
  * Takes a merge back, exactly, in one transaction, and drops its undo schema; tables that the run has made anew go again. Throws `partial.changed-since` (exit 3), naming
- * them, when rows that the merge wrote, or what was made anew, were changed since, or when others refer to them now; `partial.undo-unknown` (exit 3) for
+ * them, when rows that the merge wrote, or what was made anew, were changed since, a newer merge among them, or when others refer to them now; `partial.irreversible` (exit 3) when a constraint refuses; `partial.undo-unknown` (exit 3) for
  * a schema that no merge made. Nothing is changed then.
  */
 export async function revertMerge(client: Client, undoSchema: string, options: TransactOptions): Promise<RevertResult> {
@@ -45,6 +47,7 @@ async function revertInTransaction(client: Client, undoSchema: string, options: 
   const locked = made ? distinctTables([...tables, ...await lockedFor(client, made)]) : tables
   return transact(client, {tables: locked, doing: 'Reverting the merge', run: async (session) => {
     assertCounting(session)
+    await assertNewest(client, undoSchema)
     const start = await readWritten(client, undoSchema)
     const {left, dropped} = made ? await withoutMade(client, undoSchema, {undo, live, tables}, made) : {left: {undo, live, tables}, dropped: {dropped: [], tables: []}}
     const result = await reverted(client, undoSchema, left, start)
@@ -97,7 +100,7 @@ async function putInto(client: Client, undoSchema: string, reversed: readonly Re
   return {rows, ...(transaction !== undefined && {transaction})}
 }
 
-interface Undoing {
+export interface Undoing {
   undo: readonly UndoTable[]
   live: Catalog
   tables: readonly TableName[]
@@ -107,14 +110,35 @@ async function reverted(client: Client, undoSchema: string, {undo, live, tables}
   if (tables.length === 0) return {tables: []}
   const {planned, reversed} = await reversePlans(client, undoSchema, {undo, live, tables})
   await assertUnchanged(client, reversed, undoSchema)
-  await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
-  for (const one of reversed) await fillReverse(client, one)
-  await fillCascades(client, planned)
-  const counts = await analyzed(client, planned)
-  await assertNobodyRefers(client, planned, counts)
-  await applyPlans(client, planned, counts, () => readWritten(client, undoSchema), start)
+  const counts = await putBack(client, undoSchema, {planned, reversed}, start)
   await client.query(`DROP TABLE ${planned.plans.map(({sql}) => sql).join(', ')}`)
   return {tables: reversed.map(({plan}) => ({...plan.relation.table, restored: counts.of(plan, ['insert', 'update']), removed: counts.of(plan, ['delete'])}))}
+}
+
+/** With `rehearsal` rows that would only go again stay where they are, unless `deletes` says that they are in the way. */
+async function putBack(client: Client, undoSchema: string, {planned, reversed}: {planned: Planned; reversed: readonly Reversed[]}, start: Written, rehearsal?: {deletes: boolean; keys: Catalog['foreignKeys']}): Promise<Tally> {
+  await client.query(planned.plans.map((plan) => planDdl(plan, 'TEMPORARY TABLE')).join('; '))
+  for (const one of reversed) await fillReverse(client, one)
+  const looked = rehearsal ? {...planned, live: {...planned.live, foreignKeys: rehearsal.keys}} : planned
+  await fillCascades(client, looked)
+  let counts = await analyzed(client, planned)
+  await assertNobodyRefers(client, looked, counts)
+  if (rehearsal?.deletes === false) {
+    for (const {sql} of planned.plans) await client.query(`UPDATE ${sql} SET act = 'extra' WHERE act = 'delete'`)
+    counts = await tally(client, planned)
+  }
+  await planMoves(client, planned, counts)
+  const [stuck] = planned.stuck
+  if (stuck) throw preflightError('partial.irreversible', `${planned.stuck.length} ${planned.stuck.length === 1 ? 'row' : 'rows'} of ${shownName(stuck.plan.relation.table)} cannot be put back as they were, because they have exchanged values of ${stuck.index}, and no other value can stand in for one of them.`, {hints: [`What each row was before is in the schema ${undoSchema}: put back by hand what is to go back.`]})
+  if (planned.parking.size > 0) counts = await tally(client, planned)
+  await applyPlans(client, planned, counts, {read: () => readWritten(client, undoSchema), start, explain: revertError(undoSchema)})
+  return counts
+}
+
+/** Does it, for the savepoint to be rolled back to. `keys`: those that rows may break by now. Throws what the merge's own undo would. */
+export async function rehearse(client: Client, undoSchema: string, undoing: Undoing, how: {deletes: boolean; keys: Catalog['foreignKeys']}): Promise<void> {
+  const start = await readWritten(client, undoSchema)
+  await putBack(client, undoSchema, await reversePlans(client, undoSchema, undoing), start, how)
 }
 
 async function reversePlans(client: Client, undoSchema: string, {undo, live, tables}: Undoing): Promise<{planned: Planned; reversed: Reversed[]}> {
@@ -135,7 +159,7 @@ async function reversePlans(client: Client, undoSchema: string, {undo, live, tab
     return plan && kept ? [{undo: one, plan, kept, from: qualified({schema: undoSchema, name: one.images})}] : []
   })
   const request = {live, backup: live, staged: [], selection: {tables: []}, mode: 'exact' as const, undoSchema, lockTimeoutMs: 0, sample: 0, timestampColumns: []}
-  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map()}, reversed}
+  return {planned: {live, request, mode: 'exact', plans, entries: [], observed: [], marks: new Map(), brought: [], ...noMoves()}, reversed}
 }
 
 async function assertUnchanged(client: Client, reversed: readonly Reversed[], undoSchema: string): Promise<void> {

@@ -80,7 +80,8 @@ interface ManifestRow extends UndoTable {
   mode: MergeMode
 }
 
-const manifestOf = (client: Client, schema: string): Promise<ManifestRow[]> => rowsOf<ManifestRow>(client, `
+/** What a merge has noted of its tables. `schema` must be a merge's. */
+export const manifestOf = (client: Client, schema: string): Promise<ManifestRow[]> => rowsOf<ManifestRow>(client, `
   SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at, mode, schema, name, images, columns, inserted, key, rows::float8 AS rows FROM ${quoteIdent(schema)}.manifest ORDER BY images`)
 
 /** Schemas that are proven ours by name, comment, and the owner of all that is read in them, and hold what a merge replaced; the newest first. */

@@ -56,7 +56,7 @@ function tablesOf({archive, facts}: Copied): Manifest['tables'] {
 /** `xmin:xmax:running`, as pg_current_snapshot() writes it. */
 function snapshotOf({snapshot}: Copied): Manifest['snapshot'] {
   const [xmin = '', xmax = ''] = snapshot.current.split(':')
-  return {id: snapshot.id, at: snapshot.at, lsn: snapshot.lsn, xmin, xmax, current: snapshot.current}
+  return {id: snapshot.id, at: snapshot.at, lsn: snapshot.lsn, ...(snapshot.timeline !== undefined && {timeline: snapshot.timeline}), xmin, xmax, current: snapshot.current}
 }
 
 const databaseOf = ({comment, settings, ...rest}: DatabaseFacts): Manifest['database'] => ({

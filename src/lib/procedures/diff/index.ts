@@ -8,6 +8,7 @@ import {databaseExists} from '../../postgres/restore-needs.ts'
 import {targetName, targetUrl} from '../../postgres/target.ts'
 import type {Phase, Procedure, Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
+import {instantOf} from '../backup-instant.ts'
 import {compareRows} from './compare.ts'
 import type {DiffOptions, DiffState} from './options.ts'
 import {noteNewest, sideChecks, sideEnd, sideRestore} from './side.ts'
@@ -50,10 +51,9 @@ function countStep(options: DiffOptions): Step<DiffState> {
     byHand: () => [{argv: ['psql', targetUrl(target), '-c', 'SELECT count(*) FROM ONLY …'], note: 'for each table, in one REPEATABLE READ transaction; compare with "tables" in manifest.json'}],
     run: (state, io) => stopwatch(state.timings).time('count', async () => {
       for (const notice of backup.notices) io.notice(notice)
-      const {systemIdentifier, databaseOid} = manifest.source
       const known: {schema: string; name: string}[] = [...manifest.tables]
       const live = await givingWay(yielding(options, io.signal), (signal) => readLiveCounts(target, {
-        ...database, applicationName: applicationName(options), connections: options.jobs, since: {current: manifest.snapshot.current, systemIdentifier, databaseOid}, signal,
+        ...database, applicationName: applicationName(options), connections: options.jobs, since: instantOf(manifest), signal,
         wanted: (table) => {
           known.push(table, ...(table.root ? [table.root] : []))
           return isNamed(options.tables, table) || (table.root !== undefined && isNamed(options.tables, table.root))

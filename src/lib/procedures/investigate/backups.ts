@@ -1,9 +1,10 @@
 import {DrError} from '../../errors.ts'
+import type {Place} from '../../postgres/newer-rows.ts'
 import {Repository} from '../../repository/repository.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
 import {mergedBackups} from '../list.ts'
 import {compare} from './instants.ts'
-import {knownBackup, type KnownBackup, type Place} from './history.ts'
+import {knownBackup, type KnownBackup} from './history.ts'
 
 export interface ReadBackupsOptions {
   storages: readonly Storage[]

@@ -132,7 +132,7 @@ async function witnessOf(client: Client, loss: Loss, span: When, options: GoneOp
 
 /** Links that were set to NULL when the rows went. */
 async function byDetachedRows(client: Client, {kind, table}: Loss, backup: KnownBackup, span: When, {witnesses, tables, tenantColumn, repairs, elsewhere}: GoneOptions): Promise<Found | undefined> {
-  const newer = await newerThan(client, {current: backup.snapshot, systemIdentifier: backup.systemIdentifier, databaseOid: backup.databaseOid})
+  const newer = await newerThan(client, backup.instant)
   if ('reason' in newer || kind === 'table-gone' || kind === 'emptied') return undefined
   const links = await nulledLinks(client, kind === 'tenant-gone' ? tables : table === undefined ? [] : [table])
   let most: {detached: Detached; child: WholeTable} | undefined

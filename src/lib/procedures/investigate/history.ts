@@ -1,7 +1,9 @@
 import type {LiveTableCounts} from '../../postgres/live-counts.ts'
+import {incomparable, type BackupInstant, type Place} from '../../postgres/newer-rows.ts'
 import type {WholeTable} from '../../postgres/investigate/tables.ts'
 import type {BackupEntry} from '../../repository/repository.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
+import {instantOf} from '../backup-instant.ts'
 import type {NamedTable} from '../../report/investigation.ts'
 
 /** A backup whose manifest could be read. */
@@ -12,27 +14,20 @@ export interface KnownBackup {
   comparable: boolean
   /** `pg_current_snapshot()`. */
   snapshot: string
-  systemIdentifier?: string
-  databaseOid?: number
+  /** The same, with where it was taken. */
+  instant: BackupInstant
   tables: readonly {schema: string; name: string; rows: number | null; tenants?: Record<string, number>; columns: readonly string[]; /** Of its rows. */ key?: string}[]
   storage: Storage
 }
 
-/** Of the server and database that are looked at; of others the transactions have other numbers. */
-export interface Place {
-  systemIdentifier?: string | undefined
-  databaseOid: number
-  next: string
-}
-
 export function knownBackup({label, environment, manifest, level}: BackupEntry, place: Place, storage: Storage): KnownBackup | undefined {
   if (manifest === undefined) return undefined
-  const {source: {systemIdentifier, databaseOid}, snapshot, tables, purpose, members} = manifest
+  const {snapshot, tables, purpose, members} = manifest
+  const instant = instantOf(manifest)
   const keyOfMember = (dumpId: number | undefined) => members.find(({name}) => dumpId !== undefined && (name === `${dumpId}.dat` || name.startsWith(`${dumpId}.dat.`)))?.name
   return {
     label, at: new Date(snapshot.at).toISOString(), good: level !== 'suspect' && purpose !== 'safety', snapshot: snapshot.current,
-    comparable: systemIdentifier !== undefined && systemIdentifier === place.systemIdentifier && databaseOid === place.databaseOid && BigInt(snapshot.xmax) <= BigInt(place.next),
-    ...(systemIdentifier !== undefined && {systemIdentifier}), ...(databaseOid !== undefined && {databaseOid}),
+    comparable: incomparable(instant, place) === undefined, instant,
     storage,
     tables: tables.map(({schema, name, rows, tenants, columns, dumpId}) => {
       const member = keyOfMember(dumpId)

@@ -32,9 +32,9 @@ export async function weighSuspect(client: Client, whole: WholeTable, suspect: S
   const known = writer.committedAt ?? writer.updatedTo
   const before = backupsBefore(writer.transaction, next, backups, known)
   const source = before.find(({good}) => good)
-  const newer = source === undefined ? undefined : await newerCondition(client, source)
+  const newer = source === undefined ? undefined : await newerThan(client, source.instant)
   const madeBy = writer.committedAt ?? later(writer.updatedTo, writer.createdTo)
-  const around = await aroundTransaction(client, whole, {transaction: writer.transaction, backupAt: source?.at, newer, madeBy, tenant})
+  const around = await aroundTransaction(client, whole, {transaction: writer.transaction, backupAt: source?.at, newer: newer !== undefined && 'condition' in newer ? newer.condition : undefined, madeBy, tenant})
   const notHolding = before.filter(({comparable}) => comparable)[0]?.at
   const heldBy = holding.filter((one) => !before.includes(one)).at(-1)?.at
   const times = options.elsewhere(writer.transaction, {before: later(around.before, notHolding)})
@@ -43,7 +43,7 @@ export async function weighSuspect(client: Client, whole: WholeTable, suspect: S
   const columns = (await setColumns(client, whole, writer.transaction, await earlierValues(whole, source, options.signal))).filter((column) => column !== options.tenantColumn)
   return proposed({
     kind: 'overwritten', table: {schema: table.schema, name: table.name}, rows: around.hit, transaction: writer.transaction, certainty, when, columns,
-    evidence: evidenceOf(writer, around, when), risk: riskOf(writer, around, source, whole), ...(source && {source: {label: source.label, at: source.at}}),
+    evidence: evidenceOf(writer, around, when), risk: {...riskOf(writer, around, source, whole), ...(newer !== undefined && 'reason' in newer && {betweenUnknown: newer.reason})}, ...(source && {source: {label: source.label, at: source.at}}),
   })
 }
 
@@ -52,12 +52,6 @@ async function earlierValues({parts}: WholeTable, source: KnownBackup | undefine
   const keys = new Set(parts.map(keyOf))
   const [table] = (source?.tables ?? []).filter((one) => keys.has(keyOf(one)) && one.key !== undefined).toSorted((a, b) => (b.rows ?? 0) - (a.rows ?? 0))
   return source === undefined || table?.key === undefined ? undefined : sampleOf({storage: source.storage, key: table.key, columns: table.columns}, signal)
-}
-
-/** Undefined where the backup's transactions are not this server's. */
-async function newerCondition(client: Client, {snapshot, systemIdentifier, databaseOid}: KnownBackup): Promise<string | undefined> {
-  const newer = await newerThan(client, {current: snapshot, systemIdentifier, databaseOid})
-  return 'condition' in newer ? newer.condition : undefined
 }
 
 function evidenceOf(writer: WritingTransaction, {rows, hit}: Around, {witness}: When): string[] {

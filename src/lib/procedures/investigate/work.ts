@@ -86,7 +86,7 @@ export class Work {
     const read = new Set(this.#tables.filter((table) => this.#isRead(table)).flatMap(({parts}) => parts.map(keyOf)))
     const oldest = this.#oldest
     this.#live = await giving(this.#options, io.signal, (signal) => readLiveCounts(target, {
-      ...database, applicationName: applicationName(this.#options), connections: jobs, signal, ...(oldest && {since: instantOf(oldest)}),
+      ...database, applicationName: applicationName(this.#options), connections: jobs, signal, ...(oldest && {since: oldest.instant}),
       wanted: (table) => read.has(keyOf(table)), onCounted: (done, total) => { io.progress({unit: 'items', done, total, note: `${done} of ${total} tables`}) },
     }))
     const tables = this.#tables.filter((table) => this.#isRead(table))
@@ -103,7 +103,7 @@ export class Work {
     for (const {schema, name, live, history, trouble} of this.#series) this.#found.set(keyOf({schema, name}), {schema, name, rows: live, history, ...(trouble !== undefined && {trouble})})
     const tables = this.#tables.filter((table) => this.#isRead(table) && this.#wasWritten(table))
     await looking(this.#options, io.signal, async ({client}) => {
-      const newer = this.#oldest === undefined || this.#isScoped ? undefined : await newerThan(client, instantOf(this.#oldest))
+      const newer = this.#oldest === undefined || this.#isScoped ? undefined : await newerThan(client, this.#oldest.instant)
       for (const [index, table] of tables.entries()) {
         io.progress({unit: 'items', done: index, total: tables.length, note: tableName(table)})
         await this.#groupOne(client, table, newer !== undefined && 'condition' in newer ? newer.condition : undefined, backups)
@@ -178,7 +178,7 @@ export class Work {
     if (backups.length === 0) return [`There is no backup of ${this.#options.config.environment} to compare with: nothing tells what is gone.`]
     const others = backups.filter(({comparable}) => !comparable).length
     return [
-      ...(others === 0 ? [] : [`${others === backups.length ? (others === 1 ? 'The backup is' : `All ${others} backups are`) : `${others} of ${backups.length} backups are`} of another server or database, or it is not known of which: what they hold is told by the clock, not by transactions.`]),
+      ...(others === 0 ? [] : [`${others === backups.length ? (others === 1 ? 'The backup is' : `All ${others} backups are`) : `${others} of ${backups.length} backups are`} of another server or database or another history of it, or it is not known of which: what they hold is told by the clock, not by transactions.`]),
       ...(older ? [`Only the newest ${backups.length} backups were read: --backups N reads more.`] : []),
     ]
   }
@@ -230,8 +230,6 @@ export class Work {
     return tenant === undefined || !table.columns.includes(tenantColumn) ? undefined : {column: tenantColumn, id: tenant}
   }
 }
-
-const instantOf = ({snapshot, systemIdentifier, databaseOid}: KnownBackup) => ({current: snapshot, systemIdentifier, databaseOid})
 
 /** With a tenant: its rows, of the tables that count them; those that could not be counted stay. */
 function ofTenant<T extends {rows: number | null; tenants?: Record<string, number>; trouble?: string}>(tables: readonly T[], tenant: string | undefined): T[] {

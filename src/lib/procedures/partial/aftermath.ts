@@ -3,7 +3,7 @@ import type {Client} from '../../postgres/connection.ts'
 import {isPreserved, storageOptions} from '../../postgres/investigate/preserve.ts'
 import {analyzeTables, refreshViews, type AnalyzedTable, type RefreshedView, type RefreshOptions} from '../../postgres/partial/aftermath.ts'
 import type {Catalog, RevertResult, TableName} from '../../postgres/partial/contract.ts'
-import {nameOf, sameTable} from '../../postgres/partial/names.ts'
+import {ancestorsOf, nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {tableText} from '../../report/partial-lines.ts'
 
 export const viewFindings = (views: readonly RefreshedView[]): Finding[] =>
@@ -19,8 +19,8 @@ export async function afterRevert(client: Client, {tables, dropped}: RevertResul
 }
 
 /** Tables that grow until their autovacuum is on again. Whoever has the damage looked into may have it switched off (`--preserve`). */
-export async function withoutAutovacuum(client: Client, {tables: known}: Catalog, tables: readonly TableName[]): Promise<Finding[]> {
-  const parts = known.filter((shape) => tables.some((table) => sameTable(table, shape) || (shape.root !== undefined && sameTable(table, shape.root))))
+export async function withoutAutovacuum(client: Client, catalog: Catalog, tables: readonly TableName[]): Promise<Finding[]> {
+  const parts = catalog.tables.filter((shape) => [shape, ...ancestorsOf(catalog, shape)].some((one) => tables.some((table) => sameTable(table, one))))
   const off = (await storageOptions(client, parts.map(({oid}) => oid))).filter(isPreserved)
   return off.length === 0 ? [] : [{code: 'partial.autovacuum', severity: 'info', subject: off.map(tableText).join(', '), message: 'autovacuum is off. When no more has to be repaired, and dr investigate --preserve has done it: dr investigate --release'}]
 }

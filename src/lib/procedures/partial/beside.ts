@@ -94,9 +94,10 @@ async function mirror({target}: PartialOptions, work: PartialWork, state: Partia
     const bytes = await mirrorBytes(client, plan)
     await assertRoom(work, target, bytes)
     await work.beside(io.signal, async (side) => {
-      const mirrors = await createMirror(client, side, plan, live)
+      const mirrors = await createMirror(client, side, plan, live, state.source.at)
       work.mirrored = {mirrors, live}
-      const rows = await copyMirror(client, side, mirrors, live, {signal: io.signal, onTable: ({schema, name}, done) => { io.progress({unit: 'items', done, total: mirrors.length, note: `${schema}.${name}`}) }})
+      const {rows, snapshot} = await copyMirror(client, side, mirrors, live, {signal: io.signal, onTable: ({schema, name}, done) => { io.progress({unit: 'items', done, total: mirrors.length, note: `${schema}.${name}`}) }})
+      work.mirrored = {mirrors, live, snapshot}
       io.notice(`${rowsText(rows)} of live tables, ${size(bytes)} there at most, are copied into ${work.stageDatabase} to be compared.`)
     })
   })

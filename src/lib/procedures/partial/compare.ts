@@ -4,6 +4,7 @@ import type {Comparison, MergeMode, SelectedTable, TableComparison, TableName} f
 import {statementError} from '../../postgres/errors.ts'
 import {isOfCreation} from '../../postgres/investigate/tables.ts'
 import {lostParents} from '../../postgres/partial/lost-parents.ts'
+import {lostAncestors} from '../../postgres/partial/lost-partitions.ts'
 import {nameOf, sameTable} from '../../postgres/partial/names.ts'
 import {takenBounds} from '../../postgres/partial/taken-bounds.ts'
 import {takenNames} from '../../postgres/partial/taken-names.ts'
@@ -13,8 +14,8 @@ import type {Way} from '../../report/partial-lines.ts'
 import type {Step} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {lostTables, needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
-import {refuseImpossible, refuseTaken, refuseTakenBounds} from './refusals.ts'
-import {LISTED, type PartialWork} from './run-work.ts'
+import {refuseImpossible, refuseLostAncestors, refuseTaken, refuseTakenBounds} from './refusals.ts'
+import {LISTED, sinceUnknown, type PartialWork} from './run-work.ts'
 
 /** Where it is not chosen yet: the way that could do most. */
 const MOST: MergeMode = 'exact'
@@ -73,9 +74,11 @@ export function refuseStep(work: PartialWork): Step<PartialState> {
     byHand: () => [],
     async run(state, io) {
       const lost = lostTables(state)
+      refuseLostAncestors(lostAncestors(lost, work.catalogs))
       refuseTaken(takenNames(lost, work.catalogs))
       refuseTakenBounds(await work.inLive((client) => takenBounds(client, lost, work.catalogs), io.signal).catch((error: unknown) => { throw statementError(error, 'Looking for rows of lost partitions') }))
       refuseImpossible(state)
+      if (isIdle(state)) state.nothing = `--merge ${wayOf(state)} would touch no row (${differences(state)})`
     },
   }
 }
@@ -86,6 +89,8 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   const tables = request.selection.tables.filter((one) => !isLost(one))
   const {since, ...found}: Comparison = tables.length === 0 ? {tables: [], closure: [], cascades: []} : await work.whereCompared((client) => compareSelection(client, {...request, list: LISTED, selection: {...request.selection, tables}}), signal)
   work.since = since ?? []
+  // The rows beside are those of an earlier instant.
+  if (work.isBeside && found.snapshot !== undefined) found.snapshot = needed(work.mirrored?.snapshot, 'copy of the live rows')
   // Of what is not live nothing has to be looked at: every row is missing.
   const lost = ({table, role}: SelectedTable): TableComparison => ({...nameOf(table), role, missing: request.staged.find((one) => sameTable(one.table, table))?.rows ?? 0, changed: 0, extra: 0, identical: 0, sample: [], conflicts: []})
   const compared = found.tables.values()
@@ -94,6 +99,7 @@ async function compareFor(state: PartialState, work: PartialWork, way: Way, sign
   if (lostOnes.length > 0 && !state.wish.withParents) state.comparison.closure.push(...await work.whereCompared((client) => lostParents(client, request, lostOnes), signal))
   const edited = found.tables.flatMap((one) => one.editedSince ?? [])
   if (edited.length > 0) state.editedSince = edited.reduce((sum, rows) => sum + rows, 0)
+  state.sinceUnknown = sinceUnknown(state)
   state.comparedFor = way
 }
 
@@ -110,6 +116,21 @@ function assertThere({comparison, wish}: PartialState): void {
 /** Nothing that any way could do, or would refuse to do. */
 export function untouched({comparison, wish, ...state}: PartialState): boolean {
   return lostTables(state).length === 0 && needed(comparison, 'comparison').tables.every((one) => differing(one, wish.columns !== undefined) + one.conflicts.length === 0)
+}
+
+/** What differs is for another way. */
+const isIdle = (state: PartialState): boolean =>
+  lostTables(state).length === 0 && needed(state.comparison, 'comparison').tables.every((one) => touchedBy(wayOf(state), one, state.wish.columns !== undefined) === 0)
+
+const differences = ({comparison}: PartialState): string =>
+  (['missing', 'changed', 'extra'] as const).map((what) => [what, needed(comparison, 'comparison').tables.reduce((sum, one) => sum + one[what], 0)] as const).filter(([, rows]) => rows > 0).map(([what, rows]) => `${what}: ${rows}`).join(', ')
+
+/** Rows of one table that this way inserts, changes or deletes. */
+export function touchedBy(way: Way, {role, missing, changed, extra}: TableComparison, columnsOnly: boolean): number {
+  if (role === 'links') return changed
+  const inserted = columnsOnly ? 0 : missing
+  if (role === 'parent' || way === 'missing') return inserted
+  return inserted + changed + (way === 'exact' ? extra : 0)
 }
 
 function differing({role, missing, changed, extra}: Comparison['tables'][number], columnsOnly: boolean): number {

@@ -41,8 +41,18 @@ export function mergeGate({target}: PartialOptions): Gate<PartialState> {
     mustType: ({live}) => live,
     strict: (state) => state.way === 'exact' || otherDatabase(state) !== undefined,
     details: (state) => [...aboutTarget(state, target), ...aboutSource(state), ...aboutMerge(state)],
-    declined: ({copy}) => (copy === undefined ? [] : [`${copy.target ?? 'The copy'} stays at AWS, and costs; the same command uses it again. When it is not needed: dr pitr cleanup`]),
+    declined: (state, run) => [...whatStays(state), `Go on, and be asked again: dr resume ${run}`, `Or drop what was staged: dr resume ${run} --undo`],
   }
+}
+
+/** Rows of the backup on the live server, and what costs. */
+function whatStays({copy, live, staged = [], stageSchema, stageDatabase}: PartialState): string[] {
+  const rows = staged.reduce((sum, one) => sum + one.rows, 0)
+  const place = stageDatabase === undefined ? `${stageSchema ?? 'a schema'} of ${live}` : `the database ${stageDatabase}`
+  return [
+    `Nothing live was changed. ${rowsText(rows)} of the backup ${rows === 1 ? 'stays' : 'stay'} staged in ${place}.`,
+    ...(copy === undefined ? [] : [`${copy.target ?? 'The copy'} stays at AWS, and costs; the same command uses it again. When it is not needed: dr pitr cleanup`]),
+  ]
 }
 
 /** Before a later process takes back what a run has put into live tables; of what is only staged nothing is asked. */
@@ -67,10 +77,18 @@ function aboutMerge(state: PartialState): string[] {
     ...(state.asked ? [] : aboutComparison(state)),
     ...lost.map(({schema, name}) => `CREATE  ${schema}.${name}, which is not live any more`),
     ...effectLines(comparison, way, source.at, wish.columns !== undefined),
+    ...(way === 'exact' ? ['Rows that come in from now on stay, though the backup has not them.'] : []),
+    ...aboutUnknown(state, way),
     ...aboutEdits(state, way),
     ...aboutList(state, way),
     ...aboutSubscribers(state),
   ]
+}
+
+/** That nothing is said of rows that were written since does not mean that there are none. */
+function aboutUnknown({comparison, sinceUnknown}: PartialState, way: Way): string[] {
+  const changed = comparison?.tables.filter(({role, changed: rows}) => role === 'rows' && rows > 0)
+  return way === 'missing' || way === 'side' || sinceUnknown === undefined || changed?.length === 0 ? [] : [`How many of these were written since the backup, and go back, is not known: ${sinceUnknown}.`]
 }
 
 /** What the number of their last transaction does not tell, because the accident has overwritten it. */

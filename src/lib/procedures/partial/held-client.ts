@@ -12,8 +12,7 @@ export class HeldClient {
   /** An abort ends it, in the middle of a statement too. */
   async use<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
     signal.throwIfAborted()
-    this.#client ??= await this.#connect()
-    const client = this.#client
+    const client = this.#client ?? await this.#open()
     const end = () => {
       if (this.#client !== client) return
       this.#client = undefined
@@ -30,6 +29,15 @@ export class HeldClient {
     } finally {
       signal.removeEventListener('abort', end)
     }
+  }
+
+  /** Noticed between two uses, too: while a question is asked the server may have gone, and come back. */
+  async #open(): Promise<Client> {
+    const client = await this.#connect()
+    const forget = () => { if (this.#client === client) this.#client = undefined }
+    client.once('error', forget).once('end', forget)
+    this.#client = client
+    return client
   }
 
   async end(): Promise<void> {

@@ -82,7 +82,7 @@ async function takeBack({config}: PartialOptions, work: PartialWork, state: Part
     const findings = await work.inLive((client) => afterRevert(client, reverted, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal})).catch((error: unknown) => [{severity: 'warning', subject: 'Materialized views', message: messageOf(error)}])
     for (const {severity, subject, message} of findings) if (severity === 'warning') io.notice(`${subject}: ${message}`)
   } catch (error) {
-    throw new DrError('partial.not-reverted', `The rows that came back are still there: ${messageOf(error)}`, {cause: error, hints: [`dr undo ${io.run}`, ...(error instanceof DrError ? error.hints : [])]})
+    throw new DrError('partial.not-reverted', `The rows that came back are still there: ${messageOf(error)}`, {cause: error, hints: [`dr undo ${io.run}`, ...(error instanceof DrError ? error.hints : [])], details: error instanceof DrError ? error.details : []})
   }
 }
 

@@ -1,5 +1,7 @@
 import type {Config} from '../../config/config.ts'
 import type {ForeignKeyShape, Predicate, StagedTable, TableName} from '../../postgres/partial/contract.ts'
+import type {BackupInstant} from '../../postgres/newer-rows.ts'
+import type {LostDefault} from '../../postgres/partial/lost-defaults.ts'
 import type {ServerFacts} from '../../postgres/server.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {ClientTools} from '../../postgres/tools.ts'
@@ -51,8 +53,7 @@ export interface SourceFacts {
   database?: string | null
   /** Of its snapshot; of a database the moment when it was opened. Undefined of a dump, which does not say. */
   at?: string
-  /** pg_current_snapshot() of the backup, with the server and the database that it is of. */
-  snapshot?: {current: string; systemIdentifier?: string; databaseOid?: number}
+  snapshot?: BackupInstant
 }
 
 /** Bytes that were brought here, of all that the archive has. Of a local one: that were read. */
@@ -73,6 +74,8 @@ export interface Recreated {
   after: {id: number; name: string}[]
   /** Of the second part. */
   foreignKeys: ForeignKeyShape[]
+  /** Of living tables: gone before anything was made. */
+  defaults?: LostDefault[]
   /** Foreign keys that hold for new rows only: rows that were there name rows that are not. */
   notValidated: {name: string; orphans: number}[]
 }

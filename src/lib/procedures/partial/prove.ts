@@ -1,15 +1,17 @@
 import type {Finding} from '../../checks/finding.ts'
 import {DrError, messageOf} from '../../errors.ts'
+import type {Client} from '../../postgres/connection.ts'
 import {analyzeTables, proveLinks, refreshViews} from '../../postgres/partial/aftermath.ts'
 import {compareSelection} from '../../postgres/partial/compare.ts'
 import type {Comparison, TableName} from '../../postgres/partial/contract.ts'
 import {changedSinceMerge} from '../../postgres/partial/revert.ts'
 import {targetUrl} from '../../postgres/target.ts'
 import {writeProbe} from '../../postgres/write-probe.ts'
-import {rowsText, tableText, type Way} from '../../report/partial-lines.ts'
+import {rowsText, tableText} from '../../report/partial-lines.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {stopwatch} from '../../system/stopwatch.ts'
 import {analyzeFindings, viewFindings, withoutAutovacuum} from './aftermath.ts'
+import {touchedBy} from './compare.ts'
 import {featureFindings, featuresOf, lookAtFeatures} from './features.ts'
 import {leftOut} from './merge.ts'
 import {needed, wayOf, type PartialOptions, type PartialState} from './run-options.ts'
@@ -31,39 +33,66 @@ export function proveStep({target, config}: PartialOptions, work: PartialWork): 
     byHand: (state) => touchedTables(state).slice(0, 3).flatMap((table) => [{argv: ['psql', targetUrl(target), '-c', `ANALYZE ${tableText(table)}`]}]),
     run: (state, io) => stopwatch(state.timings).time('prove', async () => {
       const tables = touchedTables(state)
+      const inLive = <T>(proof: (client: Client) => Promise<T>) => work.inLive(async (client) => {
+        await client.query(`SET lock_timeout = ${PROOF_LOCK_MS}`)
+        return proof(client)
+      }, io.signal)
       io.progress('foreign keys')
-      const live = await work.liveCatalog()
-      const links = await work.inLive((client) => proveLinks(client, live, tables, io.signal), io.signal)
+      const links = await shown(io, {code: 'partial.links', what: 'whether the foreign keys hold'}, async () => {
+        const live = await work.liveCatalog()
+        return linkFindings(await inLive((client) => proveLinks(client, live, tables, io.signal)))
+      })
       io.progress('materialized views')
-      const views = await work.inLive((client) => refreshViews(client, tables, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal}), io.signal)
+      const views = await shown(io, {code: 'partial.view', what: 'whether materialized views are as their tables'}, async () => viewFindings(await inLive((client) => refreshViews(client, tables, {lockTimeoutMs: config.partial.lockTimeoutMs, signal: io.signal}))))
       io.progress('statistics')
-      const analyzed = await work.inLive((client) => analyzeTables(client, tables, io.signal), io.signal)
-      const again = await comparedAgain(work, state, io)
-      state.findings.push(
-        ...again, ...tenantFinding(state), ...linkFindings(links), ...sequenceFinding(state),
-        ...viewFindings(views), ...analyzeFindings(analyzed), ...await work.inLive((client) => withoutAutovacuum(client, live, tables), io.signal),
-      )
+      const analyzed = await shown(io, {code: 'partial.analyze', what: 'whether the statistics are new'}, async () => analyzeFindings(await inLive((client) => analyzeTables(client, tables, io.signal))))
+      const again = await shown(io, {code: 'partial.rows', what: 'that every row is still as it was put back'}, () => comparedAgain(inLive, work, state, io))
+      const autovacuum = await shown(io, {code: 'partial.autovacuum', what: 'whether autovacuum is on'}, async () => {
+        const live = await work.liveCatalog()
+        return inLive((client) => withoutAutovacuum(client, live, tables))
+      })
+      state.findings.push(...again, ...tenantFinding(state), ...links, ...sequenceFinding(state), ...views, ...analyzed, ...autovacuum)
     }),
   }
 }
 
+/** A proof waits no longer for whoever has locked a table. */
+const PROOF_LOCK_MS = 30_000
+
+/** What is committed is not taken back because it could not be looked at: that is said, and the rows stay. */
+async function shown(io: StepIo, {code, what}: {code: string; what: string}, proof: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await proof()
+  } catch (error) {
+    io.signal.throwIfAborted()
+    return [{code, severity: 'warning', subject: '', message: `${what} was not shown: ${messageOf(error)}`}]
+  }
+}
+
+type InLive = <T>(proof: (client: Client) => Promise<T>) => Promise<T>
+
 /** What was to come back is there: read anew, after the COMMIT. */
-async function comparedAgain(work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {
+async function comparedAgain(inLive: InLive, work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {
   const way = wayOf(state)
   if (way === 'side') return []
   if (!work.knowsBoth) return [{code: 'partial.rows', severity: 'info', subject: '', message: 'the rows were put back by a process that ended at once; that they are as in the backup was proven in its transaction, and is not looked at again'}]
   io.progress('comparing again')
   const {wish: {transaction, where}} = state
   // What a transaction wrote is by now what the merge wrote.
-  const compared = transaction === undefined ? await stillStaged(work.inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0}), io.signal)) : {tables: []}
+  const compared = transaction === undefined ? await stillStaged(inLive((client) => compareSelection(client, {...work.request(state, way), sample: 0, ...(state.comparison?.snapshot !== undefined && {comparedAt: state.comparison.snapshot})}))) : {tables: []}
   if (compared === undefined) return [{code: 'partial.rows', severity: 'warning', subject: '', message: 'the staged rows are gone, as after a crash of the server: that the rows are as in the backup was proven in the transaction that put them back, and cannot be looked at again'}]
   const {tables} = compared
-  const left = tables.map((one) => ({...one, left: stillDiffering(one, way, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
-  if (left.length === 0 && (transaction ?? where) !== undefined) return writtenAgain(work, state, io)
+  const left = tables.map((one) => ({...one, left: touchedBy(way, one, state.wish.columns !== undefined)})).filter(({left: rows}) => rows > 0)
+  const late = way === 'exact' ? lateFindings(tables) : []
+  if (left.length === 0 && (transaction ?? where) !== undefined) return [...late, ...await writtenAgain(inLive, state)]
   if (left.length === 0 && state.brought && way !== 'exact') return [{code: 'partial.rows', severity: 'ok', subject: '', message: `every row that was to be put back is as in the backup: ${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} looked at`}]
-  if (left.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
-  return left.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))
+  if (left.length === 0) return [...late, {code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(tables.reduce((sum, {identical}) => sum + identical, 0))} of the selection are as in the backup`}]
+  return [...late, ...left.map((one): Finding => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${rowsText(one.left)} differ from the backup again: somebody wrote meanwhile`}))]
 }
+
+/** Of exact: nobody has agreed to delete what was not there yet. */
+const lateFindings = (tables: Comparison['tables']): Finding[] =>
+  tables.flatMap((one) => (one.late === undefined ? [] : [{code: 'partial.late', severity: 'info', subject: tableText(one), message: `${rowsText(one.late)} that the backup has not came in, or ${one.late === 1 ? 'was' : 'were'} changed, after the comparison: ${one.late === 1 ? 'it stays' : 'they stay'}`}]))
 
 /** What was committed is not taken back because there is nothing left to compare it with. */
 const stillStaged = (comparison: Promise<Comparison>): Promise<Comparison | undefined> => comparison.catch((error: unknown) => {
@@ -72,18 +101,11 @@ const stillStaged = (comparison: Promise<Comparison>): Promise<Comparison | unde
 })
 
 /** Rows that are put back may not bear any more what they were selected by: they are looked up by what was noted of each when it was written. */
-async function writtenAgain(work: PartialWork, state: PartialState, io: StepIo): Promise<Finding[]> {
-  const written = await work.inLive((client) => changedSinceMerge(client, needed(state.undoSchema, 'undo schema')), io.signal)
+async function writtenAgain(inLive: InLive, state: PartialState): Promise<Finding[]> {
+  const written = await inLive((client) => changedSinceMerge(client, needed(state.undoSchema, 'undo schema')))
   const changed = written.filter((one) => one.changed > 0)
   if (changed.length === 0) return [{code: 'partial.rows', severity: 'ok', subject: '', message: `${rowsText(written.reduce((sum, {rows}) => sum + rows, 0))} that were put back are there as they were put back, each read anew`}]
   return changed.map((one) => ({code: 'partial.rows', severity: 'warning', subject: tableText(one), message: `${one.changed} of the ${rowsText(one.rows)} that were put back are by now different: somebody wrote meanwhile`}))
-}
-
-function stillDiffering({role, missing, changed, extra}: Comparison['tables'][number], way: Way, columnsOnly: boolean): number {
-  if (role === 'links') return changed
-  const inserted = columnsOnly ? 0 : missing
-  if (role === 'parent' || way === 'missing') return inserted
-  return inserted + changed + (way === 'exact' ? extra : 0)
 }
 
 /** The merge itself has proven it, row by row, before its COMMIT. */

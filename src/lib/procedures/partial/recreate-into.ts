@@ -51,6 +51,8 @@ export async function restoreInto({target}: StageOptions, work: StageWork, recre
     io.signal.addEventListener('abort', end, {once: true})
     const {major} = await rowOf<{major: number}>(client, "SELECT current_setting('server_version_num')::int / 10000 AS major")
     try {
+      // The script does not say how its defaults are to be read.
+      await client.query('SET array_nulls = on')
       const run = async (script: string | undefined) => (script === undefined ? undefined : client.query(scriptStatements(script, {serverMajor: major, lockTimeoutMs: LOCK_LIMIT_MS})))
       await noted(client, work, recreated, io, {tables, make: () => run(creating), grant: () => run(granting)})
     } catch (error) {

@@ -14,6 +14,7 @@ import {entryName} from '../../postgres/restore-lists.ts'
 import type {StepIo} from '../../runbook/procedure.ts'
 import type {Recreated, StageOptions, StageState} from './options.ts'
 import {schemaArchive} from './recreate-archive.ts'
+import {makeDefaults} from './recreate-defaults.ts'
 import {MAKING, noted, refresh, restoreInto} from './recreate-into.ts'
 import {undoSchemaOf} from './run-options.ts'
 import {there, type StageWork} from './work.ts'
@@ -45,6 +46,7 @@ export async function makeRest(options: StageOptions, work: StageWork, state: St
   const {first, keys, companions, views} = partsOf(entries, new Set([...await keysApart(work, recreated, io), ...orphans.keys()]))
   const make = (name: string, some: readonly ArchiveEntry[]) => restoreInto(options, work, recreated, io, {source, name, entries: some, tables: recreated.tables})
   await make('recreate-rest', first)
+  await makeDefaults(options, work, recreated, io)
   const told = new Set<string>()
   for (const entry of keys) {
     const rows = orphans.get(entryName(entry)) ?? 0

@@ -1,6 +1,7 @@
 import type {TableName} from '../../postgres/partial/contract.ts'
 import {liveObjects} from '../../postgres/partial/live-objects.ts'
-import {nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
+import {lostDefaults} from '../../postgres/partial/lost-defaults.ts'
+import {ancestorsOf, nameOf, sameTable, shapeOf, shownName} from '../../postgres/partial/names.ts'
 import {recreatePlan} from '../../postgres/partial/recreate-entries.ts'
 import {retypeStaged} from '../../postgres/partial/stage-columns.ts'
 import {unmakeAlone} from '../../postgres/partial/unmake.ts'
@@ -72,9 +73,10 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
   const {before, after, leftOut} = recreatePlan(source.archive, lost, live)
   for (const {what, why} of leftOut) io.notice(`Not made anew: ${what}: ${why}.`)
   const earlier = state.recreated
+  const defaults = earlier?.defaults ?? await work.source(io.signal, (source) => work.live(io.signal, (client) => lostDefaults(source, client)))
   state.recreated = {
     tables: [], made: [...earlier?.made ?? [], ...before.map(entryName)], leftOut: [...earlier?.leftOut ?? [], ...leftOut], notValidated: [],
-    after: [...earlier?.after ?? [], ...after.map((entry) => ({id: entry.dumpId, name: entryName(entry)}))].filter(({id}, at, all) => all.findIndex((one) => one.id === id) === at), foreignKeys: [...earlier?.foreignKeys ?? [], ...keysOf(work, after)],
+    after: [...earlier?.after ?? [], ...after.map((entry) => ({id: entry.dumpId, name: entryName(entry)}))].filter(({id}, at, all) => all.findIndex((one) => one.id === id) === at), foreignKeys: [...earlier?.foreignKeys ?? [], ...keysOf(work, after)], defaults,
   }
   await restoreInto(options, work, state.recreated, io, {source, name: 'recreate', entries: before, tables: [...earlier?.tables ?? [], ...lost]})
   await work.live(io.signal, (client) => retypeStaged(client, work.stagedAsText))
@@ -84,5 +86,5 @@ async function makeFirst(options: StageOptions, work: StageWork, state: StageSta
 /** What was dropped with a partitioned table comes back with it. */
 function withPartitions({catalogs: {live, backup}}: StageWork, named: readonly TableName[]): TableName[] {
   const isNamed = (table: TableName) => named.some((one) => sameTable(one, table))
-  return backup.tables.filter((table) => (isNamed(table) || (table.root && isNamed(table.root))) && shapeOf(live, table) === undefined).map(nameOf)
+  return backup.tables.filter((table) => (isNamed(table) || ancestorsOf(backup, table).some(isNamed)) && shapeOf(live, table) === undefined).map(nameOf)
 }

@@ -1,5 +1,5 @@
 import {preflightError} from '../../errors.ts'
-import type {Comparison, StrayRows} from '../../postgres/partial/contract.ts'
+import type {Comparison, StrayRows, TableName} from '../../postgres/partial/contract.ts'
 import {keyChangeError} from '../../postgres/partial/merge.ts'
 import {distinctTables} from '../../postgres/partial/names.ts'
 import type {TakenBound} from '../../postgres/partial/taken-bounds.ts'
@@ -38,10 +38,10 @@ function ofAnotherTenant({selection}: PartialState, {tables}: Comparison): strin
 }
 
 /** Written through the whole, they would stand where nobody looks for them; and twice, where the detached partition still holds them. */
-function strayError({table, leaf, rows, into, isLive}: StrayRows): Error {
-  const [whole, part] = [tableText(table), tableText(leaf)]
+function strayError({table, lost, rows, into, isLive}: StrayRows): Error {
+  const [whole, part] = [tableText(table), tableText(lost)]
   return preflightError('partial.partition-lost', `${rowsText(rows)} of ${whole} ${rows === 1 ? 'was' : 'were'} in its partition ${part}, which ${isLive ? 'is by now a table of its own' : 'is not live'}: ${into ? `they would go into ${tableText(into)}` : 'no other partition takes them'}.`, {hints: [
-    isLive ? `Attach it again, and compare anew: ALTER TABLE ${qualified(table)} ATTACH PARTITION ${qualified(leaf)} FOR VALUES …` : `Bring it back first, as a partition with its rows: dr partial --table ${shellQuote(part)} --merge missing`,
+    isLive ? `Attach it again, and compare anew: ALTER TABLE ${qualified(table)} ATTACH PARTITION ${qualified(lost)} FOR VALUES …` : `Bring it back first, as a partition with its rows: dr partial --table ${shellQuote(part)} --merge missing`,
     isLive ? `What is lost in it alone comes back with --table ${shellQuote(part)}.` : `Without its rows: make a partition of these bounds by hand, and run it again.`,
     `--where leaves rows of ${whole} out.`,
   ]})
@@ -54,6 +54,16 @@ export function refuseTaken([first]: readonly TakenName[]): void {
   throw preflightError('partial.renamed', `${tableText(lost)} cannot be made anew: its ${kind} ${name} is by now of ${tableText(by)}. Was the table renamed?`, {hints: [
     `If it was: ALTER TABLE ${qualified(by)} RENAME TO ${quoteIdent(lost.name)}; then dr partial --table ${shellQuote(tableText(lost))} compares its rows.`,
     kind === 'index' ? `If ${tableText(by)} is to stay beside it: ALTER INDEX ${qualified({schema: lost.schema, name})} RENAME TO ${quoteIdent(`${name.slice(0, 59)}_old`)}` : `If ${tableText(by)} is to stay beside it, rename its sequence ${name}.`,
+    '--merge side puts the rows of the backup beside, and makes no table anew.',
+  ]})
+}
+
+/** What it was attached to comes back first, and with it all of its partitions. */
+export function refuseLostAncestors([first]: readonly {table: TableName; lost: TableName}[]): void {
+  if (first === undefined) return
+  const [part, whole] = [tableText(first.table), tableText(first.lost)]
+  throw preflightError('partial.partition-lost', `${part} was a partition of ${whole}, which is not live either.`, {hints: [
+    `Bring that back, and all of its lost partitions with it: dr partial --table ${shellQuote(whole)} --merge missing`,
     '--merge side puts the rows of the backup beside, and makes no table anew.',
   ]})
 }

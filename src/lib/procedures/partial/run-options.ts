@@ -2,6 +2,7 @@ import type {Finding} from '../../checks/finding.ts'
 import type {Comparison, MergeResult, Selection, TableName} from '../../postgres/partial/contract.ts'
 import {distinctTables, nameOf} from '../../postgres/partial/names.ts'
 import type {SelectionWish} from '../../postgres/partial/selection.ts'
+import type {Place} from '../../postgres/newer-rows.ts'
 import type {Way} from '../../report/partial-lines.ts'
 import type {SwapTarget} from '../../report/swap-lines.ts'
 import type {RecoveryState} from '../pitr/recover-options.ts'
@@ -37,7 +38,10 @@ export interface PartialState extends StageState {
   /** The environment and database that the source is of, when that is another than the live one. */
   foreign?: string
   target?: SwapTarget
-  databaseOid?: number
+  /** Of the live database. */
+  place?: Place
+  /** How the live database reads a condition of the operator's. */
+  meanings?: Record<string, string>
   selection?: Selection
   /** To be made anew. */
   lost: TableName[]
@@ -45,6 +49,8 @@ export interface PartialState extends StageState {
   comparison?: Comparison
   /** Of the rows that differ: edited after the backup, by the time of change that they bear; the accident itself may have set it. */
   editedSince?: number
+  /** Why it is not known which rows were written after the backup. */
+  sinceUnknown?: string | undefined
   /** The way that the comparison was made for. */
   comparedFor?: Way
   undoSchema?: string

@@ -1,4 +1,5 @@
 import {endQuietly, endWithClient, withClient, type Client} from '../../postgres/connection.ts'
+import {incomparable} from '../../postgres/newer-rows.ts'
 import {readCatalog} from '../../postgres/partial/catalog.ts'
 import type {Catalog, MergeMode, MergeRequest, RowsSince} from '../../postgres/partial/contract.ts'
 import {ownSession} from '../../postgres/partial/session.ts'
@@ -68,10 +69,10 @@ export class PartialWork extends StageWork {
 
   request(state: PartialState, mode: MergeMode): MergeRequest {
     const {config, sample} = this.#options
-    const snapshot = comparableSnapshot(state)
+    const snapshot = sinceUnknown(state) === undefined ? state.source.snapshot : undefined
     return {
       ...this.catalogs, staged: needed(state.brought ?? state.staged, 'staging'), selection: needed(state.selection, 'selection'), mode,
-      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot}),
+      undoSchema: needed(state.undoSchema, 'undo schema'), lockTimeoutMs: config.partial.lockTimeoutMs, sample, timestampColumns: config.investigate.timestampColumns, ...(snapshot !== undefined && {backupSnapshot: snapshot.current}), ...(state.source.at !== undefined && {backupAt: state.source.at}), ...(state.meanings && {meanings: state.meanings}),
     }
   }
 
@@ -89,8 +90,7 @@ export class PartialWork extends StageWork {
   }
 }
 
-/** Transaction numbers tell something only in the database that they are of. */
-function comparableSnapshot({source: {snapshot}, target, databaseOid}: PartialState): string | undefined {
-  const same = snapshot?.systemIdentifier !== undefined && snapshot.systemIdentifier === target?.systemIdentifier && snapshot.databaseOid === databaseOid
-  return same ? snapshot.current : undefined
+/** Why the numbers of transactions do not tell which rows were written after the backup; undefined where they do. */
+export function sinceUnknown({source: {snapshot}, place}: PartialState): string | undefined {
+  return snapshot === undefined || place === undefined ? 'the source does not say which transactions it saw' : incomparable(snapshot, place)
 }

@@ -1,8 +1,9 @@
+import {messageOf} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {kindOf} from '../../rds/status.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {targetName} from '../../postgres/target.ts'
-import type {Phase, Step} from '../../runbook/procedure.ts'
+import type {Phase, Step, StepIo} from '../../runbook/procedure.ts'
 import {askStep} from '../pitr/ask.ts'
 import {recoveryState} from '../pitr/index.ts'
 import {assertAskable, isOurs, planRecovery} from '../pitr/look.ts'
@@ -107,14 +108,23 @@ export function removeCopyStep({recovery, keep}: SideCopy): Step<PartialState> {
     skip: ({copy}) => (keep ? '--keep-copy' : copy?.asked?.adopted ? `another run had made it; when it is not needed: dr pitr cleanup ${copy.target ?? ''}` : undefined),
     byHand: ({copy}) => [{argv: ['dr', 'pitr', 'cleanup', copy?.target ?? 'COPY']}],
     async run(state, io) {
-      const {instance, resourceId} = copyOf(recoveryOf(state))
+      const {instance} = copyOf(recoveryOf(state))
       state.copyRemoved = true
-      const there = await api.instance(instance, io.signal)
-      if (there === undefined || there.DBInstanceStatus === 'deleting') return
-      const ours = isOurs(there, recoveryOf(state).runId) && marksOf(there)?.purpose === 'side' && there.DbiResourceId === resourceId
-      if (!ours) io.notice(`${instance} is not the copy that this run used any more: it stays.`)
-      else if (there.DeletionProtection === true) io.notice(`${instance} is protected against deletion: it stays, and costs.`)
-      else await api.remove({instance, finalSnapshot: null}, io.signal)
+      // The rows are back, whatever becomes of the copy.
+      await removeCopy(api, state, io).catch((error: unknown) => {
+        io.signal.throwIfAborted()
+        io.notice(`${instance} could not be removed: ${messageOf(error)} It stays, and costs, until: dr pitr cleanup ${instance}`)
+      })
     },
   }
+}
+
+async function removeCopy(api: RecoveryOptions['api'], state: PartialState, io: StepIo): Promise<void> {
+  const {instance, resourceId} = copyOf(recoveryOf(state))
+  const there = await api.instance(instance, io.signal)
+  if (there === undefined || there.DBInstanceStatus === 'deleting') return
+  const ours = isOurs(there, recoveryOf(state).runId) && marksOf(there)?.purpose === 'side' && there.DbiResourceId === resourceId
+  if (!ours) io.notice(`${instance} is not the copy that this run used any more: it stays.`)
+  else if (there.DeletionProtection === true) io.notice(`${instance} is protected against deletion: it stays, and costs.`)
+  else await api.remove({instance, finalSnapshot: null}, io.signal)
 }

@@ -2,9 +2,11 @@ import type {Finding} from '../../checks/finding.ts'
 import {messageOf, preflightError} from '../../errors.ts'
 import {withClient, type Client} from '../../postgres/connection.ts'
 import type {RevertResult} from '../../postgres/partial/contract.ts'
+import {assertNewest} from '../../postgres/partial/newer-merges.ts'
 import {revertMerge} from '../../postgres/partial/revert.ts'
 import {ownSession} from '../../postgres/partial/session.ts'
 import {undoSchemas, type UndoSchema} from '../../postgres/partial/undo-schema.ts'
+import {statementError} from '../../postgres/errors.ts'
 import {readServer} from '../../postgres/server.ts'
 import {occupants} from '../../postgres/swap-sessions.ts'
 import {targetName, targetUrl, type Target} from '../../postgres/target.ts'
@@ -64,6 +66,7 @@ function lookStep({target}: RevertOptions): Step<RevertState> {
       const {version, systemIdentifier, databaseBytes} = await readServer(client)
       const [present] = (await undoSchemas(client)).filter(({schema}) => schema === state.merge.schema)
       if (present === undefined) throw preflightError('undo.nothing', `${state.merge.schema} is gone: the partial restore cannot be taken back.`, {hints: ['dr list shows the backups.']})
+      await assertNewest(client, present.schema, runNamed).catch((error: unknown) => { throw statementError(error, 'Looking for newer partial restores') })
       state.target = {host: target.host, port: target.port, serverVersion: version, systemIdentifier, database: state.live, owner: '', bytes: databaseBytes, sessions: byApplication(await occupants(client, [state.live]))}
     }),
   }

@@ -15,6 +15,7 @@ import {restoreState} from '../restore/index.ts'
 import {Members} from '../restore/members.ts'
 import type {RestoreOptions, RestoreState} from '../restore/options.ts'
 import {RestoreSession} from '../restore/session.ts'
+import {instantOf} from '../backup-instant.ts'
 import type {RunFolder} from '../runs.ts'
 import {HeldClient} from './held-client.ts'
 import type {SchemaArchive} from './recreate-archive.ts'
@@ -35,8 +36,8 @@ export class StageWork {
   archive: Archive | undefined
   /** Whose entries make lost tables anew. */
   schema: SchemaArchive | undefined
-  /** In the database beside: the copies of live tables, and the catalog that they were made by. */
-  mirrored: {mirrors: readonly Mirror[]; live: Catalog} | undefined
+  /** In the database beside: the copies of live tables, and the catalog that they were made by; when the rows are there, the snapshot that they are of. */
+  mirrored: {mirrors: readonly Mirror[]; live: Catalog; snapshot?: string} | undefined
   /** Staged columns whose type is not live: it may come back with a lost table. */
   stagedAsText: {stage: TableName; name: string; type: string}[] = []
   readonly #options: StageOptions
@@ -167,11 +168,9 @@ function sideOf(options: StageOptions, run: RunFolder, into: string): Side | und
 function sourceFacts({from}: StageOptions): SourceFacts {
   if (from.kind === 'database') return {kind: 'database', label: from.copy ? copyLabel(from.copy.recovery.wish) : targetName(from.target), location: targetName(from.target), database: from.target.database}
   if (from.kind === 'dump') return {kind: 'dump', label: from.dump.name, location: from.dump.location}
-  const {manifest: {label, snapshot, source}, location} = from.backup
-  const {systemIdentifier, databaseOid} = source
+  const {manifest, location} = from.backup
   return {
-    kind: 'backup', label, location, at: snapshot.at,
-    snapshot: {current: snapshot.current, ...(systemIdentifier !== undefined && {systemIdentifier}), ...(databaseOid !== undefined && {databaseOid})},
+    kind: 'backup', label: manifest.label, location, at: manifest.snapshot.at, snapshot: instantOf(manifest),
   }
 }
 

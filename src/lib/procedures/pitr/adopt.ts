@@ -2,10 +2,12 @@ import {preflightError, usageError} from '../../errors.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {planRestore} from '../../rds/restore-plan.ts'
 import {isLost} from '../../rds/status.ts'
-import {marksOf, type Marks} from '../../rds/tags.ts'
+import {marksOf, TAG, tagOf, type Marks} from '../../rds/tags.ts'
 import {plainPlan} from '../../report/recovery-plan.ts'
 import type {Procedure} from '../../runbook/procedure.ts'
+import {cutoverMarkOf} from './cutover-marks.ts'
 import {recoveryProcedure} from './index.ts'
+import {assertNotLive} from './live.ts'
 import type {RdsOptions} from './options.ts'
 import type {RecoveryOptions, RecoveryPlan, RecoveryState, RecoveryWish} from './recover-options.ts'
 
@@ -26,8 +28,17 @@ export async function findCopies({api}: RdsOptions, named: string | undefined, s
 }
 
 /** The one that is meant. Throws `pitr.no-copy` (exit 3), and `pitr.which` (exit 2) when there are several; `command` is what names one. */
-export async function findCopy(options: RdsOptions, named: string | undefined, signal: AbortSignal, command = 'dr pitr resume'): Promise<FoundCopy> {
+export async function findCopy(options: RdsOptions, named: string | undefined, signal: AbortSignal, command?: string): Promise<FoundCopy> {
+  return theOne(await findCopies(options, named, signal), named, command)
+}
+
+/** The one that a recovery can go on with: unless it is named, none that is in a cut-over or was in one. Throws as `findCopy` does. */
+export async function findUnfinished(options: RdsOptions, named: string | undefined, signal: AbortSignal): Promise<FoundCopy> {
   const all = await findCopies(options, named, signal)
+  return theOne(named === undefined ? all.filter(({instance}) => cutoverMarkOf(instance) === undefined && tagOf(instance, TAG.replaced) === undefined) : all, named)
+}
+
+function theOne(all: readonly FoundCopy[], named: string | undefined, command = 'dr pitr resume'): FoundCopy {
   const alive = all.filter(({instance}) => !isLost(instance.DBInstanceStatus ?? ''))
   const [first, ...others] = alive.length > 0 ? alive : all
   if (first === undefined) throw preflightError('pitr.no-copy', named === undefined ? 'There is no copy that dr has asked for.' : `${named} is not there, or has not the marks of dr.`, {hints: ['dr pitr list shows what there is.']})
@@ -41,8 +52,9 @@ export const wishOfCopy = (copy: FoundCopy): RecoveryWish => ({
   source: {instance: copy.marks.source ?? nameOf(copy)}, to: copy.marks.restoredTo === undefined || copy.marks.restoredTo === 'latest' ? null : copy.marks.restoredTo, target: nameOf(copy), choice: {purpose: copy.marks.purpose},
 })
 
-/** The state of a run that has asked for this copy, as far as AWS can tell: by its marks, and by the settings of its source. */
-export async function stateOfCopy({api, config, wish}: RecoveryOptions, copy: FoundCopy, signal: AbortSignal): Promise<RecoveryState> {
+/** The state of a run that has asked for this copy, as far as AWS can tell: by its marks, and by the settings of its source. Throws `pitr.live` (exit 3) for one that is in use. */
+export async function stateOfCopy({api, config, proof, wish}: RecoveryOptions, copy: FoundCopy, signal: AbortSignal): Promise<RecoveryState> {
+  assertNotLive(copy.instance, {config, proof})
   const {instance: {DBInstanceIdentifier: target = '', DbiResourceId: resourceId = '', DBInstanceArn: arn = '', InstanceCreateTime = new Date()}, marks: {run, purpose, source = ''}} = copy
   const live = source === '' || source === target ? undefined : await api.instance(source, signal)
   return {

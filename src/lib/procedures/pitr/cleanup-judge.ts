@@ -52,8 +52,8 @@ export function judge(instance: DBInstance, kind: CopyKind, options: JudgeOption
   return {instance: id, resourceId, kind, status, protected: DeletionProtection, since: since ?? null, finalSnapshot: kind === 'side' || isLost(status) ? null : `${id}-final-${stamp}`, ...(stays !== undefined && {stays})}
 }
 
-/** By each fact alone, whatever the tags say. */
-function liveReason(instance: DBInstance, {live, address}: JudgeOptions): string | undefined {
+/** Why it is, or may be, what clients work on: by each fact alone, whatever the tags say. */
+export function liveReason(instance: DBInstance, {live, address}: Pick<JudgeOptions, 'live' | 'address'>): string | undefined {
   const {DBInstanceIdentifier: id = '', Endpoint} = instance
   if (id === live) return 'it is the production instance'
   if (address !== undefined && `${Endpoint?.Address?.toLowerCase() ?? ''}:${Endpoint?.Port ?? ''}` === address) return 'DATABASE_URL leads to it'

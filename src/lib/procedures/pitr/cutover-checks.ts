@@ -55,7 +55,7 @@ export function aboutProof(copy: DBInstance): Finding[] {
   const {DBInstanceIdentifier: id = ''} = copy
   const proof = proofOf(copy)
   if (proof?.outcome === 'proven') return []
-  return [{code: 'pitr.unproven', severity: 'warning', subject: id, message: proof === undefined ? 'has not been proven: nobody has compared it with its source' : `its proof failed at ${proof.at}`, hint: `dr pitr resume ${id}`}]
+  return [{code: 'pitr.unproven', severity: 'warning', subject: id, message: proof === undefined ? 'has not been proven: nobody has compared it with its source' : `its proof failed at ${proof.at}`, hint: `Before the cut-over: dr pitr resume ${id}`}]
 }
 
 /** Where the copy is less than the old one. `error`: clients or safety would suffer. */

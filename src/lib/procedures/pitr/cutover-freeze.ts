@@ -6,10 +6,11 @@ import {TAG} from '../../rds/tags.ts'
 import type {ManualCommand, Step, StepIo} from '../../runbook/procedure.ts'
 import {assertAlone, assertClaim, assertNoOther, assertNotTakenBack, mayThaw} from './cutover-claim.ts'
 import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
+import {tellWritten} from './cutover-left.ts'
 import {APPLICATION} from './cutover-look.ts'
 import {CUTOVER_TAGS, cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
-import {forkTags} from './fork.ts'
+import {forkTags, ownSince} from './fork.ts'
 import type {RdsOptions} from './options.ts'
 import {targetAt} from './target.ts'
 
@@ -28,7 +29,7 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
       assertNoOther(all, state.name, io.run)
       assertNotTakenBack(all, copy, io.run)
       // First: what the other says is found by it.
-      await api.addTags(copy.arn, [...markTags({mode: state.mode, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: copy.facts.nextXid})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
+      await api.addTags(copy.arn, [...markTags({mode: state.mode, command: state.mode === 'url' && options.config.rds.switchCommand !== undefined, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: ownSince(copy.facts, state.fork)})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
       await assertAlone(options, state, io)
       if (!stops) return
       const {databases, tag} = await toFreeze(options, old, state.frozen?.databases ?? [], io)
@@ -43,6 +44,8 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
       if (frozenOf(found) !== undefined && await mayThaw(options, state, io)) await thaw(options, partyOf(old), frozen?.databases ?? [], io)
       const marked = await byResource(options, partyOf(copy).resourceId, io.signal)
       if (marked && cutoverMarkOf(marked)?.run === io.run && cutoverMarkOf(marked)?.rollback === undefined) await dropTags(options, partyOf(copy).resourceId, CUTOVER_TAGS, io)
+      // Last: production does not wait for it.
+      await tellWritten(options, state, io)
     },
   }
 }

@@ -15,6 +15,7 @@ export function cutoverGate(options: CutoverOptions): Gate<CutoverState> {
       ...(state.old ? partyLines('Production', state.old) : []),
       ...(state.copy ? partyLines('Comes in', state.copy, state.restoredTo) : []),
       `Way         ${wayOf(state)}`,
+      ...byHand(options, state),
       `Before      ${beforeOf(options, state)}`,
       estimateLine(options),
       ...lost(state, options.target.database),
@@ -50,6 +51,12 @@ function wayOf({mode, name, oldName, copy}: CutoverState): string {
   if (mode === 'rename') return `rename: ${name} becomes ${oldName}, then ${id} becomes ${name}; there is no ${name} in between`
   if (mode === 'proxy') return `proxy: ${name} is taken out of the proxy, and ${id} is put in`
   return `url: the application is pointed at ${copy?.host ?? 'the copy'}${copy ? `:${copy.port}` : ''}`
+}
+
+/** What nobody else does. */
+function byHand({config: {rds: {switchCommand}}, freeze}: CutoverOptions, {mode, name}: CutoverState): string[] {
+  if (mode !== 'url' || switchCommand !== undefined) return []
+  return [`By hand     rds.switchCommand is not set: YOU point the application there, when dr says so; until then it ${freeze ? 'cannot write' : `writes to ${name}, and that stays there`}`]
 }
 
 function beforeOf({freeze, snapshot, keepFrozen}: CutoverOptions, state: CutoverState): string {

@@ -2,19 +2,21 @@ import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
-import {targetUrl} from '../../postgres/target.ts'
+import {targetUrl, type Target} from '../../postgres/target.ts'
+import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {otherDatabases} from './cutover-databases.ts'
-import {countParty, lossOf, type Counted} from './cutover-facts.ts'
+import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {frozenOf, frozenRunOf} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {aboutProxies} from './cutover-proxies.ts'
-import {notedFork, partingOf, readFork, type Fork} from './fork.ts'
+import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
+import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
 import {noInstance} from './vacant.ts'
 
@@ -37,12 +39,13 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
       if (old === undefined) throw noInstance(all, name)
       assertNoOther(all, name, io.run)
+      assertNotReplaced(all, old, (by) => `--source ${by} cuts that one over.`)
       const copy = copyMeant(all, name, options.copy)
       assertCopy(copy, name)
       assertOld(old)
       if (!options.acceptPending) assertNothingPending([old, copy])
       if (all.some(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.oldName)) throw preflightError('rds.exists', `There is an instance of that name already: ${state.oldName}.`, {hints: ['Run the command again: a new run takes a new name.']})
-      await assertWay(options, old.DBInstanceIdentifier ?? '', io)
+      await assertWay(options, all, old.DBInstanceIdentifier ?? '', io)
       state.findings.push(...await aboutProxies(options, copy.DBInstanceIdentifier ?? '', io))
       state.old = partyFrom(old)
       state.copy = partyFrom(copy)
@@ -55,12 +58,14 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
 }
 
 /** What the way needs besides the two instances. */
-async function assertWay({mode, config, api}: CutoverOptions, old: string, {signal}: StepIo): Promise<void> {
+async function assertWay({mode, config, api, target}: CutoverOptions, all: readonly DBInstance[], old: string, {signal}: StepIo): Promise<void> {
   if (mode !== 'proxy') return
   const {proxy} = config.rds
   if (proxy === undefined) throw preflightError('config.rds-proxy', 'No RDS Proxy is named.', {hints: ['Set rds.proxy in dr.config.yaml, or DR_RDS_PROXY.', 'aws rds describe-db-proxies shows those that there are.']})
   const targets = (await api.proxyTargets(proxy, signal)).map(({RdsResourceId = ''}) => RdsResourceId)
   if (!targets.includes(old)) throw preflightError('pitr.proxy', `The proxy ${proxy} leads to ${targets.join(', ') || 'nothing'}, not to ${old}.`, {hints: ['Check rds.proxy and rds.instance; aws rds describe-db-proxy-targets shows what it leads to.']})
+  const direct = all.find(({Endpoint}) => Endpoint?.Address?.toLowerCase() === target.host.toLowerCase() && Endpoint.Port === target.port)
+  if (direct !== undefined) throw preflightError('pitr.proxy', `DATABASE_URL leads to ${direct.DBInstanceIdentifier ?? ''} itself (${target.host}:${target.port}), not through the proxy ${proxy}: nobody could see whom its clients reach.`, {hints: [`Set DATABASE_URL to the address of the proxy: aws rds describe-db-proxies --db-proxy-name ${proxy}`, 'Where clients do not come by the proxy: --mode rename, or url']})
 }
 
 function refuse(findings: readonly Finding[], {accept}: CutoverOptions): void {
@@ -87,7 +92,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const now = await oldParty(options, state, parting, io)
       if (now === undefined) return
       old.facts = now.facts
-      state.loss = lossOf(now.counts, coming.counts)
+      state.loss = withLacking(lossOf(now.counts, coming.counts), coming.counts, now)
       if (writtenIn(state.loss) === undefined) state.lossUnknown = 'unknown' in parting ? parting.unknown : 'its rows do not tell'
       const {names, missing} = await otherDatabases(options, {goes: old, comes: copy}, APPLICATION)
       state.uncountedDatabases = names
@@ -128,9 +133,11 @@ async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: St
 }
 
 /** An old one that cannot be reached any more is no hindrance unless something is to be done in it. */
-async function oldParty(options: CutoverOptions, state: CutoverState, parting: Fork, io: StepIo): Promise<Counted | undefined> {
+async function oldParty(options: CutoverOptions, state: CutoverState, parting: Fork, io: StepIo): Promise<Counted & {complete: boolean} | undefined> {
   try {
-    return await countParty(options, targetAt(options.target, partyOf(state.old), options), {applicationName: APPLICATION, sinceXid: 'xid' in parting ? parting.xid : undefined}, io)
+    const [at, copy] = [state.old, state.copy].map((party) => targetAt(options.target, partyOf(party), options)) as [Target, Target]
+    const open = await openAtFork(copy, at, parting)
+    return {...await countParty(options, at, {applicationName: APPLICATION, sinceXid: 'xid' in parting ? parting.xid : undefined, alsoXids: open.xids}, io), complete: open.complete}
   } catch (error) {
     io.signal.throwIfAborted()
     if (!(error instanceof DrError) || options.freeze) throw error
@@ -146,7 +153,12 @@ function aboutMarkers({old, copy}: CutoverState): Finding[] {
   return was.timeline === is.timeline ? [{code: 'pitr.same-timeline', severity: 'warning', subject: copy?.id ?? '', message: 'is on the same timeline as the old instance: afterwards only AWS can say which of the two answers'}] : []
 }
 
+/** As AWS names the addresses of its proxies. */
+const isProxy = (host: string): boolean => /\.proxy-\w+\.[\w-]+\.rds\.amazonaws\.com(\.cn)?$/i.test(host)
+
 function aboutAddress({target, mode}: CutoverOptions, {old}: CutoverState): Finding[] {
-  if (mode === 'proxy' || old === undefined || (target.host.toLowerCase() === old.host.toLowerCase() && target.port === old.port)) return []
+  if (old === undefined) return []
+  if (mode === 'proxy') return isProxy(target.host) ? [] : [{code: 'pitr.address', severity: 'warning', subject: old.id, message: `that ${target.host}:${target.port} (DATABASE_URL) leads to it through the proxy is not known here: where it does not, all is taken back`}]
+  if ( (target.host.toLowerCase() === old.host.toLowerCase() && target.port === old.port)) return []
   return [{code: 'pitr.address', severity: 'warning', subject: old.id, message: `DATABASE_URL leads to ${target.host}:${target.port}, and the instance is ${old.host}:${old.port}: whether clients follow depends on what is between them`}]
 }

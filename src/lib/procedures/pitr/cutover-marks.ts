@@ -6,6 +6,8 @@ import type {CutoverMode} from './cutover-options.ts'
 /** What a copy's tags say of the cut-over that it is in: enough to go back without the journal. */
 export interface CutoverMark {
   mode: CutoverMode
+  /** By url: rds.switchCommand leads clients there, and has to lead them back. */
+  command?: boolean
   /** Of the production instance. */
   name: string
   /** Of the instance that had its place. */
@@ -21,18 +23,20 @@ export interface CutoverMark {
 export const CUTOVER_TAGS: readonly string[] = [TAG.replaces, TAG.cutover, TAG.rollback]
 
 const MODES: readonly string[] = ['rename', 'url', 'proxy'] satisfies CutoverMode[]
+const BY_COMMAND = '+command'
 const MOST_CHARACTERS = 256
 
-export const markTags = ({mode, name, resourceId, run, sinceXid}: Omit<CutoverMark, 'rollback'>): Tag[] => [
-  {Key: TAG.replaces, Value: [mode, name, resourceId, ...(sinceXid === undefined ? [] : [sinceXid])].join('/')}, {Key: TAG.cutover, Value: run},
+export const markTags = ({mode, command = false, name, resourceId, run, sinceXid}: Omit<CutoverMark, 'rollback'>): Tag[] => [
+  {Key: TAG.replaces, Value: [`${mode}${command ? BY_COMMAND : ''}`, name, resourceId, ...(sinceXid === undefined ? [] : [sinceXid])].join('/')}, {Key: TAG.cutover, Value: run},
 ]
 
 /** Undefined for a copy that takes nobody's place. */
 export function cutoverMarkOf(instance: Pick<DBInstance, 'TagList'>): CutoverMark | undefined {
-  const [mode = '', name, resourceId, sinceXid] = tagOf(instance, TAG.replaces)?.split('/') ?? []
+  const [way = '', name, resourceId, sinceXid] = tagOf(instance, TAG.replaces)?.split('/') ?? []
+  const mode = way.replace(BY_COMMAND, '')
   if (!MODES.includes(mode) || name === undefined || resourceId === undefined) return undefined
   const rollback = tagOf(instance, TAG.rollback)
-  return {mode: mode as CutoverMode, name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(rollback !== undefined && {rollback}), ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
+  return {mode: mode as CutoverMode, ...(way.endsWith(BY_COMMAND) && {command: true}), name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(rollback !== undefined && {rollback}), ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
 }
 
 /** `crm archive:off @RUN`; `all @RUN` where the names do not fit a tag. */

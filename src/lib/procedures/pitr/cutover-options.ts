@@ -84,6 +84,10 @@ export interface CutoverState {
   awayAt?: string
   /** Milliseconds in which the name was nobody's. */
   outageMs?: number
+  /** Nothing has led clients there: there is no rds.switchCommand, and somebody must do it. */
+  byHand?: boolean
+  /** They could have written on the copy, though that may be taken back by now. */
+  reached?: boolean
   /** Clients reach the copy. */
   cutOver?: boolean
   /** And it was seen to answer: from here on nothing is taken back but on demand. */

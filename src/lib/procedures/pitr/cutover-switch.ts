@@ -51,6 +51,7 @@ function renameNewStep(options: CutoverOptions): Step<CutoverState> {
       await rename(options, {resourceId, from: id, to: state.name}, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       if (state.awayAt !== undefined) state.outageMs = Date.now() - Date.parse(state.awayAt)
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       const {resourceId, id} = partyOf(state.copy)
@@ -98,6 +99,7 @@ function proxyStep(options: CutoverOptions): Step<CutoverState> {
       await assertClaim(options, state, io)
       await leadProxy(options, partyOf(state.copy).id, io).catch((error: unknown) => { throw leftOrThrown(error, io) })
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       if (!(await isTakenBack(options, state, io))) await leadProxy(options, partyOf(state.old).id, io)
@@ -112,16 +114,17 @@ export function switchCommand(command: readonly string[], {host, port, id}: Pick
   return command.map((word) => word.replaceAll(/\{(host|port|instance)\}/g, (_, name: string) => values[name] ?? ''))
 }
 
-/** Runs the configured command, or says what is to be done where there is none. */
-export async function pointAt(options: Pick<CutoverOptions, 'config' | 'target'>, party: Pick<Party, 'host' | 'port' | 'id'>, io: StepIo): Promise<void> {
+/** Runs the configured command, or says what is to be done where there is none: then it resolves to false. */
+export async function pointAt(options: Pick<CutoverOptions, 'config' | 'target'>, party: Pick<Party, 'host' | 'port' | 'id'>, io: StepIo): Promise<boolean> {
   const [program, ...args] = switchCommand(options.config.rds.switchCommand ?? [], party)
   if (program === undefined) {
     io.notice(`Point the application at ${party.host}:${party.port} now (DATABASE_URL; user, password and database stay), and restart it. rds.switchCommand does it by itself.`)
-    return
+    return false
   }
   const {code, stdout, stderr} = await runTool([program, ...args], {signal: io.signal, onStderrLine: (line) => { io.progress(redact(line)) }})
   for (const line of [...stdout.split('\n'), ...stderr].filter((one) => one.trim() !== '').slice(-SHOWN_LINES)) io.notice(redact(line))
   if (code !== 0) throw new DrError('pitr.switch-failed', `The command that switches the address failed with exit code ${code}: ${program}`, {hints: ['What it said stands above; rds.switchCommand names it.']})
+  return true
 }
 
 const SHOWN_LINES = 20
@@ -134,8 +137,9 @@ function urlStep(options: CutoverOptions): Step<CutoverState> {
     byHand: ({copy}) => (options.config.rds.switchCommand && copy ? [{argv: switchCommand(options.config.rds.switchCommand, copy)}] : []),
     async run(state, io) {
       await assertClaim(options, state, io)
-      await pointAt(options, partyOf(state.copy), io)
+      state.byHand = !(await pointAt(options, partyOf(state.copy), io))
       state.cutOver = true
+      state.reached = true
     },
     async undo(state, io) {
       if (!(await isTakenBack(options, state, io))) await pointAt(options, partyOf(state.old), io)

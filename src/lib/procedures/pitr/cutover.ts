@@ -50,10 +50,11 @@ function withWayBack(step: Step<CutoverState>): Step<CutoverState> {
   }}
 }
 
-function leaves({freeze, keepFrozen}: CutoverOptions, {proven, name, copy}: CutoverState): string[] | undefined {
+function leaves({freeze, keepFrozen}: CutoverOptions, {proven, name, copy, byHand = false}: CutoverState): string[] | undefined {
   if (proven !== true) return undefined
   const left = ['the marks of the old instance', 'protection of both against deletion', ...(freeze && !keepFrozen ? ['writes to the old instance'] : [])]
-  return [`The cut-over stands: clients of ${name} reach ${copy?.resourceId ?? 'the copy'}. To be done is: ${left.join(', ')}.`, 'To go back: dr pitr rollback']
+  const reached = byHand ? `the application is to be pointed at ${copy?.host ?? ''}:${copy?.port ?? ''}` : `clients of ${name} reach ${copy?.resourceId ?? 'the copy'}`
+  return [`The cut-over stands: ${reached}. To be done is: ${left.join(', ')}.`, 'To go back: dr pitr rollback']
 }
 
 export function cutoverState({config, name, mode}: CutoverOptions, now: Date): CutoverState {

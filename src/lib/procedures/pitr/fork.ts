@@ -1,5 +1,6 @@
 import {withClient} from '../../postgres/connection.ts'
-import {fullXid, readMarker, writesOf, xidBehindRows} from '../../postgres/instance-marker.ts'
+import {fullXid, readMarker, writesOf, xidBehindRows, type InstanceMarker} from '../../postgres/instance-marker.ts'
+import {openThen, type OpenThen} from '../../postgres/open-then.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {DBInstance, Tag} from '../../rds/api.ts'
 import {marksOf, TAG, tagOf} from '../../rds/tags.ts'
@@ -31,6 +32,18 @@ export async function readFork(target: Target, id: string, {restoredTo, newest, 
     const xid = await xidBehindRows(client, {budgetMs, signal})
     return xid === undefined ? {unknown: `the rows of ${id} could not be read in time, or it holds none`} : {xid: fullXid(xid, (await readMarker(client)).nextXid)}
   })
+}
+
+/** What the copy has written itself from now on has this transaction or a later one: the oldest that is open in it, 64 bits. One that was open at its instant, and is prepared still, is not its own. */
+export function ownSince({openXid, nextXid}: InstanceMarker, fork: Fork | undefined): string {
+  if (fork === undefined || 'unknown' in fork) return nextXid
+  return BigInt(openXid) < BigInt(fork.xid) ? fork.xid : openXid
+}
+
+/** Of the old instance's transactions before they part, those that were open then, and have committed since: the copy does not know them either. */
+export async function openAtFork(copy: Target, old: Target, parting: Fork): Promise<OpenThen> {
+  if (!('xid' in parting)) return {xids: [], complete: false}
+  return withClient(copy, {applicationName: 'dr pitr'}, (at) => withClient(old, {applicationName: 'dr pitr'}, (source) => openThen(at, source, parting.xid)))
 }
 
 /**

@@ -25,8 +25,8 @@ export function recoveryProcedure(options: RecoveryOptions): Procedure<RecoveryS
   }
 }
 
-function leaves({copy, ended, plan, target = ''}: RecoveryState): string[] {
-  if (copy === undefined) return []
+function leaves({copy, ended, live, plan, target = ''}: RecoveryState): string[] {
+  if (copy === undefined || live) return []
   const remove = cleanupCommand(target, plan?.request.DeletionProtection === true)
   if (ended) return [`${target} stays at AWS as it is. To remove it: ${remove}`]
   return [`${target} stays at AWS, and AWS goes on with it: dr pitr resume ${target} waits on and proves it, also from another machine.`, `When it is not needed: ${remove}`]

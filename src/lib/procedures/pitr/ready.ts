@@ -4,6 +4,7 @@ import {awsCommand} from '../../rds/restore-plan.ts'
 import {brokenRole, isSettled, missingRoles, unsetOf, wantsReboot} from '../../rds/settle.ts'
 import {TAG, tagOf} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {assertNotLive} from './live.ts'
 import {isOurs} from './look.ts'
 import {copyOf, planned, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
 import {systemPollClock, waitFor} from './wait.ts'
@@ -25,6 +26,15 @@ async function ready(options: RecoveryOptions, state: RecoveryState, io: StepIo,
   })
   delete state.ended
   if (!isOurs(found, state.runId) || (copy.resourceId !== '' && found.DbiResourceId !== copy.resourceId)) throw otherInstance(copy.instance)
+  return found
+}
+
+/** As `ready`, before anything that clients would feel: hours may have gone by, and it may have taken a place meanwhile. */
+async function readyToChange(...[options, state, ...more]: Parameters<typeof ready>): Promise<DBInstance> {
+  const found = await ready(options, state, ...more)
+  state.live = true
+  assertNotLive(found, options, true)
+  delete state.live
   return found
 }
 
@@ -65,10 +75,10 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
     },
     async run(state, io) {
       const settled = {modified: [] as string[], roles: [] as string[], rebooted: false}
-      const [found, {plan}] = [await ready(options, state, io), planned(state)]
+      const [found, {plan}] = [await readyToChange(options, state, io), planned(state)]
       state.settled = settled
       if (Object.keys(unsetOf(plan.afterwards, found)).length === 0 && missingRoles(plan.roles, found).length === 0 && !wantsReboot(found)) return
-      let last = await ready(options, state, io, isChangeable)
+      let last = await readyToChange(options, state, io, isChangeable)
       settled.modified = await modify(options, state, last, io)
       if (settled.modified.length > 0) last = await inPlace(options, state, io)
       for (const role of missingRoles(plan.roles, last)) {
@@ -76,7 +86,7 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
         await options.api.addRole(copyOf(state).instance, role, io.signal)
         settled.roles.push(role.FeatureName)
         // One after the other: nothing says that AWS takes two at once.
-        last = await ready(options, state, io, isChangeable)
+        last = await readyToChange(options, state, io, isChangeable)
       }
       const broken = brokenRole(last)
       if (broken !== undefined) io.notice(`AWS could not attach the role ${broken}: look at its trust policy, then aws rds add-role-to-db-instance.`)
@@ -89,7 +99,7 @@ export function settingsStep(options: RecoveryOptions): Step<RecoveryState> {
 async function inPlace(options: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<DBInstance> {
   const {clock = systemPollClock} = options
   const [{plan: {afterwards}}, until] = [planned(state), clock.now() + SHOWS_MS]
-  const last = await ready(options, state, io, (one) => isChangeable(one) && (Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until))
+  const last = await readyToChange(options, state, io, (one) => isChangeable(one) && (Object.keys(unsetOf(afterwards, one)).length === 0 || clock.now() > until))
   const unset = Object.keys(unsetOf(afterwards, last))
   if (unset.length > 0) io.notice(`AWS took these settings, but the instance does not show them: ${unset.join(', ')}. aws rds describe-db-instances tells.`)
   return last

@@ -7,8 +7,8 @@ import type {PlainPlan} from '../../report/recovery-plan.ts'
 import type {Storage} from '../../repository/storage/storage.ts'
 import type {RdsOptions} from './options.ts'
 
-/** Which backups are restored from: those of a live instance, of a deleted one, or replicated ones. */
-export type RecoverySource = {instance: string} | {resourceId: string} | {backupArn: string}
+/** Which backups are restored from: those of a live instance, of a deleted one, or replicated ones. `named`: the operator has named it, live or not. */
+export type RecoverySource = {instance: string; named?: true} | {resourceId: string} | {backupArn: string}
 
 /** What the operator decides of a copy, by the flags. */
 export type RecoveryChoice = Pick<RestoreChoice, 'purpose' | 'instanceClass' | 'securityGroups' | 'parameterGroup' | 'optionGroup' | 'subnetGroup' | 'multiAz'>
@@ -62,6 +62,8 @@ export interface RecoveryState {
   copy?: RecoveredInstance
   /** AWS has ended it in a status from which it does not come back by itself. */
   ended?: boolean
+  /** It has taken a place, or clients may work on it otherwise. */
+  live?: boolean
   /** What was set afterwards. */
   settled?: {modified: string[]; roles: string[]; rebooted: boolean}
   marks: {available?: string; verified?: string; hydrated?: string}

@@ -5,6 +5,7 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
 import {otherDatabases} from './cutover-databases.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
+import {suffixed} from './cutover.ts'
 import {openCutovers} from './cutover-claim.ts'
 import {byResource, locate, partyFrom} from './cutover-instances.ts'
 import {journalOf} from './cutover-journal.ts'
@@ -12,7 +13,7 @@ import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {proxiesOf} from './cutover-proxies.ts'
 import {steadyName} from './cutover-rename.ts'
-import {ROLLBACK, type RollbackOptions, type RollbackState} from './rollback-options.ts'
+import {backSuffix, ROLLBACK, type RollbackOptions, type RollbackState} from './rollback-options.ts'
 import {targetAt} from './target.ts'
 
 export function rollbackLookSteps(options: RollbackOptions): Step<RollbackState>[] {
@@ -27,6 +28,8 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
     byHand: () => [{argv: ['aws', 'rds', 'describe-db-instances'], note: 'tags dr:replaces and dr:cutover say it'}],
     async run(state, io) {
       const {copy, mark} = markedCopy(await options.api.instances(io.signal), options)
+      if (mark.name !== state.name) Object.assign(state, {name: mark.name, backName: suffixed(mark.name, backSuffix(new Date()))})
+      assertLeadsBack(options, mark, copy)
       const earlier = await journalOf(options, mark.run)
       const other = mark.rollback === undefined ? undefined : await journalOf(options, mark.rollback)
       for (const run of [earlier, other]) if (run?.status === 'running') throw runActive(run.run, run.owner)
@@ -51,15 +54,23 @@ function markedCopy(all: readonly DBInstance[], {name, run}: RollbackOptions): {
   const open = run === undefined ? openCutovers(all, name) : []
   const marked = open.length > 0 ? open : all.flatMap((copy) => {
     const mark = cutoverMarkOf(copy)
-    return mark?.name === name && (run === undefined || mark.run === run) ? [{copy, mark}] : []
+    // By url or proxy the production instance is the copy itself by now.
+    const isMeant = run === undefined ? mark?.name === name || copy.DBInstanceIdentifier === name : mark?.run === run
+    return mark && isMeant ? [{copy, mark}] : []
   })
   const [first, second] = marked
   if (first === undefined) {
-    throw preflightError('pitr.nothing-to-roll-back', run === undefined ? `No cut-over of ${name} is in place, and none was begun.` : `No cut-over of ${name} by the run ${run} is in place.`, {hints: ['dr pitr list shows what is called what.', 'A cut-over that was rolled back is not there any more.']})
+    throw preflightError('pitr.nothing-to-roll-back', run === undefined ? `No cut-over of ${name} is in place, and none was begun.` : `No cut-over by the run ${run} is in place.`, {hints: ['dr pitr list shows what is called what.', 'A cut-over that was rolled back is not there any more.']})
   }
   const holding = marked.find(({copy}) => copy.DBInstanceIdentifier === name)
   if (second !== undefined && holding === undefined) throw usageError('pitr.which-run', `Several cut-overs of ${name} have begun: ${marked.map(({mark}) => mark.run).join(', ')}.`, {hints: ['Name the run: dr pitr rollback RUN']})
   return holding ?? first
+}
+
+/** Throws `config.switch-command` (exit 3) where clients would stay on the copy: what led them there is not configured here. */
+function assertLeadsBack({config: {rds: {switchCommand}}, byHand = false}: RollbackOptions, {command = false, run}: CutoverMark, {DBInstanceIdentifier: id = ''}: DBInstance): void {
+  if (!command || switchCommand !== undefined || byHand) return
+  throw preflightError('config.switch-command', `The cut-over ${run} leads clients to ${id} by rds.switchCommand, and none is configured here: they would stay there.`, {hints: ['Set rds.switchCommand as it is where the cut-over was run.', '--by-hand goes on without it: point the application at the old instance yourself, when dr says so.']})
 }
 
 /** When no rename goes on. */

@@ -1,10 +1,14 @@
 import type {FrozenDatabase} from '../../postgres/freeze.ts'
 import type {Target} from '../../postgres/target.ts'
 import type {Loss} from '../../report/swap-lines.ts'
+import {compactUtc} from '../../system/clock.ts'
 import type {CutoverMode, Party} from './cutover-options.ts'
 import type {RdsOptions} from './options.ts'
 
 export const ROLLBACK = 'dr pitr rollback'
+
+/** Of the name that the new instance gets. */
+export const backSuffix = (now: Date): string => `-pitr-back-${compactUtc(now).replaceAll(/\D/g, '')}`
 
 export interface RollbackOptions extends RdsOptions {
   /** The live database, by the address that clients use. */
@@ -13,6 +17,8 @@ export interface RollbackOptions extends RdsOptions {
   name: string
   /** Of the cut-over; undefined: the one that is in place. */
   run?: string | undefined
+  /** The application is pointed at the old one by somebody, though the cut-over had a command for it. */
+  byHand?: boolean | undefined
   /** Folder of the journals. */
   journals: string
 }
@@ -39,5 +45,7 @@ export interface RollbackState {
   loss?: Loss[]
   /** The other databases of the new instance: what they hold is not in it. */
   uncountedDatabases?: string[]
+  /** Nothing has led clients to the old one: there is no rds.switchCommand, and somebody must do it. */
+  byHand?: boolean
   rolledBack?: boolean
 }

@@ -6,7 +6,6 @@ import {TAG} from '../../rds/tags.ts'
 import {reopenJournal} from '../../runbook/journal.ts'
 import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {OPEN} from '../../runbook/runs.ts'
-import {compactUtc} from '../../system/clock.ts'
 import {suffixed} from './cutover.ts'
 import {dropTags, thaw} from './cutover-freeze.ts'
 import {notCounted} from './cutover-databases.ts'
@@ -20,7 +19,7 @@ import {rename} from './cutover-rename.ts'
 import {leadProxy, pointAt, proxyCommands, switchCommand} from './cutover-switch.ts'
 import {addressOf, assertOurs, claimStep} from './rollback-claim.ts'
 import {rollbackLookSteps} from './rollback-look.ts'
-import type {RollbackOptions, RollbackState} from './rollback-options.ts'
+import {backSuffix, type RollbackOptions, type RollbackState} from './rollback-options.ts'
 import {targetAt} from './target.ts'
 
 /**
@@ -30,7 +29,7 @@ import {targetAt} from './target.ts'
 export function rollbackProcedure(options: RollbackOptions): Procedure<RollbackState> {
   return {
     id: 'pitr-rollback',
-    title: `Bring the old ${options.name} back`,
+    title: options.run === undefined ? `Bring the old ${options.name} back` : `Take the cut-over ${options.run} back`,
     target: options.name,
     once: 'run dr pitr rollback again: it goes on from what it finds',
     phases: [
@@ -41,7 +40,7 @@ export function rollbackProcedure(options: RollbackOptions): Procedure<RollbackS
 }
 
 export const rollbackState = ({config, name}: RollbackOptions, now: Date): RollbackState =>
-  ({environment: config.environment, name, backName: suffixed(name, `-pitr-back-${compactUtc(now).replaceAll(/\D/g, '')}`)})
+  ({environment: config.environment, name, backName: suffixed(name, backSuffix(now))})
 
 /** Nothing is done for a run that is not the one to do it any more. */
 function ours(options: RollbackOptions, step: Step<RollbackState>): Step<RollbackState> {
@@ -149,7 +148,10 @@ function switchStep(options: RollbackOptions): Step<RollbackState> {
     effect: 'destroy',
     skip: ({mode}) => (mode === 'rename' || mode === undefined ? 'the name does it' : undefined),
     byHand: ({mode, old, copy}) => (mode === 'proxy' ? proxyCommands(proxy ?? 'PROXY', copy?.id ?? 'NEW', old?.id ?? 'OLD') : command && old ? [{argv: switchCommand(command, old)}] : []),
-    run: ({mode, old}, io) => (mode === 'proxy' ? leadProxy(options, partyOf(old).id, io) : pointAt(options, partyOf(old), io)),
+    async run(state, io) {
+      if (state.mode === 'proxy') await leadProxy(options, partyOf(state.old).id, io)
+      else state.byHand = !(await pointAt(options, partyOf(state.old), io))
+    },
   }
 }
 

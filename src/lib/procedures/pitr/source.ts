@@ -4,10 +4,12 @@ import {refusalOf} from '../../rds/faults.ts'
 import {assertInstance} from '../../rds/restore-plan.ts'
 import type {RestoreChoice} from '../../rds/restore-inputs.ts'
 import {backupWarning, sourceOfBackup} from '../../rds/retained.ts'
+import {TAG, tagOf} from '../../rds/tags.ts'
 import type {RestoreWindow} from '../../rds/window.ts'
 import {latestInstanceSettings} from '../instance-settings/latest.ts'
 import type {RdsOptions} from './options.ts'
 import {sourceName, type RecoveryChoice, type RecoveryOptions, type RecoverySource} from './recover-options.ts'
+import {assertNotReplaced, replacementOf} from './replaced.ts'
 
 /** What a recovery starts from. */
 export interface FoundSource {
@@ -20,21 +22,32 @@ export interface FoundSource {
 
 type FindOptions = RdsOptions & Pick<RecoveryOptions, 'wish' | 'proof'>
 
-/** Finds the source and its restore window. Throws `rds.no-instance`, `rds.no-backup`, `rds.no-pitr`, `pitr.window` (exit 3). */
+/** Finds the source and its restore window. Throws `rds.no-instance`, `rds.no-backup`, `rds.no-pitr`, `pitr.window`, `pitr.replaced` (exit 3). */
 export async function findSource(options: FindOptions, signal: AbortSignal): Promise<FoundSource> {
   const {wish: {source}} = options
-  return 'instance' in source ? liveSource(options, source.instance, signal) : backedUpSource(options, source, signal)
+  return 'instance' in source ? liveSource(options, source, signal) : backedUpSource(options, source, signal)
 }
 
-async function liveSource({api, config}: FindOptions, instance: string, signal: AbortSignal): Promise<FoundSource> {
+async function liveSource({api, config}: FindOptions, {instance, named}: Extract<RecoverySource, {instance: string}>, signal: AbortSignal): Promise<FoundSource> {
   const source = await api.instance(instance, signal)
   const asked = {action: 'RestoreDBInstanceToPointInTime', instance}
   if (source === undefined) throw refusalOf('DBInstanceNotFoundFault', asked, config.rds)
   // A cluster's instance has no backups of its own.
   assertInstance(source)
+  const warnings = await aboutReplaced(api, source, named === true, signal)
   if (source.BackupRetentionPeriod === 0) throw refusalOf('PointInTimeRestoreNotEnabledFault', asked, config.rds)
   const backups = await api.automatedBackups({DBInstanceIdentifier: instance}, signal)
-  return {source, window: windowOf(backups.find(({DbiResourceId}) => DbiResourceId === source.DbiResourceId), instance, source.LatestRestorableTime), warnings: []}
+  return {source, window: windowOf(backups.find(({DbiResourceId}) => DbiResourceId === source.DbiResourceId), instance, source.LatestRestorableTime), warnings}
+}
+
+/** What was written since is in the backups of the one that has its place. */
+async function aboutReplaced(api: FindOptions['api'], source: DBInstance, named: boolean, signal: AbortSignal): Promise<string[]> {
+  if (tagOf(source, TAG.replaced) === undefined) return []
+  const all = await api.instances(signal)
+  const {DBInstanceIdentifier: id = ''} = source
+  if (!named) assertNotReplaced(all, source, () => `--source ${id} restores it all the same, as it was before.`)
+  const by = replacementOf(all, source)?.copy.DBInstanceIdentifier
+  return by === undefined ? [] : [`${id} is not the production instance any more: ${by} has taken its place, and what was written there since is not in these backups.`]
 }
 
 /** Of a deleted instance, or of another region: there may be no instance to ask for the settings. */

@@ -1,6 +1,7 @@
 import type {Finding} from '../../checks/finding.ts'
 import type {Config} from '../../config/config.ts'
 import type {DatabaseTraits} from '../../postgres/database-traits.ts'
+import type {BackupInstant} from '../../postgres/newer-rows.ts'
 import type {LiveTable} from '../../postgres/live.ts'
 import type {StatementHook} from '../../postgres/swap.ts'
 import type {Target} from '../../postgres/target.ts'
@@ -69,7 +70,7 @@ export interface SwapSource {
   environment?: string | undefined
   database?: string | undefined
   /** The server and database that it was taken from, and the first transaction that it does not hold: to count what was written since. */
-  snapshot?: {systemIdentifier: string; databaseOid: number; xmax: string} | undefined
+  snapshot?: (BackupInstant & {xmax: string}) | undefined
   /** Bytes that it will take on the server. */
   bytes?: number | undefined
   tables?: readonly {schema: string; name: string; rows: number | null}[] | undefined

@@ -2,6 +2,7 @@ import {messageOf, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
 import {codeOf} from '../../postgres/errors.ts'
 import {countLive, lastChangeOf, unreadableBecause, type LiveCounts} from '../../postgres/live.ts'
+import {incomparable, readPlace} from '../../postgres/newer-rows.ts'
 import {serverDiskSpace} from '../../postgres/server-disk.ts'
 import {assertNoPooler} from '../../postgres/pooler.ts'
 import {readServer} from '../../postgres/server.ts'
@@ -154,9 +155,11 @@ export function lossStep(options: SwapOptions): Step<SwapSubject> {
 /** The first transaction whose rows are not in what comes in, where that can be told. */
 async function firstUnknown(options: SwapOptions, state: SwapSubject): Promise<string | undefined> {
   const {source: {snapshot}, countWritten} = options
-  const {target, liveOid} = swapOf(state)
+  const {liveOid} = swapOf(state)
   if (countWritten) return outside(options, state, (client) => lastChangeOf(client, state.database))
-  if (snapshot === undefined || snapshot.systemIdentifier !== target?.systemIdentifier || snapshot.databaseOid !== liveOid) return undefined
+  if (snapshot === undefined || liveOid === undefined) return undefined
+  const place = await outside(options, state, readPlace)
+  if (incomparable(snapshot, {...place, databaseOid: liveOid}) !== undefined) return undefined
   // Rows carry the lower half only.
   return String(BigInt(snapshot.xmax) & 0xff_ff_ff_ffn)
 }

@@ -35,8 +35,10 @@ describe('a merge', function () {
       const untold = proofs.filter(({trouble}) => trouble !== undefined)
       expect(untold.map(({foreignKey, orphans, trouble}) => ({foreignKey, orphans, trouble}))).to.deep.equal([{foreignKey: 'leads_contactId_fkey', orphans: 0, trouble: 'canceling statement due to statement timeout'}])
       expect(proofs.length).to.be.greaterThan(1)
+      await fixture.client.query("RESET statement_timeout; SET lock_timeout = '100ms'")
+      expect((await proveLinks(fixture.client, fixture.live, [table('leads')])).flatMap(({foreignKey, trouble}) => (trouble === undefined ? [] : [[foreignKey, trouble]]))).to.deep.equal([['leads_contactId_fkey', 'canceling statement due to lock timeout']])
     } finally {
-      await fixture.client.query('RESET statement_timeout')
+      await fixture.client.query('RESET statement_timeout; RESET lock_timeout')
       await endQuietly(other)
     }
   })

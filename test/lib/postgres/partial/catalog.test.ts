@@ -57,8 +57,8 @@ describe('readCatalog', () => {
           'Odd Schema.Mixed "Case', 'public.a', 'public.apart', 'public.b', 'public.events', 'public.events_1', 'public.events_2', 'public.events_2a', 'public.numbered', 'public.of_event', 'public.plain', 'public.rules', 'public.secured', 'public.unlogged',
         ])
         expect(table('events')).to.deep.include({kind: 'partitioned'}).and.not.to.have.property('root')
-        expect(table('events_2')).to.deep.include({kind: 'partitioned', root: {schema: 'public', name: 'events'}})
-        expect(table('events_2a')).to.deep.include({kind: 'table', root: {schema: 'public', name: 'events'}})
+        expect(table('events_2')).to.deep.include({kind: 'partitioned', root: {schema: 'public', name: 'events'}, parent: {schema: 'public', name: 'events'}})
+        expect(table('events_2a')).to.deep.include({kind: 'table', root: {schema: 'public', name: 'events'}, parent: {schema: 'public', name: 'events_2'}})
       })
 
       it('names columns with their types as DDL writes them, wherever the search path leads', () => {

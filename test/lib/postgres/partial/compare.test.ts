@@ -39,15 +39,21 @@ describe('a comparison of staged rows', function () {
   })
 
   it('tells links that the deletion of a row took away, though it is back already, from those that somebody took away', async () => {
-    const {snapshot} = await rowOf<{snapshot: string}>(fixture.client, 'SELECT pg_current_snapshot()::text AS snapshot')
+    const {at} = await rowOf<{at: string}>(fixture.client, 'SELECT now()::text AS at')
     const {n} = await rowOf<{n: number}>(fixture.client, `SELECT count(*)::int AS n FROM calls WHERE "leadId" = 't1d1'`)
-    await fixture.client.query(`DELETE FROM leads WHERE id = 't1d1'; INSERT INTO leads SELECT * FROM base.leads WHERE id = 't1d1'`)
+    await fixture.client.query(`DELETE FROM leads WHERE id = 't1d1'`)
+    await fixture.merge(selecting(tableSelection('leads')), 'missing')
+    await fixture.client.query(`UPDATE leads SET title = 'edited' WHERE id IN ('t1d1', 't1d2')`)
     const {rowCount} = await fixture.client.query(`UPDATE calls SET "leadId" = NULL WHERE id = (SELECT min(id) FROM calls WHERE "leadId" = 't1d2')`)
     const selection = selecting(tableSelection('leads'), relinkCalls({kind: 'all'}))
-    const compared = await compareSelection(fixture.client, requestOf(fixture.live, selection, 'missing', {backupSnapshot: snapshot}))
+    const compareSince = (backupAt: string) => compareSelection(fixture.client, requestOf(fixture.live, selection, 'missing', {backupAt}))
+    const compared = await compareSince(at)
     expect(n).to.be.greaterThan(0)
     expect(compared.tables.find(({role}) => role === 'links')).to.include({changed: n})
     expect(compared.closure.filter(({kind}) => kind === 'unlinked').map(({rows}) => rows)).to.deep.equal([rowCount])
+    // What was brought back before the backup is no loss since.
+    const {late} = await rowOf<{late: string}>(fixture.client, 'SELECT clock_timestamp()::text AS late')
+    expect((await compareSince(late)).closure.filter(({kind}) => kind === 'unlinked').map(({rows}) => rows)).to.deep.equal([n + (rowCount ?? 0)])
   })
 
   it('says beforehand what `exact` takes elsewhere, and what lets it not', async () => {

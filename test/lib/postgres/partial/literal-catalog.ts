@@ -15,7 +15,7 @@ export function literalCatalog(...lines: readonly string[]): Catalog {
     const words = rest.trim().split(/\s+/)
     for (const word of words) foreignKeys.push(...linkOf(word, table))
     return {
-      ...table, oid: 1000 + index, kind: lines.some((other) => other.split(':')[0]?.endsWith(`<${own}`)) ? 'partitioned' : 'table', ...(root !== undefined && {root: named(root)}),
+      ...table, oid: 1000 + index, kind: lines.some((other) => other.split(':')[0]?.endsWith(`<${own}`)) ? 'partitioned' : 'table', ...(root !== undefined && {root: named(root), parent: named(root)}),
       columns: words.map(columnOf), keys: [{name: `${table.name}_pkey`, columns: [nameIn(words[0] ?? '')], primary: true, strict: true}],
       rowSecurity: false, forcedRowSecurity: false, owner: 'crm', estimatedRows: 0, triggers: [], sequences: [],
     }

@@ -3,7 +3,7 @@ import {rowsOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {revertMerge} from '../../../../src/lib/postgres/partial/revert.ts'
 import {dropUndo, mergeCommitted, undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
 import {partialFixture, selecting} from '../../../support/partial-fixture.ts'
-import {digestOf, relinkCalls, tableSelection} from '../../../support/partial.ts'
+import {digestOf, relinkCalls, stagedFrom, table, tableSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
 describe('a reverted merge', function () {
@@ -38,6 +38,36 @@ describe('a reverted merge', function () {
       if (!named.startsWith('public.calls id ') || what === 'a link that was moved') expect(error.hints.join(' ')).to.include('dr_undo_test')
     })
   }
+
+  it('stops at a row that a newer merge has written again, though it looks as this one left it, and names that run', async () => {
+    const {client} = fixture
+    await client.query("UPDATE leads SET status = 'worse' WHERE id = 't2d1'; UPDATE events SET body = 'bad' WHERE id = 1")
+    const damaged = await digestOf(client)
+    await fixture.merge(selecting(tableSelection('leads')), 'changed', {undoSchema: 'dr_undo_newer'})
+    await fixture.merge(selecting(tableSelection('events')), 'changed', {undoSchema: 'dr_undo_other'})
+    const error = await drErrorOf(fixture.undo())
+    expect(error).to.include({code: 'partial.changed-since', exitCode: 3})
+    expect(error.message).to.equal('1 row was written again by the newer partial restore newer: public.leads id t2d1.')
+    expect(error.hints[0]).to.include('dr undo newer')
+    await fixture.undo('dr_undo_newer')
+    await fixture.undo('dr_undo_other')
+    expect(await digestOf(client)).to.include({leads: damaged.leads, events: damaged.events})
+    await client.query("UPDATE leads SET status = 'open' WHERE id = 't2d1'")
+    expect((await drErrorOf(fixture.undo())).message).to.include('public.leads id t2d1')
+  })
+
+  it('stops at a row without key, and at one of a partition, that a newer merge has written again', async () => {
+    const {client} = fixture
+    await client.query("DELETE FROM notes WHERE \"tenantId\" = 't1' AND n = 1")
+    await fixture.merge(selecting(tableSelection('notes')), 'missing', {undoSchema: 'dr_undo_newer'})
+    expect((await drErrorOf(fixture.undo())).message).to.include('newer partial restore newer: public.notes ')
+    await fixture.undo('dr_undo_newer')
+    await client.query("UPDATE events SET body = 'bad'")
+    await fixture.merge(selecting(tableSelection('events_2025', {kind: 'sql', text: "at < '2026-01-01'"})), 'changed', {undoSchema: 'dr_undo_part', staged: stagedFrom(['events']).map((one) => ({...one, table: table('events_2025')}))})
+    await client.query("UPDATE events SET body = 'bad' WHERE id = 2")
+    await fixture.merge(selecting(tableSelection('events')), 'changed', {undoSchema: 'dr_undo_whole'})
+    expect((await drErrorOf(fixture.undo('dr_undo_part'))).message).to.include('newer partial restore whole: public.events_2025 ')
+  })
 
   it('keeps the schema, marked, when somebody made a view of what is in it', async () => {
     await fixture.client.query('CREATE VIEW mine AS SELECT * FROM dr_undo_test.manifest')

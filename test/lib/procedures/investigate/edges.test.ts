@@ -77,10 +77,11 @@ describe('an investigation of', function () {
     const xid = await wrote("UPDATE leads SET status = 'lost'")
     const found = await look()
     expect(found.backups).to.have.length(1).and.have.nested.property('[0].comparable', false)
-    expect(found.notes.join(' ')).to.include('The backup is of another server or database')
+    expect(found.notes.join(' ')).to.include('The backup is of another server or database or another history of it')
     const [damage] = found.damages
     expect(damage).to.deep.include({transaction: xid, certainty: 'possible', columns: ['status']})
-    expect(damage?.risk).to.include({edited: 300}).and.not.have.property('between')
+    expect(damage?.risk).to.include({edited: 300, betweenUnknown: 'the backup is of another server or another database'}).and.not.have.property('between')
+    expect(words(found)).to.include('is not known: the backup is of another server or another database')
   })
 
   it('a database proposes no backup of another one, and takes its rows for nothing that is gone', async () => {

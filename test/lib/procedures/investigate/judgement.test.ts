@@ -64,7 +64,7 @@ describe('the time of a transaction', () => {
 })
 
 describe('a suspect', () => {
-  const backup = {label: 'b', at: '2026-11-27T00:00:00.000Z', good: true, comparable: true, snapshot: '100:100:', tables: [], storage: localRepository('/nowhere')}
+  const backup = {label: 'b', at: '2026-11-27T00:00:00.000Z', good: true, comparable: true, snapshot: '100:100:', instant: {current: '100:100:'}, tables: [], storage: localRepository('/nowhere')}
   const table = (writers: Partial<WritingTransaction>[]): InvestigatedTable => ({schema: 'public', name: 'leads', rows: 5000, history: [5000], writers: writers.map((one) => ({transaction: '200', rows: 4000, share: 0.8, frozen: false, notIn: 'b', ...one}))})
   const found = (tables: InvestigatedTable[], next = '300') => suspectsOf(tables, {backups: [backup], named: false, next}).map(({writer, certainty}) => [writer.transaction, certainty])
 

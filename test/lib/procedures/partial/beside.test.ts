@@ -73,7 +73,7 @@ describe('a partial restore by way of a database beside', function () {
         if (reverted.error) throw reverted.error
         expect(differences(damaged, await sample.live(contentsOf)), `${stage}, taken back`).to.deep.equal({})
         const samples = state.comparison?.tables.map(({sample: rows, ...rest}) => ({...rest, samples: rows.length}))
-        return {contents, changed: Object.keys(differences(damaged, contents)), compared: {...state.comparison, tables: samples}, merged: state.merged?.tables, since, brought: state.brought}
+        return {contents, changed: Object.keys(differences(damaged, contents)), compared: {...state.comparison, snapshot: '', tables: samples}, merged: state.merged?.tables, since, brought: state.brought}
       }
       const [one, other] = [await repaired('schema'), await repaired('database')]
       expect(differences(one.contents, other.contents)).to.deep.equal({})

@@ -16,6 +16,7 @@ const MORE = `
   CREATE FUNCTION title_of(l leads) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT l.title';
   CREATE POLICY by_leads ON calls USING (EXISTS (SELECT FROM leads l WHERE l.id = "leadId"));
   CREATE TABLE nothing_yet (id int PRIMARY KEY, "tenantId" text REFERENCES tenants); CREATE INDEX nothing_yet_tenant ON nothing_yet ("tenantId"); CREATE VIEW nothing_seen AS SELECT id FROM nothing_yet;
+  CREATE TABLE borrowers (id bigint DEFAULT nextval('receipt_numbers_number_seq'), title text DEFAULT title_of(NULL));
   CREATE STATISTICS leads_status ON status, source FROM leads;
   COMMENT ON TABLE leads IS 'the leads'; COMMENT ON COLUMN leads.title IS 'its title'`
 

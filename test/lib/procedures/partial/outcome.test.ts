@@ -1,12 +1,15 @@
 import {expect} from 'chai'
-import {connect, endQuietly, rowOf, type Client} from '../../../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, rowOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import {runPartial, runRevert, type PartialSetting} from '../../../support/partial-restore.ts'
+import {until} from '../../../support/until.ts'
 import {sampleFixture} from './sample.ts'
 
 const SECRET = 'd41d8cd98f00b204e980'
 const MORE = `
   CREATE TABLE accounts (id int PRIMARY KEY, email text UNIQUE, "passwordHash" text);
   INSERT INTO accounts SELECT g, 'person' || g || '@example.org', '${SECRET}' || g FROM generate_series(1, 5) g;
+  CREATE TABLE aliases (id int PRIMARY KEY, email text); CREATE UNIQUE INDEX aliases_email ON aliases (lower(email)); INSERT INTO aliases SELECT id, email FROM accounts;
+  CREATE TABLE lists (id int PRIMARY KEY, email text, EXCLUDE USING hash (email WITH =)); INSERT INTO lists SELECT id, email FROM accounts;
   CREATE MATERIALIZED VIEW lead_count AS SELECT count(*)::int AS n FROM leads;`
 
 describe('The outcome of a partial restore', function () {
@@ -49,6 +52,42 @@ describe('The outcome of a partial restore', function () {
     const {error} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: (id) => { if (id === 'partial.probe') throw new Error('the probe fails') }})
     expect(error?.message).to.contain('the probe fails')
     expect(await views()).to.deep.equal(before)
+  })
+
+  it('is not taken back because others keep its proof waiting for longer than the lock_timeout of the role', async () => {
+    await loseLeads()
+    const all = await one<{n: number}>('SELECT count(*)::int + 20 AS n FROM leads')
+    await withClient(sample.cluster.adminUrl, {}, (client) => client.query("ALTER ROLE dashboarduz SET lock_timeout = '100ms'"))
+    const holder = await connect(sample.cluster.url('dr_outcome_live'))
+    let release: Promise<unknown> = Promise.resolve()
+    try {
+      const {error, state} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: async (id) => {
+        if (id !== 'partial.prove') return
+        await holder.query('BEGIN; LOCK TABLE public.calls IN ACCESS EXCLUSIVE MODE')
+        release = sample.live((client) => until(async () => (await rowOf<{n: number}>(client, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '300ms'")).n > 0, 60_000)).finally(() => holder.query('ROLLBACK'))
+      }})
+      await release
+      if (error) throw error
+      expect(await one('SELECT count(*)::int AS n FROM leads')).to.deep.equal(all)
+      expect(state.findings.filter(({severity}) => severity === 'warning' || severity === 'error')).to.deep.equal([])
+    } finally {
+      await endQuietly(holder)
+      await withClient(sample.cluster.adminUrl, {}, (client) => client.query('ALTER ROLE dashboarduz RESET lock_timeout'))
+    }
+  })
+
+  it('is not taken back because a proof could not be made: what was not shown is said', async () => {
+    await loseLeads()
+    const all = await one<{n: number}>('SELECT count(*)::int + 20 AS n FROM leads')
+    const {error, state} = await run({wish: {tables: ['leads']}, way: 'missing', onStep: async (id) => {
+      if (id === 'partial.prove') await live('ALTER TABLE leads RENAME TO leads_renamed')
+      if (id === 'partial.probe') await live('ALTER TABLE leads_renamed RENAME TO leads')
+    }})
+    if (error) throw error
+    expect(await one('SELECT count(*)::int AS n FROM leads')).to.deep.equal(all)
+    const untold = state.findings.filter(({severity}) => severity === 'warning').map(({code, message}) => `${code}: ${message}`)
+    expect(untold.some((one) => one.startsWith('partial.rows: that every row is still as it was put back was not shown: ')), untold.join('\n')).to.equal(true)
+    expect(untold.some((one) => one.startsWith('partial.links: whether the foreign keys hold was not shown: ')), untold.join('\n')).to.equal(true)
   })
 
   it('waits for no reader of a materialized view, nor lets others wait behind it for long', async () => {
@@ -100,6 +139,27 @@ describe('The outcome of a partial restore', function () {
     expect(state.comparison?.tables[0]?.conflicts).to.deep.equal([{key: {id: '1'}, index: 'accounts_email_key', holder: {id: '2'}}])
     const states = entries.flatMap((entry) => ('state' in entry ? [JSON.stringify(entry.state)] : []))
     expect(states.at(-1)).to.contain('"conflicts":[{"key":{},"index":"accounts_email_key","holder":{}}]')
+  })
+
+  for (const stage of ['schema', 'database'] as const) {
+    it(`is a conflict, row by row, where an index of an expression holds a value, which stays out of the journal: --stage ${stage}`, async () => {
+      await live("DELETE FROM aliases WHERE id = 3; INSERT INTO aliases VALUES (33, 'PERSON3@example.org')")
+      const {error, entries} = await run({wish: {tables: ['aliases']}, way: 'missing', stage})
+      expect(error).to.include({code: 'partial.conflict', exitCode: 3})
+      expect(error?.message).to.match(/3.*aliases_email.*held by.*33/s)
+      // Of the functions that an index may call the database beside has none.
+      expect(entries.some((entry) => entry.event === 'started' && entry.step === 'partial.merge')).to.equal(stage === 'database')
+      expect(JSON.stringify(entries)).to.not.match(/example.org/i)
+    })
+  }
+
+  it('names no value to the journal when only the server finds the row that is in the way', async () => {
+    await live("DELETE FROM lists WHERE id = 3; INSERT INTO lists VALUES (33, 'person3@example.org')")
+    const {error, entries} = await run({wish: {tables: ['lists']}, way: 'missing'})
+    expect(error).to.include({code: 'partial.conflict', exitCode: 3})
+    expect(error?.message).to.include('lists_email_excl')
+    expect(JSON.stringify([entries, error?.message, error?.hints])).to.not.include('example.org')
+    expect((error as {details?: string[]} | undefined)?.details?.join(' ')).to.include('person3@example.org')
   })
 
   it('is never that nothing is lost when a condition holds for no row', async () => {

@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {DeclinedError} from '../../../../src/lib/errors.ts'
 import {rowOf, rowsOf} from '../../../../src/lib/postgres/connection.ts'
 import {runPartial, type PartialSetting} from '../../../support/partial-restore.ts'
 import {until} from '../../../support/until.ts'
@@ -85,6 +86,33 @@ describe('a partial restore', function () {
     expect(changed?.details.join('\n')).to.contain(`Server      127.0.0.1:${sample.cluster.port}, PostgreSQL 17`).and.to.contain(`Comes in    backup ${sample.label}`).and.to.contain('dr undo takes it back').and.to.match(/UPDATE {2}\d+ rows that differ/)
     expect(exact?.strict).to.equal(true)
     expect(exact?.details.join('\n')).to.contain('DELETE  1 row that the backup has not')
+  })
+
+  it('asks nobody when what differs is for another way', async () => {
+    await damage(`INSERT INTO leads SELECT * FROM jsonb_populate_record((SELECT l FROM leads l LIMIT 1), '{"id": "extra", "amocrmId": null}')`)
+    const {error, state} = await run({wish: {tables: ['leads']}, way: 'missing', gatekeeper: {...openGates, pass: () => Promise.reject(new Error('It was asked.'))}})
+    if (error) throw error
+    expect(state).to.include({nothing: '--merge missing would touch no row (extra: 1)'})
+    expect(await schemas()).to.deep.equal([])
+  })
+
+  it('says when it is declined what stays, and how to go on or to drop it', async () => {
+    await damage('DELETE FROM leads WHERE hashtextextended(id, 1) % 2 = 0')
+    const {error, state, run: name} = await run({wish: {tables: ['leads']}, way: 'missing', gatekeeper: {...openGates, pass: () => Promise.reject(new DeclinedError('The operator did not confirm.', []))}})
+    const [schema] = await schemas()
+    expect(error).to.include({exitCode: 8})
+    expect(schema).to.equal(state.stageSchema)
+    expect(error?.hints?.[0]).to.match(new RegExp(`^Nothing live was changed\\. [\\d,]+ rows of the backup stay staged in ${schema ?? ''} of dr_partial_live\\.$`))
+    expect(error?.hints?.slice(1)).to.deep.equal([`Go on, and be asked again: dr resume ${name}`, `Or drop what was staged: dr resume ${name} --undo`])
+  })
+
+  it('refuses columns that are called as its own, before it asks', async () => {
+    for (const [column, stage] of [['dr:tid', 'schema'], ['dr:in', 'schema'], ['dr:xmin', 'database']] as const) {
+      await damage(`ALTER TABLE leads ADD COLUMN "${column}" int; DELETE FROM leads WHERE hashtextextended(id, 1) % 2 = 0`)
+      const {error} = await run({wish: {tables: ['leads']}, way: 'missing', stage, gatekeeper: {...openGates, pass: () => Promise.reject(new Error('It was asked.'))}})
+      expect(error, column).to.include({code: 'partial.column-name', exitCode: 3})
+      await damage(`ALTER TABLE leads DROP COLUMN "${column}"`)
+    }
   })
 
   it('leaves live as it was when it is declined, interrupted or fails', async () => {

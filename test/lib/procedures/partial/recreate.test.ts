@@ -25,6 +25,7 @@ const SCHEMA = `
   CREATE VIEW seen AS SELECT l.id, title_of(l) AS t FROM leads l; CREATE VIEW seen_twice AS SELECT * FROM seen; GRANT SELECT ON seen TO recreate_app;
   CREATE MATERIALIZED VIEW counted AS SELECT "tenantId", count(*) FROM leads GROUP BY 1; CREATE UNIQUE INDEX ON counted ("tenantId");
   CREATE TABLE events (id int, day int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day); CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10); CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (10) TO (20); CREATE INDEX ON events (day);
+  CREATE TABLE borrowers (id int DEFAULT nextval('leads_id_seq'), "Of" text DEFAULT title_of(NULL), plain int DEFAULT 7) PARTITION BY RANGE (plain); CREATE TABLE borrowers_1 PARTITION OF borrowers DEFAULT; ALTER TABLE borrowers_1 ALTER id SET DEFAULT -nextval('leads_id_seq');
   INSERT INTO tenants VALUES (1, 'a'), (2, 'b'); INSERT INTO leads ("tenantId", title) SELECT 1 + i % 2, 'lead ' || i FROM generate_series(1, 40) i;
   INSERT INTO calls SELECT i, i, 1 FROM generate_series(1, 20) i; INSERT INTO events SELECT i, i % 20 FROM generate_series(1, 60) i; REFRESH MATERIALIZED VIEW counted;`
 
@@ -96,6 +97,16 @@ describe('a table that was dropped', function () {
     })
     expect(firstDifference(await schema(), original)).to.equal(undefined)
     expect(await rowOf(client, "SELECT (SELECT count(*)::int FROM leads) AS leads, (SELECT count(*)::int FROM seen_twice) AS seen, (SELECT count(*)::int FROM counted) AS counted, (SELECT tgenabled::text FROM pg_trigger WHERE tgname = 'touch') AS touch, nextval('leads_id_seq')::int AS next")).to.deep.equal({leads: 40, seen: 40, counted: 2, touch: 'A', next: 41})
+  })
+
+  it('leaves a default as it is by now, and names one that the column does not take any more', async () => {
+    await client.query('DROP TABLE leads CASCADE; ALTER TABLE borrowers ALTER id SET DEFAULT 5; ALTER TABLE borrowers ALTER "Of" TYPE date USING NULL; ALTER TABLE borrowers ALTER plain DROP DEFAULT')
+    await bring(['leads'], async (outcome) => {
+      const {recreated} = succeeded(outcome)
+      expect(recreated?.leftOut).to.deep.equal(['borrowers', 'borrowers_1'].map((name) => ({what: `DEFAULT public.${name} Of`, why: 'column "Of" is of type date but default expression is of type text'})))
+      expect(outcome.seen.join('\n')).to.include('By hand: ALTER TABLE ONLY "public"."borrowers" ALTER COLUMN "Of" SET DEFAULT public.title_of(NULL::public.leads);')
+    })
+    expect(await rowsOf(client, "SELECT adrelid::regclass::text || ' ' || adnum || ' ' || pg_get_expr(adbin, adrelid) AS text FROM pg_attrdef WHERE adrelid IN ('borrowers'::regclass, 'borrowers_1'::regclass) ORDER BY 1")).to.deep.equal([{text: 'borrowers 1 5'}, {text: 'borrowers_1 1 5'}])
   })
 
   it('comes back with the type and the tables that went with it', async () => {

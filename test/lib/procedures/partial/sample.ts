@@ -2,7 +2,7 @@ import {connect, endQuietly, rowsOf, withClient, type Client} from '../../../../
 import {quoteIdent} from '../../../../src/lib/postgres/quote.ts'
 import {createSampleDatabase} from '../../../../src/lib/sandbox/database/create.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
-import {testCluster, type ServerMajor, type TestCluster} from '../../../support/cluster.ts'
+import {privateCluster, testCluster, type ServerMajor, type TestCluster} from '../../../support/cluster.ts'
 
 export interface SampleSize {
   rows: number
@@ -10,6 +10,8 @@ export interface SampleSize {
   major?: ServerMajor
   /** Also part of it: statements of the owner. */
   more?: string
+  /** On a server of its own, which may crash. */
+  alone?: true
 }
 
 const PASSWORDS = {owner: 'o', app: 'a', reader: 'r'}
@@ -29,7 +31,7 @@ export interface Sample {
   pristine: <T>(work: (client: Client) => Promise<T>) => Promise<T>
 }
 
-export function sampleFixture(name: string, {rows, tenants, major = 17, more = ''}: SampleSize): Sample {
+export function sampleFixture(name: string, {rows, tenants, major = 17, more = '', alone}: SampleSize): Sample {
   let cluster: TestCluster
   let [directory, label] = ['', '']
   const [live, kept] = [`${name}_live`, `${name}_pristine`]
@@ -37,7 +39,7 @@ export function sampleFixture(name: string, {rows, tenants, major = 17, more = '
 
   before(async function () {
     this.timeout(300_000)
-    cluster = await testCluster({major})
+    cluster = await (alone ? privateCluster(major) : testCluster({major}))
     await cluster.drop(live, kept)
     await createSampleDatabase(cluster, {name: live, passwords: PASSWORDS, rows, tenants, encryptionKey: 'k'.repeat(32), seed: 3})
     await withClient(cluster.url(live, owner), {}, (client) => client.query(more))
@@ -48,7 +50,7 @@ export function sampleFixture(name: string, {rows, tenants, major = 17, more = '
     await withClient(cluster.adminUrl, {}, (client) => client.query(`ALTER DATABASE ${quoteIdent(live)} RENAME TO ${quoteIdent(kept)}`))
   })
   after(async () => {
-    await cluster.drop(live, kept)
+    await (alone ? cluster.stop() : cluster.drop(live, kept))
     await removeFolder(directory)
   })
   return {

@@ -12,6 +12,11 @@ const MORE = `
   CREATE TABLE numbered (id int PRIMARY KEY, name varchar(20), parent int REFERENCES numbered, CHECK (id < limit_of()));
   INSERT INTO numbered SELECT g, 'n' || g, CASE WHEN g > 1 THEN g - 1 END FROM generate_series(1, 9) g;
   CREATE INDEX ON numbered (lower(name));
+  CREATE TABLE times (id int PRIMARY KEY, at timestamptz NOT NULL, took interval, v text);
+  INSERT INTO times SELECT g, '2026-11-20 00:00+00'::timestamptz + g * interval '1 hour', g * interval '-1 day 1 hour', 'x' FROM generate_series(1, 48) g;
+  CREATE TYPE shade AS ENUM ('light', 'dark');
+  CREATE TABLE listed (id int PRIMARY KEY, texts text[], shades shade[], more text[] DEFAULT '{a,NULL}');
+  INSERT INTO listed VALUES (1, ARRAY['x', NULL, 'NULL'], ARRAY['dark', NULL]::shade[]), (2, NULL, NULL);
   CREATE EXTENSION citext;
   CREATE TABLE words (word citext PRIMARY KEY, other citext UNIQUE, parent citext REFERENCES words ON DELETE SET NULL, note text);
   INSERT INTO words VALUES ('Alpha', 'one', NULL, 'first'), ('Beta', 'two', 'ALPHA', 'second'), ('Gamma', 'three', 'alpha', 'third');
@@ -106,6 +111,35 @@ describe('A partial restore, whatever role, database and schema are set to', fun
     const refused = await run({wish: {tables: ['words']}, way: 'missing'})
     expect(refused.error).to.include({code: 'partial.conflict'})
   })
+
+  for (const [stage, damage] of [['schema', 'DROP TABLE listed'], ['database', 'DELETE FROM listed']] as const) {
+    it(`leaves NULL in arrays NULL where the role reads it as a text (${damage}, --stage ${stage})`, async () => {
+      const listed = () => sample.live((client) => rowsOf(client, "SELECT r::text AS row FROM public.listed r UNION ALL SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'public.listed'::regclass ORDER BY 1"))
+      const before = await listed()
+      await live(damage)
+      await asAdmin('ALTER ROLE dashboarduz SET array_nulls = off')
+      try {
+        const {error} = await run({wish: {tables: ['listed']}, way: 'missing', stage})
+        if (error) throw error
+      } finally {
+        await asAdmin('ALTER ROLE dashboarduz RESET array_nulls')
+      }
+      expect(await listed()).to.deep.equal(before)
+    })
+  }
+
+  for (const stage of ['schema', 'database'] as const) {
+    it(`takes a condition of the operator’s to mean the rows that it means in psql (--stage ${stage})`, async () => {
+      await live("UPDATE times SET v = 'bad'; ALTER DATABASE dr_settings_live SET TimeZone = 'Asia/Tashkent'; ALTER DATABASE dr_settings_live SET DateStyle = 'SQL, DMY'; ALTER DATABASE dr_settings_live SET IntervalStyle = 'sql_standard'")
+      // With the other style the hours of the interval are not negative.
+      const where = "at >= '20/11/2026 10:00' AND at::date < '21/11/2026' AND took > '-9 10:00:00'"
+      const meant = await withClient(sample.url, {}, (client) => rowsOf<{id: number}>(client, `SELECT id FROM public.times WHERE ${where} ORDER BY id`))
+      expect(meant).to.deep.equal([5, 6, 7, 8, 9].map((id) => ({id})))
+      const {error} = await run({wish: {tables: ['times'], where, columns: ['v']}, way: 'changed', stage})
+      if (error) throw error
+      expect(await sample.live((client) => rowsOf(client, "SELECT id FROM public.times WHERE v = 'x' ORDER BY id"))).to.deep.equal(meant)
+    })
+  }
 
   it('looks up what a condition of the operator’s names as the application does', async () => {
     await live(DAMAGE)

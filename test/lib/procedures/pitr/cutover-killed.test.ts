@@ -206,4 +206,15 @@ describe('a cut-over whose process is killed', function () {
     expect(failing.error?.hints?.join('\n')).to.contain('Run dr pitr rollback again')
     await assertRolledBack('url')
   })
+
+  it('by url, while its command was at work, is rolled back elsewhere by whoever points the application at the old one by hand', async () => {
+    await killedBehind('url', 'url')
+    const refused = await crm.rollback()
+    expect(refused.error).to.include({code: 'config.switch-command', exitCode: 3})
+    expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+    const {error, state} = await crm.rollback({byHand: true})
+    if (error) throw error
+    expect(state.byHand, 'so that it is said').to.equal(true)
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+  })
 })

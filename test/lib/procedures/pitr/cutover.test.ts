@@ -1,14 +1,20 @@
 import {expect} from 'chai'
 import {readFile} from 'node:fs/promises'
+import {createConnection, createServer, type AddressInfo} from 'node:net'
+import {cutoverResult, rollbackReport, rollbackResult} from '../../../../src/lib/cli/pitr-cutover.ts'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pitr/cutover.ts'
-import {cutoverResult} from '../../../../src/lib/cli/pitr-cutover.ts'
-import type {CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
+import {cutoverGate} from '../../../../src/lib/procedures/pitr/cutover-gate.ts'
+import type {CutoverOptions, CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
+import {listRecovery} from '../../../../src/lib/procedures/pitr/list.ts'
+import {planRecovery} from '../../../../src/lib/procedures/pitr/look.ts'
+import type {RecoverySource} from '../../../../src/lib/procedures/pitr/recover-options.ts'
+import {systemPollClock} from '../../../../src/lib/procedures/pitr/wait.ts'
+import type {Clock} from '../../../../src/lib/rds/poller.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
-import type {Instance} from '../../../../src/lib/sandbox/rds/instance.ts'
-import {proxyAddress, type Proxy} from '../../../../src/lib/sandbox/rds/saved-region.ts'
+import {proxyAddress} from '../../../../src/lib/sandbox/rds/saved-region.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 import {testStage} from '../../../support/stage.ts'
 
@@ -92,14 +98,55 @@ describe('a cut-over by rename', function () {
     const log = `${crm.home}/switched`
     const {config} = crm.options()
     const told = {config: {...config, rds: {...config.rds, switchCommand: ['/bin/sh', '-c', `echo "$0" >> '${log}'`, '{host}:{port}/{instance}']}}}
-    const {error} = await crm.cutover({mode: 'url', keepFrozen: true, ...told})
+    const {error, state} = await crm.cutover({mode: 'url', keepFrozen: true, ...told})
     if (error) throw error
+    const asked = (options: Partial<CutoverOptions>) => (cutoverGate(crm.options({mode: 'url', ...options})).details?.(state) ?? []).filter((line) => line.startsWith('By hand'))
+    expect([asked(told), asked({}).join()]).to.deep.equal([[], 'By hand     rds.switchCommand is not set: YOU point the application there, when dr says so; until then it cannot write'])
     expect(crm.names()).to.deep.equal({[NAME]: 'old', [COPY]: 'copy'})
     expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
-    const back = await crm.rollback(told)
+    const without = await crm.rollback({run: 'run-1'})
+    expect(without.error).to.include({code: 'config.switch-command', exitCode: 3})
+    expect(await crm.frozen(crm.old), 'nothing was changed').to.deep.equal(['crm'])
+    expect(crm.tags(crm.copy)['dr:replaces']).to.match(/^url\+command\/crm-prod\//)
+    const back = await crm.rollback({...told, name: COPY})
     if (back.error) throw back.error
+    expect(back.state, 'by the copy, where that is rds.instance').to.include({name: NAME, byHand: false})
     expect(await crm.frozen(crm.old)).to.deep.equal([])
     expect(await readFile(log, 'utf8')).to.equal(`127.0.0.1:${crm.copy.port}/${COPY}\n127.0.0.1:${crm.old.port}/${NAME}\n`)
+  })
+
+  it('by url has the replaced one refused as production, the copy listed as live, and is rolled back by its run whatever rds.instance is', async () => {
+    const {config} = crm.options()
+    const {error, state, entries} = await crm.cutover({mode: 'url', keepFrozen: true})
+    if (error) throw error
+    expect(cutoverResult({state, run: 'run-1', journal: '', timings: {totalMs: 0, gatesMs: 0, phases: []}}, {plan: false}).switched, 'there is no command').to.equal(false)
+    expect(cutoverProcedure(crm.options({mode: 'url'})).leaves?.(state)?.[0]).to.contain(`pointed at 127.0.0.1:${crm.copy.port}`)
+    expect(entries.filter(({event}) => event === 'notice').map((entry) => ('detail' in entry ? entry.detail : '')).join('\n')).to.contain(`Point the application at 127.0.0.1:${crm.copy.port} now`)
+
+    const again = await crm.cutover({mode: 'url', copy: COPY})
+    expect(again.error).to.include({code: 'pitr.replaced', exitCode: 3}).and.have.property('hints').that.includes(`Set rds.instance to ${COPY}, or DR_RDS_INSTANCE.`).and.includes('To go back: dr pitr rollback run-1')
+    const plan = (source: RecoverySource) => planRecovery({config, api: crm.api, wish: {source, to: null, choice: {purpose: 'primary'}}, proof: {storages: [], jobs: 1}, now: () => new Date()}, {target: 'crm-prod-pitr-2', purpose: 'primary', to: null, runId: 'run-2'}, new AbortController().signal)
+    expect(await plan({instance: NAME}).catch((thrown: unknown) => thrown)).to.include({code: 'pitr.replaced', exitCode: 3})
+    expect((await plan({instance: NAME, named: true})).warnings.join('\n'), 'who names it may have it').to.contain(`${COPY} has taken its place`)
+
+    const list = (source?: string) => listRecovery({...crm.options(), journals: crm.home}, source, new AbortController().signal)
+    const found = await list()
+    expect(found.sources.map(({instance}) => instance)).to.deep.equal([COPY])
+    expect(found.copies.find(({instance}) => instance === COPY)).to.include({live: true})
+    expect(found.replaced).to.have.length(1)
+    expect(found.replaced[0]).to.include({instance: NAME, was: NAME, by: COPY})
+    expect((await list(NAME)).sources, 'what has its place').to.have.length(1)
+    expect(found.frozen[0]?.remedies.map(({command}) => command)).to.deep.equal([`DATABASE_URL: 127.0.0.1:${crm.copy.port}`, 'dr pitr rollback run-1'])
+
+    const moved = {config: {...config, rds: {...config.rds, instance: COPY}}, name: COPY}
+    const none = await crm.rollback({...moved, run: 'run-9'})
+    expect(none.error).to.include({code: 'pitr.nothing-to-roll-back'})
+    const back = await crm.rollback({...moved, run: 'run-1'})
+    if (back.error) throw back.error
+    expect(back.state).to.include({name: NAME, cutoverRun: 'run-1', byHand: true})
+    expect(rollbackReport(rollbackResult({state: back.state, run: 'run-1', journal: '', timings: {totalMs: 0, gatesMs: 0, phases: []}}))[0]).to.contain(`Clients do NOT reach ${NAME} again yet: point the application at 127.0.0.1:${crm.old.port}`)
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(Object.keys(crm.tags(crm.old))).to.deep.equal(['team'])
   })
 
   it('by url leads back to the old one when the command fails', async () => {
@@ -123,81 +170,45 @@ describe('a cut-over by rename', function () {
     const back = await crm.rollback(told)
     if (back.error) throw back.error
     expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
+
+    const direct = await crm.cutover({mode: 'proxy', config: told.config})
+    expect(direct.error?.message).to.contain(`leads to ${NAME} itself`)
+    expect(direct.error).to.include({code: 'pitr.proxy', exitCode: 3})
+    expect(await crm.frozen(crm.old)).to.deep.equal([])
+    expect(proxy.target?.resourceId, 'nothing was switched').to.equal(crm.old.resourceId)
   })
 
-  /** What the gate shows; nothing is done. */
-  async function gateOf(run: (stage: Partial<Stage>) => Promise<unknown>): Promise<string> {
-    let shown = ''
-    await run({gatekeeper: {check() {}, pass(gate, state) {
-      shown = (gate.details?.(state) ?? []).join('\n')
-      throw new Error('not answered')
-    }}})
-    return shown
-  }
-
-  it('names the databases that are not counted, and those that the other one lacks', async () => {
-    const admin = (sql: string, one: Instance) => withClient(crm.aws.url(one), {}, (client) => client.query(sql))
-    await admin('CREATE DATABASE crm2', crm.old)
-    await admin('CREATE DATABASE crm3', crm.copy)
+  it('by proxy that is not proven is taken back, and says what clients of the proxy wrote on the copy meanwhile', async () => {
+    const {region} = crm.aws.server
+    const proxy = region.proxies.get('crm-proxy') ?? await region.createProxy('crm-proxy')
+    await region.aim(proxy, crm.old)
+    // Something in between that the proxy's switch does not move.
+    const other = createServer((client) => {
+      const through = createConnection(crm.old.port ?? 0, '127.0.0.1')
+      for (const one of [client, through]) one.on('error', () => { client.destroy(); through.destroy() })
+      client.pipe(through).pipe(client)
+    })
+    await new Promise<void>((resolve) => { other.listen(0, '127.0.0.1', resolve) })
+    const {port} = other.address() as AddressInfo
+    const {config, target, clock = systemPollClock} = crm.options()
+    let begun = 0
+    const write = async () => {
+      if (proxy.target?.resourceId !== crm.copy.resourceId || begun++ > 0) return
+      await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("INSERT INTO deals (title) VALUES ('by the proxy'), ('and another')"))
+    }
+    const hasty: Clock = {...clock, now: () => clock.now() * 1000, pause: async (ms, signal) => {
+      await write()
+      await clock.pause(ms, signal)
+    }}
     try {
-      let state: CutoverState | undefined
-      const shown = await gateOf(async (stage) => { ({state} = await crm.cutover({}, stage)) })
-      expect(shown).to.match(/^Lost +.*\n {12}in crm alone; not counted: crm2, postgres \(what was written there since is lost as well, and stays in the old instance\)$/m).and.match(/^WARNING +crm-prod-pitr: has no database crm2: all of it stays in crm-prod alone$/m).and.not.to.contain('crm3')
-      expect(cutoverResult({state, run: 'run-1', journal: ''} as Parameters<typeof cutoverResult>[0], {plan: false}).lost.uncountedDatabases).to.deep.equal(['crm2', 'postgres'])
-      const {error} = await crm.cutover({snapshot: false})
-      if (error) throw error
-      expect(await gateOf((stage) => crm.rollback({}, stage))).to.match(/^Written +0 rows .*\n +in crm alone; not counted: crm3, postgres \(what was written there since is kept there as well\)$/m)
-      const back = await crm.rollback()
-      if (back.error) throw back.error
-    } finally {
-      await admin('DROP DATABASE crm2', crm.old)
-      await admin('DROP DATABASE crm3', crm.copy)
-    }
-  })
-
-  describe('with a proxy in front of the old one', () => {
-    let proxy: Proxy
-
-    before(async () => { proxy = crm.aws.server.region.proxies.get('crm-proxy') ?? await crm.aws.server.region.createProxy('crm-proxy') })
-    beforeEach(() => crm.aws.server.region.aim(proxy, crm.old))
-    after(() => { crm.aws.server.region.proxies.delete(proxy.name) })
-
-    it('is refused before anything where rds.proxy names it: its clients would write to the old one', async () => {
-      const {config} = crm.options()
-      const asked = crm.aws.server.requests.length
-      const {error} = await crm.cutover({config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}})
-      expect(error).to.include({code: 'pitr.proxy', exitCode: 3})
-      expect(error?.hints?.join('\n')).to.contain(`dr pitr cutover ${COPY} --mode proxy`).and.contain(`aws rds deregister-db-proxy-targets --db-proxy-name crm-proxy --db-instance-identifiers ${NAME}`)
-      expect(crm.aws.server.requests.slice(asked).filter(({action}) => !action.startsWith('Describe'))).to.deep.equal([])
+      const {error, seen} = await crm.cutover({mode: 'proxy', clock: hasty, config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}, target: {...target, port}})
+      expect(error).to.include({code: 'pitr.not-cut-over', exitCode: 4})
+      expect(seen.join('\n')).to.contain(`2 rows were inserted or changed on ${COPY} while clients could reach it; what was written there stays there.`)
+      expect(proxy.target?.resourceId).to.equal(crm.old.resourceId)
       expect(await crm.frozen(crm.old)).to.deep.equal([])
-    })
-
-    for (const mode of ['rename', 'url'] as const) {
-      it(`that nobody has named is told at the gate, by ${mode}`, async () => {
-        expect(await gateOf((stage) => crm.cutover({mode}, stage))).to.contain(`WARNING     ${NAME}: the proxy crm-proxy leads to it and stays with it`)
-      })
+    } finally {
+      await new Promise((resolve) => { other.close(resolve) })
+      await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('by the proxy', 'and another')"))
     }
-
-    it('is not told of where it leads elsewhere, or where it is led over', async () => {
-      const {config} = crm.options()
-      expect(await gateOf((stage) => crm.cutover({mode: 'proxy', config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}}, stage))).to.contain('Lost').and.not.to.contain('crm-proxy')
-      await crm.aws.server.region.aim(proxy, crm.copy)
-      expect(await gateOf((stage) => crm.cutover({}, stage))).to.contain('Lost').and.not.to.contain('crm-proxy')
-    })
-
-    it('goes on where the role may not look at proxies, and says so', async () => {
-      crm.aws.server.faults.add({match: {action: 'DescribeDBProxies'}, times: 1, action: {code: 'AccessDenied'}})
-      expect(await gateOf((stage) => crm.cutover({}, stage))).to.match(/WARNING +crm-prod: whether a proxy leads to it is not known: AWS denies rds:DescribeDBProxies/)
-    })
-
-    it('is told before a rollback where it leads to the new one', async () => {
-      const {error} = await crm.cutover({snapshot: false})
-      if (error) throw error
-      expect(await gateOf((stage) => crm.rollback({}, stage))).to.contain('Written').and.not.to.contain('crm-proxy')
-      await crm.aws.server.region.aim(proxy, crm.copy)
-      expect(await gateOf((stage) => crm.rollback({}, stage))).to.contain(`WARNING     ${NAME}: the proxy crm-proxy leads to it and stays with it`)
-      const back = await crm.rollback()
-      if (back.error) throw back.error
-    })
   })
 })

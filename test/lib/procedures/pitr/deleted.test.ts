@@ -52,6 +52,7 @@ describe('an instance that was deleted', function () {
     await until(() => rds.aws.server.region.instances.get('crm')?.timeline.isQuiet === true, 60_000)
     expect(await withClient(rds.url, {}, (client) => rowOf<{rows: string}>(client, 'SELECT count(*) AS rows FROM leads')), 'by the same URL').to.deep.equal({rows: '50'})
 
+    rds.source = rds.instance('crm')
     await rds.archived()
     const again = await rds.recover({wish: {target: 'crm-pitr-2'}})
     if (again.error) throw again.error

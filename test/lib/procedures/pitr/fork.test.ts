@@ -1,9 +1,10 @@
 import {expect} from 'chai'
 import {cutoverResult} from '../../../../src/lib/cli/pitr-cutover.ts'
 import {fullXid, isTold, shortXid} from '../../../../src/lib/postgres/instance-marker.ts'
-import {withClient} from '../../../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {withLacking} from '../../../../src/lib/procedures/pitr/cutover-facts.ts'
 import type {CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
-import {partingOf} from '../../../../src/lib/procedures/pitr/fork.ts'
+import {ownSince, partingOf} from '../../../../src/lib/procedures/pitr/fork.ts'
 import {writtenWords} from '../../../../src/lib/report/written.ts'
 import type {Instance} from '../../../../src/lib/sandbox/rds/instance.ts'
 import {COPY, CutoverFixture} from '../../../support/cutover.ts'
@@ -33,8 +34,8 @@ describe('what a cut-over says would be lost', function () {
     return {state, lost}
   }
   const result = (state: CutoverState) => {
-    const {rows, uncounted, unknown} = cutoverResult({state, run: 'run-1', journal: ''} as Parameters<typeof cutoverResult>[0], {plan: false}).lost
-    return {rows, uncounted, unknown}
+    const {rows, uncounted, atLeast, unknown} = cutoverResult({state, run: 'run-1', journal: ''} as Parameters<typeof cutoverResult>[0], {plan: false}).lost
+    return {rows, uncounted, atLeast, unknown}
   }
 
   it('is counted as before when a copy that was written to is cut over again', async () => {
@@ -51,7 +52,7 @@ describe('what a cut-over says would be lost', function () {
     const {state, lost} = await looked(back.state.backName)
     expect(lost).to.equal('Lost        67 rows that were inserted or changed since; they stay in the old instance')
     expect(state.loss?.map(({table, written: rows}) => [table, rows])).to.deep.equal([['public.calls', 47], ['public.deals', 20]])
-    expect(result(state)).to.deep.equal({rows: 67, uncounted: 0, unknown: null})
+    expect(result(state)).to.deep.equal({rows: 67, uncounted: 0, atLeast: false, unknown: null})
     expect(crm.tags(crm.copy)).to.have.property('dr:fork-xid', fork)
   })
 
@@ -61,7 +62,7 @@ describe('what a cut-over says would be lost', function () {
     const {state, lost} = await looked()
     expect(lost).to.match(/^Lost {8}not known: crm-prod-pitr has been written to since it was restored; whatever was written since stays in the old instance$/)
     expect(state.loss?.filter((one) => 'written' in one)).to.deep.equal([])
-    expect(result(state)).to.deep.equal({rows: null, uncounted: 2, unknown: 'crm-prod-pitr has been written to since it was restored'})
+    expect(result(state)).to.deep.equal({rows: null, uncounted: 2, atLeast: false, unknown: 'crm-prod-pitr has been written to since it was restored'})
     const {error} = await crm.cutover()
     if (error) throw error
     expect(crm.tags(crm.copy)).to.have.property('dr:fork-xid', 'unknown')
@@ -75,6 +76,58 @@ describe('what a cut-over says would be lost', function () {
     crm.copy.settings = {...crm.copy.settings, TagList: crm.copy.settings.TagList.map((tag) => (tag.Key === 'dr:restored-to' ? {...tag, Value: '2026-01-01T00:00:00.000Z'} : tag))}
     await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query('SELECT pg_stat_reset()'))
     expect((await looked()).lost).to.match(/not known: crm-prod-pitr holds a row of \S+: it has been written to since/)
+  })
+
+  it('holds what was open at the instant and has committed since, savepoints too, also when the copy has been written to', async () => {
+    const open = await connect(crm.aws.url(crm.old, 'crm'))
+    try {
+      await open.query(`BEGIN; INSERT INTO deals (title) SELECT 'open' FROM generate_series(1, 500); SAVEPOINT one; INSERT INTO calls (note) SELECT 'open' FROM generate_series(1, 30); RELEASE one; SAVEPOINT two; INSERT INTO calls (note) VALUES ('never'); ROLLBACK TO two`)
+      await withClient(crm.aws.url(crm.old, 'crm'), {}, (client) => client.query("BEGIN; INSERT INTO deals (title) VALUES ('never'); ROLLBACK"))
+      await inserted(crm.old, 'before', 1)
+      const copy = await crm.restored('crm-prod-open')
+      await open.query('COMMIT')
+      const {state, lost} = await looked('crm-prod-open')
+      expect(lost).to.equal('Lost        530 rows that were inserted or changed since; they stay in the old instance')
+      expect(state.loss?.map(({table, written: rows}) => [table, rows])).to.deep.equal([['public.calls', 30], ['public.deals', 500]])
+      copy.settings = {...copy.settings, TagList: [...copy.settings.TagList, {Key: 'dr:fork-xid', Value: state.fork && 'xid' in state.fork ? state.fork.xid : ''}]}
+      await inserted(copy, 'on the copy', 600)
+      await inserted(crm.old, 'after', 2)
+      const again = await looked('crm-prod-open')
+      expect(result(again.state)).to.deep.equal({rows: 532, uncounted: 0, atLeast: false, unknown: null})
+    } finally {
+      await endQuietly(open)
+    }
+  })
+
+  it('is taken for more than was told where the copy lacks more, or the transactions could not be asked for', () => {
+    const of = (rows: number, more = {}) => ({tables: [{schema: 'public', name: 'calls', rows, estimated: false, ...more}], tenants: undefined, newest: undefined, troubles: []})
+    const loss = [{table: 'public.calls', live: 526, estimated: false, coming: 26, written: 3}]
+    expect(writtenWords(withLacking(loss, of(26), {complete: true}))).to.equal('at least 500 rows that were inserted or changed since')
+    expect(withLacking(loss, of(26, {estimated: true}), {complete: true})).to.deep.equal(loss)
+    expect(withLacking([{...loss[0], coming: 523}] as typeof loss, of(523), {complete: true})).to.deep.equal([{...loss[0], coming: 523}])
+    expect(writtenWords(withLacking([{...loss[0], coming: 523}] as typeof loss, of(523), {complete: false}))).to.equal('at least 3 rows that were inserted or changed since')
+  })
+
+  it('counts at a rollback what was open on the new one when it was looked at', async () => {
+    const open = await connect(crm.aws.url(crm.copy, 'crm'))
+    try {
+      const {rows: [fork]} = await open.query<{xid: string}>('SELECT pg_current_xact_id()::text AS xid')
+      crm.copy.settings = {...crm.copy.settings, TagList: [...crm.copy.settings.TagList, {Key: 'dr:fork-xid', Value: fork?.xid ?? ''}]}
+      await open.query("BEGIN; INSERT INTO deals (title) SELECT 'open on the new one' FROM generate_series(1, 40)")
+      await inserted(crm.copy, 'committed meanwhile', 1)
+      const {error} = await crm.cutover({copy: COPY}, {gatekeeper: {check() {}, async pass() { await open.query('COMMIT'); return 'yes' }}})
+      if (error) throw error
+      const back = await crm.rollback()
+      if (back.error) throw back.error
+      expect(back.state.loss?.find(({table}) => table === 'public.deals')?.written).to.equal(41)
+    } finally {
+      await endQuietly(open)
+    }
+  })
+
+  it('does not take for the copy’s own what is prepared in it since before', () => {
+    const marker = {timeline: 2, openXid: '90', nextXid: '120'}
+    expect([ownSince(marker, {xid: '100'}), ownSince({...marker, openXid: '110'}, {xid: '100'}), ownSince(marker, {unknown: 'why'}), ownSince(marker, undefined)]).to.deep.equal(['100', '110', '120', '120'])
   })
 
   it('goes by the instance that a copy was made of: where that is another one, both part where the first was made', () => {

@@ -1,9 +1,10 @@
 import {expect} from 'chai'
 import {DeclinedError, InterruptedError} from '../../../../src/lib/errors.ts'
-import {adoptProcedure, findCopies, findCopy, stateOfCopy, wishOfCopy} from '../../../../src/lib/procedures/pitr/adopt.ts'
+import {adoptProcedure, findCopies, findCopy, findUnfinished, stateOfCopy, wishOfCopy} from '../../../../src/lib/procedures/pitr/adopt.ts'
 import type {RecoveryState} from '../../../../src/lib/procedures/pitr/recover-options.ts'
 import type {JournalEntry} from '../../../../src/lib/runbook/journal.ts'
 import {perform, undoEarlier} from '../../../../src/lib/runbook/perform.ts'
+import {parseTarget} from '../../../../src/lib/postgres/target.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import {recoveryProcedure} from '../../../../src/lib/procedures/pitr/index.ts'
 import {RecoveryFixture} from '../../../support/recovery.ts'
@@ -113,6 +114,58 @@ describe('a recovery that is cut off', function () {
     expect(rds.instance('copy').settings.MonitoringInterval).to.equal(60)
     expect(state.marks.verified).not.to.equal(undefined)
     expect(state.reference).to.include({kind: 'live'})
+  })
+
+  /** A copy with settings to be made and a restart to be had, as far as its recovery came before it was cut off. */
+  async function unsettled(target: string): Promise<readonly JournalEntry[]> {
+    const controller = new AbortController()
+    const {entries} = await rds.recover({run: 'cut', wish: {target}, options: unproven, signal: controller.signal, onStep: (id) => { if (id === 'pitr.settings') controller.abort(new InterruptedError()) }})
+    rds.instance(target).parameterStatus = 'pending-reboot'
+    return entries
+  }
+  const tag = (Key: string, Value: string) => {
+    const there = rds.instance('copy')
+    there.settings = {...there.settings, TagList: [...there.settings.TagList.filter((one) => one.Key !== Key), {Key, Value}]}
+  }
+
+  const LIVE: [what: string, why: string, prepare: () => void, more?: () => Parameters<typeof rds.options>[0]][] = [
+    ['that has taken a place', 'in a cut-over of crm', () => { tag('dr:replaces', 'url/crm/db-OLD/700'); tag('dr:cutover', 'run-9') }],
+    ['that was replaced by another one', 'was live as crm', () => { tag('dr:replaced', 'crm') }],
+    ['that has the name of its source', 'has the name', () => { tag('dr:source', 'copy') }],
+    ['that is called production', 'the production instance', () => {}, () => ({options: {config: {...rds.config, rds: {...rds.config.rds, instance: 'Copy'}}}})],
+    ['that DATABASE_URL leads to', 'DATABASE_URL leads to it', () => {}, () => ({options: {proof: {database: parseTarget(rds.aws.url(rds.instance('copy'))), storages: [], jobs: 1}}})],
+  ]
+  for (const [what, why, prepare, more] of LIVE) {
+    it(`neither sets nor restarts an instance ${what}`, async () => {
+      await unsettled('copy')
+      prepare()
+      const before = changed().length
+      const copy = await findUnfinished(rds, 'copy', signal)
+      const error = await drErrorOf(stateOfCopy(rds.options({wish: wishOfCopy(copy), ...more?.()}), copy, signal))
+      expect(error).to.include({code: 'pitr.live', exitCode: 3})
+      expect(error.message).to.contain(why)
+      expect(changed().slice(before)).to.deep.equal([])
+      expect(rds.instance('copy').parameterStatus).to.equal('pending-reboot')
+    })
+  }
+
+  it('is not gone on with by its journal when its copy has taken a place meanwhile, which is not chosen unless it is named, either', async () => {
+    const entries = await unsettled('copy')
+    tag('dr:replaces', 'proxy/crm/db-OLD/700')
+    const before = changed().length
+    const {error} = await goOn(entries)
+    expect(error).to.include({code: 'pitr.live', exitCode: 3})
+    expect(error?.hints?.join(' ')).to.contain('dr pitr list').and.not.to.contain('cleanup').and.not.to.contain('dr pitr resume')
+    expect(changed().slice(before)).to.deep.equal([])
+    expect(await drErrorOf(findUnfinished(rds, undefined, signal))).to.include({code: 'pitr.no-copy', exitCode: 3})
+    expect((await findCopy(rds, undefined, signal)).instance.DBInstanceIdentifier, 'to be read through it may be').to.equal('copy')
+  })
+
+  it('goes on with one that AWS makes under the name of a source that is gone', async () => {
+    const tags = [{Key: 'dr:run-id', Value: '1'}, {Key: 'dr:purpose', Value: 'primary'}, {Key: 'dr:source', Value: 'heir'}]
+    rds.aws.server.region.instance('heir', {...rds.source.settings, TagList: tags}, 'creating')
+    const copy = await findUnfinished(rds, 'heir', signal)
+    expect(await stateOfCopy(rds.options({wish: wishOfCopy(copy), options: {config: {...rds.config, rds: {...rds.config.rds, instance: 'heir'}}}}), copy, signal)).to.include({target: 'heir', runId: '1'})
   })
 
   it('asks which one is meant when there are several copies, and takes none that dr did not make', async () => {
