@@ -44,6 +44,8 @@ export interface Recovered {
 export class RecoveryFixture {
   aws!: TestRds
   source!: Instance
+  /** Of the source, also when it is gone. */
+  url = ''
   config!: Config
   api!: RdsApi
   /** Where nobody sets it: here looks are closer together. */
@@ -54,6 +56,7 @@ export class RecoveryFixture {
     this.aws = await testRds({millisecondsPerSecond: RECOVERY_PACE})
     prepare(this.aws)
     this.source = await this.aws.server.region.create('crm', settings)
+    this.url = this.aws.url(this.source)
     const place = {region: 'us-east-1', endpoint: this.aws.server.endpoint}
     this.api = new RdsApi(place, new RDSClient({...place, credentials: rdsCredentials, maxAttempts: 2}))
     const {config} = await loadConfig({env: {}, cwd: '/tmp', configDir: '/tmp', dataDir: '/tmp', flags: {environment: 'staging'}})
@@ -82,7 +85,7 @@ export class RecoveryFixture {
 
   options({wish, options}: Recovering = {}): RecoveryOptions {
     return {
-      config: this.config, api: this.api, now: () => new Date(), wish: this.wish(wish), proof: {database: parseTarget(this.aws.url(this.source)), storages: [], jobs: 2},
+      config: this.config, api: this.api, now: () => new Date(), wish: this.wish(wish), proof: {database: parseTarget(this.url), storages: [], jobs: 2},
       clock: {now: () => performance.now(), random: () => 0.5, pause: (ms, signal) => new Promise((resolve, reject) => {
         const timer = setTimeout(resolve, Math.min(ms, 50))
         signal.addEventListener('abort', () => { clearTimeout(timer); reject(signal.reason as Error) }, {once: true})

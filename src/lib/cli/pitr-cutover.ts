@@ -77,8 +77,11 @@ export interface CutoverResult {
   snapshot: string | null
   /** Rows of each table of the old instance and of the copy, and those that were written since. */
   loss: Loss[]
-  /** Rows of the old instance that were inserted or changed since; null: not known, and why. `uncounted`: tables that are not in it; `atLeast`: there may be more. */
-  lost: {rows: number | null; uncounted: number; atLeast: boolean; unknown: string | null}
+  /**
+   * Rows of the old instance, in the database of DATABASE_URL, that were inserted or changed since; null: not known, and why.
+   * `uncounted`: tables that are not in it; `atLeast`: there may be more; `uncountedDatabases`: others of the instance, which are not in it.
+   */
+  lost: {rows: number | null; uncounted: number; atLeast: boolean; unknown: string | null; uncountedDatabases: string[]}
   /** Milliseconds in which the name was nobody's; null where it is not by rename. */
   outageMs: number | null
   findings: Finding[]
@@ -87,13 +90,13 @@ export interface CutoverResult {
 }
 
 export function cutoverResult({state, run, journal}: RunResult<CutoverState>, {snapshot = true, freeze = true, 'keep-frozen': keep}: CutoverFlags): CutoverResult {
-  const {name, mode, oldName, old, copy, loss = [], lossUnknown, outageMs = null, findings, byHand = false} = state
+  const {name, mode, oldName, old, copy, loss = [], lossUnknown, uncountedDatabases = [], outageMs = null, findings, byHand = false} = state
   const {rows, uncounted, atLeast} = writtenIn(loss) ?? {rows: null, uncounted: loss.length, atLeast: false}
   const renamed = mode === 'rename'
   return {
     instance: name, mode, live: {instance: renamed ? name : (copy?.id ?? ''), resourceId: copy?.resourceId ?? '', host: (renamed ? old : copy)?.host ?? '', port: (renamed ? old : copy)?.port ?? 0}, switched: !byHand,
     replaced: {instance: renamed ? oldName : name, resourceId: old?.resourceId ?? '', frozen: freeze && (keep ?? !renamed)}, snapshot: snapshot ? state.snapshot : null, loss,
-    lost: {rows, uncounted, atLeast, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null}, outageMs, findings, run, journal,
+    lost: {rows, uncounted, atLeast, unknown: rows === null ? lossUnknown ?? 'it could not be counted' : null, uncountedDatabases}, outageMs, findings, run, journal,
   }
 }
 
@@ -124,12 +127,14 @@ export interface RollbackResult {
   kept: {instance: string; resourceId: string}
   /** Rows of each table of the new instance and of the old one, and those that were written since the cut-over. */
   loss: Loss[]
+  /** Other databases of the new instance: they are not in `loss`. */
+  uncountedDatabases: string[]
   run: string
   journal: string
 }
 
-export const rollbackResult = ({state: {name, mode, cutoverRun = '', old, copy, loss = [], byHand = false}, run, journal}: RunResult<RollbackState>): RollbackResult =>
-  ({instance: name, mode: mode ?? null, undone: cutoverRun, live: {instance: name, resourceId: old?.resourceId ?? '', host: old?.host ?? '', port: old?.port ?? 0}, switched: !byHand, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, run, journal})
+export const rollbackResult = ({state: {name, mode, cutoverRun = '', old, copy, loss = [], uncountedDatabases = [], byHand = false}, run, journal}: RunResult<RollbackState>): RollbackResult =>
+  ({instance: name, mode: mode ?? null, undone: cutoverRun, live: {instance: name, resourceId: old?.resourceId ?? '', host: old?.host ?? '', port: old?.port ?? 0}, switched: !byHand, kept: {instance: copy?.id ?? '', resourceId: copy?.resourceId ?? ''}, loss, uncountedDatabases, run, journal})
 
 export const rollbackReport = ({instance, mode, live, switched, kept}: RollbackResult): string[] => [
   switched ? `${instance} is the old instance again.` : `Clients do NOT reach ${instance} again yet: point the application at ${live.host}:${live.port} (DATABASE_URL; user, password and database stay), and restart it. Until then it writes to ${kept.instance}, and that stays there.`,

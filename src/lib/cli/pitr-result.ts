@@ -23,6 +23,8 @@ export interface RecoveryResult {
   settled: {modified: string[]; roles: string[]; rebooted: boolean}
   /** What it was compared with; null when nothing was. */
   reference: ProofReference | null
+  /** Name of the source, where no instance has it any more; else null. There is nothing to cut over then: the copy can be given the name. */
+  vacantName: string | null
   findings: Finding[]
   /** `unproven`: no database is configured. */
   outcome: 'proven' | 'failed' | 'unproven'
@@ -36,13 +38,13 @@ export interface RecoveryResult {
 }
 
 export function recoveryResult({state, run, journal}: RunResult<RecoveryState>): RecoveryResult {
-  const {environment, source, target = '', purpose, to, plan, asked, copy, settled, reference, findings, marks, rtoSeconds} = state
+  const {environment, source, target = '', purpose, to, plan, asked, copy, settled, reference, vacantName, findings, marks, rtoSeconds} = state
   const since = (at: string | undefined): number | null => (at === undefined || asked === undefined ? null : Math.max(0, Date.parse(at) - Date.parse(asked.at)))
   const [availableMs, verifiedMs] = [since(marks.available), since(marks.verified)]
   const last = verifiedMs ?? availableMs
   return {
     environment, source, target, purpose, to, window: plan?.window ?? null, adopted: asked?.adopted ?? false, host: copy?.host ?? null, port: copy?.port ?? null,
-    settled: settled ?? {modified: [], roles: [], rebooted: false}, reference: reference ?? null, findings, outcome: outcomeOf(state),
+    settled: settled ?? {modified: [], roles: [], rebooted: false}, reference: reference ?? null, vacantName: vacantName ?? null, findings, outcome: outcomeOf(state),
     marks: {asked: asked?.at ?? null, available: marks.available ?? null, verified: marks.verified ?? null, hydrated: marks.hydrated ?? null},
     rto: {seconds: rtoSeconds, availableMs, verifiedMs, met: last === null ? null : last <= rtoSeconds * 1000}, warnings: plan?.warnings ?? [], run, journal,
   }
@@ -59,9 +61,15 @@ export async function recoveryReport(result: RecoveryResult): Promise<string[]> 
   const {rto, findings, target} = result
   const lines = [
     ...findingLines(findings, {theme: talkTheme, all: true}), marksLine({...rto, rtoMs: rto.seconds * 1000}), ...endOf(result),
-    `Look into it: ${result.host ?? ''}:${result.port ?? ''}. ${result.purpose === 'primary' ? `To put it in the place of ${result.source}: dr pitr warm ${target}, so that it is fast, then dr pitr cutover ${target}.` : `To take rows from it: dr partial --from postgres://${result.host ?? ''}:${result.port ?? ''}.`} When it is not needed: dr pitr cleanup ${target}${result.purpose === 'primary' ? ' --unprotect' : ''}.`,
+    `Look into it: ${result.host ?? ''}:${result.port ?? ''}. ${result.purpose === 'primary' ? await inPlace(result) : `To take rows from it: dr partial --from postgres://${result.host ?? ''}:${result.port ?? ''}.`} When it is not needed: dr pitr cleanup ${target}${result.purpose === 'primary' ? ' --unprotect' : ''}.`,
   ]
   return lines.flatMap((line) => [...wrapped(line, width)]).map(redact)
+}
+
+async function inPlace({target, source, vacantName}: RecoveryResult): Promise<string> {
+  if (vacantName === null) return `To put it in the place of ${source}: dr pitr warm ${target}, so that it is fast, then dr pitr cutover ${target}.`
+  const {takeName} = await import('../procedures/pitr/vacant.ts')
+  return `There is no ${vacantName} any more, so nothing to cut over. To put it in that place: dr pitr warm ${target}, so that it is fast, then ${takeName(target, vacantName)} (about 10 minutes; the address comes with the name).`
 }
 
 function endOf({outcome, target, source, findings}: RecoveryResult): string[] {

@@ -1,6 +1,7 @@
 import {lossLines, size} from '../../report/swap-lines.ts'
 import {writtenWords} from '../../report/written.ts'
 import type {Gate} from '../../runbook/procedure.ts'
+import {notCounted} from './cutover-databases.ts'
 import {objectiveOf} from './cutover-instances.ts'
 import {estimateOf, minutes} from './cutover-estimate.ts'
 import type {CutoverOptions, CutoverState, Party} from './cutover-options.ts'
@@ -17,7 +18,7 @@ export function cutoverGate(options: CutoverOptions): Gate<CutoverState> {
       ...byHand(options, state),
       `Before      ${beforeOf(options, state)}`,
       estimateLine(options),
-      ...lost(state),
+      ...lost(state, options.target.database),
       ...state.findings.map(({severity, subject, message}) => `${severity.toUpperCase().padEnd(11)} ${subject}: ${message}`),
     ],
     declined: () => ['Nothing was changed.'],
@@ -72,12 +73,13 @@ function estimateLine(options: CutoverOptions): string {
   return `Estimate    about ${minutes(totalMs)}, of these ${minutes(outageMs)} out of reach (${parts.join('; ')}); the RTO is ${minutes(objective)}${over}`
 }
 
-function lost({loss, lossUnknown = 'it could not be counted', name, copy}: CutoverState): string[] {
+function lost({loss, lossUnknown = 'it could not be counted', name, copy, uncountedDatabases}: CutoverState, database: string): string[] {
   const notKnown = `not known: ${lossUnknown}; whatever was written since stays in the old instance`
   if (loss === undefined) return [`Lost        ${notKnown}`]
   const written = writtenWords(loss)
   return [
     `Lost        ${written === undefined ? notKnown : `${written}; they stay in the old instance`}`,
+    ...notCounted(uncountedDatabases, database, 'is lost as well, and stays in the old instance'),
     ...lossLines(loss, [name.toUpperCase(), (copy?.id ?? 'copy').toUpperCase()]),
   ]
 }

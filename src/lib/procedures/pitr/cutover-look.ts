@@ -10,6 +10,7 @@ import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {assertTakesWrites} from './copy-frozen.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
+import {otherDatabases} from './cutover-databases.ts'
 import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
 import {freezeList, frozenRunOf, frozenTag} from './cutover-marks.ts'
@@ -18,6 +19,7 @@ import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
 import {assertNotReplaced} from './replaced.ts'
 import {targetAt} from './target.ts'
+import {noInstance} from './vacant.ts'
 
 export const APPLICATION = 'dr pitr cutover'
 
@@ -36,7 +38,7 @@ function instancesStep(options: CutoverOptions): Step<CutoverState> {
       state.findings = []
       const all = await api.instances(io.signal)
       const old = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === name)
-      if (old === undefined) throw preflightError('rds.no-instance', `There is no instance ${name}.`, {hints: ['Check rds.instance, rds.region and the profile.', 'If it was deleted: dr pitr --source-resource-id restores it; the copy then takes the name by aws rds modify-db-instance --new-db-instance-identifier.', 'If a cut-over was cut short: dr pitr rollback']})
+      if (old === undefined) throw noInstance(all, name)
       assertNoOther(all, name, io.run)
       assertNotReplaced(all, old, (by) => `--source ${by} cuts that one over.`)
       const copy = copyMeant(all, name, options.copy)
@@ -93,7 +95,9 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       old.facts = now.facts
       state.loss = withLacking(lossOf(now.counts, coming.counts), coming.counts, now)
       if (writtenIn(state.loss) === undefined) state.lossUnknown = 'unknown' in parting ? parting.unknown : 'its rows do not tell'
-      state.findings.push(...aboutMarkers(state), ...aboutAddress(options, state))
+      const {names, missing} = await otherDatabases(options, {goes: old, comes: copy}, APPLICATION)
+      state.uncountedDatabases = names
+      state.findings.push(...missing, ...aboutMarkers(state), ...aboutAddress(options, state))
     },
   }
 }

@@ -74,6 +74,8 @@ export interface CutoverState {
   loss?: Loss[]
   /** Why it is not known how many rows were written on the old one since. */
   lossUnknown?: string
+  /** The other databases of the old one: what they hold is not in it. */
+  uncountedDatabases?: string[]
   findings: Finding[]
   /** Databases of the old one whose writes are to be stopped. */
   stops?: string[]

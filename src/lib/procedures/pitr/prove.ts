@@ -10,6 +10,7 @@ import {backupReference, liveReference, nearestManifest, readSide} from './facts
 import {forkTags, notedFork, readFork} from './fork.ts'
 import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
 import {isRds, targetAt} from './target.ts'
+import {isVacant} from './vacant.ts'
 
 const APPLICATION = 'dr pitr'
 /** All rows have just been counted: they are read once more. */
@@ -24,6 +25,7 @@ export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
     effect: 'read',
     byHand: ({copy}) => (database === undefined ? [] : [{argv: ['psql', targetUrl(targetAt(database, copy ?? {}, options))], note: copy?.host === undefined ? 'at the address of the copy' : 'look at the newest rows'}]),
     async run(state, io) {
+      await noteVacancy(options, state, io)
       if (database === undefined) {
         state.findings = [{code: 'pitr.unproven', severity: 'warning', subject: '', message: 'no database is configured, so nothing in the copy was looked at', hint: `Set DATABASE_URL, then: dr pitr resume ${copyOf(state).instance}`}]
         return
@@ -36,6 +38,18 @@ export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
       state.marks.verified = options.now().toISOString()
       await markProven(options, state, await newFork(options, state, target, io), io)
     },
+  }
+}
+
+/** It decides about what can be done next, and is told there alone. */
+async function noteVacancy({api}: RecoveryOptions, state: RecoveryState, io: StepIo): Promise<void> {
+  const name = state.plan?.source ?? ''
+  try {
+    if (isVacant(await api.instances(io.signal), name)) state.vacantName = name
+    else delete state.vacantName
+  } catch (error) {
+    io.signal.throwIfAborted()
+    if (!(error instanceof DrError)) throw error
   }
 }
 

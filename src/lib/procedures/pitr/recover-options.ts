@@ -69,6 +69,8 @@ export interface RecoveryState {
   marks: {available?: string; verified?: string; hydrated?: string}
   /** What it was compared with. */
   reference?: ProofReference
+  /** Name of the source, where no instance has it any more: it is free for the copy. */
+  vacantName?: string
   findings: Finding[]
 }
 

@@ -3,6 +3,7 @@ import type {DBInstance} from '../../rds/api.ts'
 import {kindOf} from '../../rds/status.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
 import {runActive} from '../../runbook/resume.ts'
+import {otherDatabases} from './cutover-databases.ts'
 import {countParty, lossOf} from './cutover-facts.ts'
 import {suffixed} from './cutover.ts'
 import {openCutovers} from './cutover-claim.ts'
@@ -95,7 +96,10 @@ function countStep(options: RollbackOptions): Step<RollbackState> {
       const [was, is] = [await tried(io, () => countParty(options, at(old), {applicationName: ROLLBACK}, io)), await tried(io, () => countParty(options, at(copy), {applicationName: ROLLBACK, sinceXid: state.sinceXid}, io))]
       if (was) old.facts = was.facts
       if (is) copy.facts = is.facts
-      if (was && is) state.loss = lossOf(is.counts, was.counts)
+      if (!was || !is) return
+      state.loss = lossOf(is.counts, was.counts)
+      const others = await tried(io, () => otherDatabases(options, {goes: copy, comes: old}, ROLLBACK))
+      if (others) state.uncountedDatabases = others.names
     },
   }
 }

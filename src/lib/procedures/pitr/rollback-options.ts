@@ -43,6 +43,8 @@ export interface RollbackState {
   staying?: string[]
   /** What the new instance holds and the old one does not, by table. */
   loss?: Loss[]
+  /** The other databases of the new instance: what they hold is not in it. */
+  uncountedDatabases?: string[]
   /** Nothing has led clients to the old one: there is no rds.switchCommand, and somebody must do it. */
   byHand?: boolean
   rolledBack?: boolean

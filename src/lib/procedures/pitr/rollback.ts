@@ -8,6 +8,7 @@ import type {Gate, Procedure, Step} from '../../runbook/procedure.ts'
 import {OPEN} from '../../runbook/runs.ts'
 import {suffixed} from './cutover.ts'
 import {dropTags, thaw} from './cutover-freeze.ts'
+import {notCounted} from './cutover-databases.ts'
 import {partyLines} from './cutover-gate.ts'
 import {locate} from './cutover-instances.ts'
 import {journalOf} from './cutover-journal.ts'
@@ -72,7 +73,7 @@ function rollbackGate({target}: RollbackOptions): Gate<RollbackState> {
       ...(state.old ? partyLines('Comes back', state.old) : []), ...(state.copy ? partyLines('Goes', state.copy) : []),
       ...(state.mode === undefined ? [] : [`Way         ${wayBack(state)}`]),
       ...(state.frozen === undefined ? [] : ['Writes      are stopped in the old one: they become possible again']),
-      ...others(state), ...newRows(state),
+      ...others(state), ...newRows(state, target.database),
       ...(state.staying ?? []).map((proxy) => `WARNING     ${state.copy?.id ?? ''}: the proxy ${proxy} leads to it and stays with it: its clients do not come back to the old one`),
     ],
     declined: () => ['Nothing was changed.'],
@@ -98,11 +99,12 @@ function wayBack(state: RollbackState): string {
   return steps.length === 0 ? 'rename: both are called what they were before' : `rename: ${steps.join(', then ')}`
 }
 
-function newRows({loss, copy, backName, mode}: RollbackState): string[] {
+function newRows({loss, copy, backName, mode, uncountedDatabases}: RollbackState, database: string): string[] {
   if (loss === undefined) return ['Written     what was written on the new one cannot be counted; it is kept']
   const written = writtenWords(loss, 'were inserted or changed on the new one since')
   return [
     `Written     ${written ?? 'what was written on the new one since the cut-over is not known'}; it is kept${mode === 'rename' && copy ? ` (${backName})` : ''}`,
+    ...notCounted(uncountedDatabases, database, 'is kept there as well'),
     ...lossLines(loss, ['NEW', 'OLD']),
   ]
 }

@@ -14,7 +14,7 @@ import {systemPollClock} from '../../../../src/lib/procedures/pitr/wait.ts'
 import type {Clock} from '../../../../src/lib/rds/poller.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
-import {proxyAddress, type Proxy} from '../../../../src/lib/sandbox/rds/saved-region.ts'
+import {proxyAddress} from '../../../../src/lib/sandbox/rds/saved-region.ts'
 import {COPY, CutoverFixture, NAME} from '../../../support/cutover.ts'
 import {testStage} from '../../../support/stage.ts'
 
@@ -215,61 +215,5 @@ describe('a cut-over by rename', function () {
       await new Promise((resolve) => { other.close(resolve) })
       await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query("DELETE FROM deals WHERE title IN ('by the proxy', 'and another')"))
     }
-  })
-
-  describe('with a proxy in front of the old one', () => {
-    let proxy: Proxy
-
-    before(async () => { proxy = crm.aws.server.region.proxies.get('crm-proxy') ?? await crm.aws.server.region.createProxy('crm-proxy') })
-    beforeEach(() => crm.aws.server.region.aim(proxy, crm.old))
-    after(() => { crm.aws.server.region.proxies.delete(proxy.name) })
-
-    /** What the gate shows; nothing is done. */
-    async function gateOf(run: (stage: Partial<Stage>) => Promise<unknown>): Promise<string> {
-      let shown = ''
-      await run({gatekeeper: {check() {}, pass(gate, state) {
-        shown = (gate.details?.(state) ?? []).join('\n')
-        throw new Error('not answered')
-      }}})
-      return shown
-    }
-
-    it('is refused before anything where rds.proxy names it: its clients would write to the old one', async () => {
-      const {config} = crm.options()
-      const asked = crm.aws.server.requests.length
-      const {error} = await crm.cutover({config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}})
-      expect(error).to.include({code: 'pitr.proxy', exitCode: 3})
-      expect(error?.hints?.join('\n')).to.contain(`dr pitr cutover ${COPY} --mode proxy`).and.contain(`aws rds deregister-db-proxy-targets --db-proxy-name crm-proxy --db-instance-identifiers ${NAME}`)
-      expect(crm.aws.server.requests.slice(asked).filter(({action}) => !action.startsWith('Describe'))).to.deep.equal([])
-      expect(await crm.frozen(crm.old)).to.deep.equal([])
-    })
-
-    for (const mode of ['rename', 'url'] as const) {
-      it(`that nobody has named is told at the gate, by ${mode}`, async () => {
-        expect(await gateOf((stage) => crm.cutover({mode}, stage))).to.contain(`WARNING     ${NAME}: the proxy crm-proxy leads to it and stays with it`)
-      })
-    }
-
-    it('is not told of where it leads elsewhere, or where it is led over', async () => {
-      const {config, target} = crm.options()
-      expect(await gateOf((stage) => crm.cutover({mode: 'proxy', config: {...config, rds: {...config.rds, proxy: 'crm-proxy'}}, target: {...target, port: crm.aws.server.region.proxyPort(proxy)}}, stage))).to.contain('Lost').and.not.to.contain('crm-proxy')
-      await crm.aws.server.region.aim(proxy, crm.copy)
-      expect(await gateOf((stage) => crm.cutover({}, stage))).to.contain('Lost').and.not.to.contain('crm-proxy')
-    })
-
-    it('goes on where the role may not look at proxies, and says so', async () => {
-      crm.aws.server.faults.add({match: {action: 'DescribeDBProxies'}, times: 1, action: {code: 'AccessDenied'}})
-      expect(await gateOf((stage) => crm.cutover({}, stage))).to.match(/WARNING +crm-prod: whether a proxy leads to it is not known: AWS denies rds:DescribeDBProxies/)
-    })
-
-    it('is told before a rollback where it leads to the new one', async () => {
-      const {error} = await crm.cutover({snapshot: false})
-      if (error) throw error
-      expect(await gateOf((stage) => crm.rollback({}, stage))).to.contain('Written').and.not.to.contain('crm-proxy')
-      await crm.aws.server.region.aim(proxy, crm.copy)
-      expect(await gateOf((stage) => crm.rollback({}, stage))).to.contain(`WARNING     ${NAME}: the proxy crm-proxy leads to it and stays with it`)
-      const back = await crm.rollback()
-      if (back.error) throw back.error
-    })
   })
 })
