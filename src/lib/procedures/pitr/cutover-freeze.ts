@@ -84,6 +84,12 @@ export function freezeStep(options: CutoverOptions): Step<CutoverState> {
 
 const psql = (target: Target, statements: readonly string[]): ManualCommand[] => (statements.length === 0 ? [] : [{argv: ['psql', targetUrl(target), '-v', 'ON_ERROR_STOP=1', ...statements.flatMap((sql) => ['-c', sql])]}])
 
+/** At the end the address of clients is the new one's. Where the name is no part of it, that of the old one stands for what AWS will say. */
+function oldAfterwards({config, target}: CutoverOptions, {mode, name, oldName, old}: CutoverState): Target {
+  const host = mode !== 'rename' ? old?.host : old?.host.startsWith(`${name}.`) ? old.host.replace(name, oldName) : oldName
+  return targetAt(target, {...(host !== undefined && {host}), ...(old && {port: old.port})}, {config})
+}
+
 /** Writes are possible again, as they were before; the mark goes when that is so. Where the list is known, nothing else becomes writable. */
 export async function thaw(options: RdsOptions & {target: Target}, {resourceId}: Pick<Party, 'resourceId'>, databases: readonly FrozenDatabase[] | 'all', io: StepIo): Promise<void> {
   const found = await byResource(options, resourceId, io.signal)
@@ -113,7 +119,7 @@ export function unfreezeStep(options: CutoverOptions): Step<CutoverState> {
     title: 'The old instance takes writes again',
     effect: 'write',
     skip: () => (!options.freeze ? '--no-freeze' : options.keepFrozen ? 'it stays read-only: dr pitr rollback puts that back' : undefined),
-    byHand: ({frozen}) => psql(options.target, unfreezeSql(frozen?.databases ?? [])),
+    byHand: (state) => psql(oldAfterwards(options, state), unfreezeSql(state.frozen?.databases ?? [])).map((one) => ({...one, note: `at the address of ${state.mode === 'rename' ? state.oldName : state.name}, by whatever database`})),
     async run(state, io) {
       await assertClaim(options, state, io)
       await thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io).catch((error: unknown) => { throw stays(error, io) })

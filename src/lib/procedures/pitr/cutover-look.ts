@@ -1,12 +1,13 @@
 import type {Finding} from '../../checks/finding.ts'
 import {DrError, preflightError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
-import {frozenDatabases, planFreeze} from '../../postgres/freeze.ts'
+import {planFreeze} from '../../postgres/freeze.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {assertTakesWrites} from './copy-frozen.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
@@ -84,7 +85,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const at = targetAt(target, copy, options)
       const coming = await countParty(options, at, {applicationName: APPLICATION}, io)
       copy.facts = coming.facts
-      await assertTakesWrites(at, copy.id)
+      state.findings.push(...await assertTakesWrites(options, state, io))
       await lookAtFreeze(options, state, io)
       const parting = await partingFrom(options, state, {restoredTo: state.restoredTo, newest: coming.facts.newest?.at}, io)
       const now = await oldParty(options, state, parting, io)
@@ -104,13 +105,6 @@ async function partingFrom(options: CutoverOptions, state: CutoverState, about: 
   const [is, was] = [copy, old].map(({resourceId}) => all.find(({DbiResourceId}) => DbiResourceId === resourceId) ?? {})
   state.fork = notedFork(is ?? {}) ?? await readFork(targetAt(options.target, copy, options), copy.id, about, io)
   return partingOf(is ?? {}, was ?? {}, state.fork)
-}
-
-/** A copy of a time in which writes were stopped would stay so. */
-async function assertTakesWrites(at: CutoverOptions['target'], id: string): Promise<void> {
-  const frozen = await withClient(at, {applicationName: APPLICATION}, frozenDatabases)
-  if (!frozen.includes(at.database)) return
-  throw preflightError('pitr.copy-frozen', `${at.database} of ${id} is read-only: it was restored to a time in which writes were stopped.`, {hints: [`On ${id}: ALTER DATABASE "${at.database}" RESET default_transaction_read_only`]})
 }
 
 /** What the gate must not promise: writes that go on all the same. Throws what the tag would. */

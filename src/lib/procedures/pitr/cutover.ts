@@ -1,4 +1,5 @@
 import {DrError, preflightError} from '../../errors.ts'
+import {notWritable} from '../../postgres/freeze.ts'
 import type {DBSnapshot} from '../../rds/api.ts'
 import {assertNotEnded} from '../../rds/poller.ts'
 import {kindOf} from '../../rds/status.ts'
@@ -126,8 +127,8 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
       } catch (error) {
         throw leftOrThrown(error, io)
       }
-      const viaUrl = mode !== 'url'
-      await proveAnswer(options, viaUrl ? target : targetAt(target, copy, options), {expected: copy, other: old}, io)
+      const at = mode === 'url' ? targetAt(target, copy, options) : target
+      if ((await proveAnswer(options, at, {expected: copy, other: old}, io)).readOnly) throw notWritable(at)
       state.proven = true
     },
   }

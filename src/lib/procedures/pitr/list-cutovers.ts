@@ -62,7 +62,7 @@ function remediesOf(instance: DBInstance, all: readonly DBInstance[], known: Kno
   if (known?.status === 'running') return []
   const mark = all.map((one) => cutoverMarkOf(one)).find((one) => one?.resourceId === instance.DbiResourceId)
   const frozen = frozenOf(instance)
-  const sql = frozen === undefined || frozen === 'all' ? ['ALTER DATABASE "NAME" RESET default_transaction_read_only'] : unfreezeSql(frozen)
+  const sql = unfreezeSql(frozen === undefined || frozen === 'all' ? [{name: 'NAME', former: null}] : frozen)
   return [
     ...(known && isLeft(known) ? [{command: `dr resume ${known.run}`, does: 'goes on with the run that has stopped them'}] : []),
     ...(mark?.mode === 'url' ? pointing(all, mark) : []),
