@@ -68,7 +68,10 @@ export async function planFreeze(client: Client): Promise<FreezePlan> {
 export const freezeSql = (databases: readonly FrozenDatabase[]): string[] =>
   databases.length === 0 ? [] : [...databases.map(({name}) => `ALTER DATABASE ${quoteIdent(name)} SET ${SETTING} = on`), endSessionsSql(databases.map(({name}) => name))]
 
-export const unfreezeSql = (databases: readonly FrozenDatabase[]): string[] => databases.map(({name, former}) => `ALTER DATABASE ${quoteIdent(name)} ${former === null ? `RESET ${SETTING}` : `SET ${SETTING} = ${quoteLiteral(former)}`}`)
+const alterations = (databases: readonly FrozenDatabase[]): string[] => databases.map(({name, former}) => `ALTER DATABASE ${quoteIdent(name)} ${former === null ? `RESET ${SETTING}` : `SET ${SETTING} = ${quoteLiteral(former)}`}`)
+
+/** For people, one line each, to be pasted into a session of whatever database: that one may be read-only itself. */
+export const unfreezeSql = (databases: readonly FrozenDatabase[]): string[] => alterations(databases).map((sql) => `BEGIN READ WRITE; ${sql}; COMMIT;`)
 
 /**
  * Makes new sessions in these databases read-only and ends those that are there. Nobody is locked out: a session that must
@@ -90,7 +93,7 @@ export async function freeze(target: Target, databases: readonly FrozenDatabase[
 export async function unfreeze(target: Target, databases: readonly FrozenDatabase[], {applicationName}: {applicationName: string}): Promise<void> {
   if (databases.length === 0) return
   await writing(target, applicationName, async (client) => {
-    for (const sql of unfreezeSql(databases)) {
+    for (const sql of alterations(databases)) {
       await client.query(sql).catch((error: unknown) => {
         // Dropped meanwhile.
         if (codeOf(error) !== '3D000') throw error
@@ -110,12 +113,21 @@ export async function assertWrites(target: Target): Promise<void> {
     await client.query('BEGIN')
     await client.query('CREATE TEMPORARY TABLE dr_write_probe () ON COMMIT DROP')
   } catch (error) {
-    if (codeOf(error) === '25006') throw verificationError('pitr.not-writable', `${target.database} at ${target.host}:${target.port} takes no writes: new sessions are read-only.`, {cause: error, hints: [`If nobody means it to be: SET ${SETTING} = off; ALTER DATABASE ${quoteIdent(target.database)} RESET ${SETTING}`]})
+    if (codeOf(error) === '25006') throw notWritable(target, error)
     if (codeOf(error) !== '42501') throw error
   } finally {
     await client.query('ROLLBACK').catch(() => {})
     await endQuietly(client)
   }
+}
+
+/** `pitr.not-writable`, exit 4. */
+export const notWritable = (target: Target, cause?: unknown) =>
+  verificationError('pitr.not-writable', `${target.database} at ${target.host}:${target.port} takes no writes: new sessions are read-only.`, {cause, hints: unfreezeSql([{name: target.database, former: null}]).map((sql) => `If nobody means it to be: ${sql}`)})
+
+/** Whether this session began as one that writes nothing, by whatever setting. */
+export async function isReadOnly(client: Client): Promise<boolean> {
+  return (await rowOf<{on: boolean}>(client, `SELECT reset_val = 'on' AS on FROM pg_settings WHERE name = '${SETTING}'`)).on
 }
 
 /** Databases that are read-only by a setting of their own. */

@@ -45,9 +45,12 @@ export function isTold(sinceXid: string, nextXid: string): boolean {
   return age >= 0n && age < 2n ** 31n
 }
 
-/** Rows that were inserted, changed or deleted in this database since the server has kept its statistics: since it was restored, unless it crashed or somebody has reset them. */
+/**
+ * Rows that were inserted, changed or deleted in this database since the server has kept its statistics: since it was restored, unless
+ * it crashed or somebody has reset them. A table that is rewritten, whose rows are then of that transaction, counts in `pg_class` alone.
+ */
 export async function writesOf(client: Client): Promise<number> {
-  return Number((await rowOf<{rows: string}>(client, 'SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::text AS rows FROM pg_stat_user_tables')).rows)
+  return Number((await rowOf<{rows: string}>(client, "SELECT (coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) + pg_stat_get_tuples_updated('pg_class'::regclass))::text AS rows FROM pg_stat_user_tables")).rows)
 }
 
 /** Frozen rows are older, and look younger when half of all transactions have gone by since. */

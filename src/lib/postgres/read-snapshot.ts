@@ -29,10 +29,10 @@ const LOCK_LIMIT_MS = 2000
 /** What would end an idle or long reader; asked of the server, because not every major knows each. */
 const NO_LIMITS = "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"
 
-/** A session that reads every row or fails (`row_security`), writes nothing, and takes no workers from the application. */
+/** A session that reads every row or fails (`row_security`), writes nothing, and takes no workers from the application. The path comes first: no other statement is to call what a schema of the application's may have under the same name. */
 const settingsOf = (statementLimitMs: number): string[] => [
-  'SET row_security = off', `SET statement_timeout = ${statementLimitMs}`, `SET lock_timeout = ${LOCK_LIMIT_MS}`, NO_LIMITS, 'SET max_parallel_workers_per_gather = 0',
-  ...CANONICAL_SETTINGS, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  ...CANONICAL_SETTINGS, 'SET row_security = off', `SET statement_timeout = ${statementLimitMs}`, `SET lock_timeout = ${LOCK_LIMIT_MS}`, NO_LIMITS, 'SET max_parallel_workers_per_gather = 0',
+  'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
 ]
 
 /** Holds one instant open while the work lasts. An abort ends the connection. */

@@ -5,7 +5,6 @@ import type {BroughtBack} from './brought-back.ts'
 import type {Catalog, ForeignKeyShape, MergeMode, MergeRequest, SelectedTable, StagedTable, TableName} from './contract.ts'
 import {cascadedFrom} from './cascaded-tables.ts'
 import {distinctTables, sameTable, shownName} from './names.ts'
-import {XMIN} from './mirror.ts'
 import {isBuiltin} from './side-types.ts'
 import {assertOwnNames, readColumns, relationOf, type Column, type Relation} from './relations.ts'
 import type {UniqueIndex} from './unique-indexes.ts'
@@ -120,7 +119,8 @@ export async function planOf(client: Client, request: MergeRequest, schema: stri
   const observable = staged.filter(({table, key}) => key !== undefined && !chosen.some((one) => sameTable(one, table)) && hasKey(live, table, key))
   const touched = distinctTables([...written, ...observable.map(({table}) => table)])
   const columnsOf = await readColumns(client, [...touched, ...staged.map(({stage}) => stage)])
-  for (const table of [...touched, ...staged.map(({stage}) => stage)]) assertOwnNames(table, columnsOf(table)?.filter(({name}) => !request.mirror || name !== XMIN) ?? [])
+  // A mirror has columns of ours; of the live tables it was looked at before.
+  for (const table of [...(request.mirror ? [] : touched), ...staged.map(({stage}) => stage)]) assertOwnNames(table, columnsOf(table) ?? [])
   const plans = touched.map((table, index): Plan => {
     const relation = request.mirror ? mirrored(live, table, columnsOf(table)) : relationOf(live, table, columnsOf(table))
     const source = staged.find((one) => sameTable(one.table, table))

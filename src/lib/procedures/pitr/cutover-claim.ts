@@ -56,7 +56,7 @@ export async function assertAlone(options: RdsOptions, state: Claimed, io: StepI
 
 /** Before anything is done that clients feel: the cut-over is still this run’s. Throws `pitr.in-cutover` (exit 6). */
 export async function assertClaim(options: RdsOptions, state: Claimed, io: StepIo): Promise<void> {
-  if (await isTakenBack(options, state, io)) throw lockedError('pitr.in-cutover', `The marks of the run ${io.run} are gone: somebody has rolled it back.`, {hints: ['dr pitr list shows what is called what.', 'dr pitr cutover begins another one.']})
+  if (await isTakenBack(options, state, io)) throw lockedError('pitr.in-cutover', `The marks of the run ${io.run} are gone: somebody has rolled it back.`, {hints: ['dr pitr list shows what is called what, and what is live.']})
 }
 
 /** Somebody has taken all of it back: nothing is left to undo. Throws `pitr.in-cutover` (exit 6) while it is another run’s to go on with, or to take back. */
@@ -68,6 +68,18 @@ export async function isTakenBack(options: RdsOptions, state: Claimed, io: StepI
   assertNotTakenBack([found], partyOf(state.copy), io.run)
   if (mark && mark.run !== io.run) throw inCutover(state.name, mark.run)
   return mark === undefined
+}
+
+/** Somebody has taken it back, and perhaps put another in the place since: neither the marks nor the stopped writes are this run’s, and the name is somebody’s. */
+export async function isOver(options: RdsOptions, state: Claimed, io: StepIo): Promise<boolean> {
+  const all = await options.api.instances(io.signal)
+  const [old, copy] = [state.old, state.copy].map((party) => all.find(({DbiResourceId}) => DbiResourceId === partyOf(party).resourceId))
+  const holder = all.find(({DBInstanceIdentifier}) => DBInstanceIdentifier === state.name)
+  if (copy === undefined || holder === undefined) return false
+  const mark = cutoverMarkOf(copy)
+  const isOurs = mark?.run === io.run || (old !== undefined && frozenRunOf(old) === io.run)
+  // Without a mark, by name the copy is in the place: somebody has only taken the marks away.
+  return !isOurs && (mark !== undefined || holder.DbiResourceId !== copy.DbiResourceId)
 }
 
 /** Whether this run stopped the writes, as far as AWS knows, and nobody else relies on it. */

@@ -8,7 +8,7 @@ import {assertAlone, assertClaim, assertNoOther, assertNotTakenBack, mayThaw} fr
 import {byResource, leftOrThrown, partyFrom, stays} from './cutover-instances.ts'
 import {tellWritten} from './cutover-left.ts'
 import {APPLICATION} from './cutover-look.ts'
-import {CUTOVER_TAGS, cutoverMarkOf, frozenOf, frozenTag, markTags, mergeFrozen} from './cutover-marks.ts'
+import {CUTOVER_TAGS, cutoverMarkOf, freezeList, frozenOf, frozenTag, keptOf, markTags, mergeFrozen, type FreezeList} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState, type Party} from './cutover-options.ts'
 import {forkTags, ownSince} from './fork.ts'
 import type {RdsOptions} from './options.ts'
@@ -32,9 +32,9 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
       await api.addTags(copy.arn, [...markTags({mode: state.mode, command: state.mode === 'url' && options.config.rds.switchCommand !== undefined, name: state.name, resourceId: old.resourceId, run: io.run, ...(copy.facts && {sinceXid: ownSince(copy.facts, state.fork)})}), ...(state.fork ? forkTags(state.fork) : [])], io.signal)
       await assertAlone(options, state, io)
       if (!stops) return
-      const {databases, tag} = await toFreeze(options, old, state.frozen?.databases ?? [], io)
-      state.frozen = {databases}
-      await api.addTags(old.arn, [frozenTag(tag, io.run)], io.signal)
+      const list = await toFreeze(options, old, state.frozen?.databases ?? [], io)
+      state.frozen = {databases: list.databases}
+      await api.addTags(old.arn, [frozenTag(list, io.run)], io.signal)
     },
     async undo(state, io) {
       const {old, copy, name, frozen, cutOver} = state
@@ -50,14 +50,9 @@ export function markStep(options: CutoverOptions): Step<CutoverState> {
   }
 }
 
-/** What is read-only already by an earlier run stays on the list: nobody else would put it back. */
-async function toFreeze(options: CutoverOptions, old: Party, planned: readonly FrozenDatabase[], {signal}: StepIo): Promise<{databases: FrozenDatabase[]; tag: FrozenDatabase[] | 'all'}> {
-  const {open, frozen} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, async (client) => ({open: (await planFreeze(client)).databases, frozen: await frozenDatabases(client)}))
-  const found = await byResource(options, old.resourceId, signal)
-  const earlier = found && frozenOf(found)
-  const known = earlier === 'all' ? frozen.map((name) => ({name, former: null})) : earlier ?? []
-  const databases = mergeFrozen(mergeFrozen(planned, known), open)
-  return {databases, tag: earlier === 'all' ? 'all' : databases}
+async function toFreeze(options: CutoverOptions, old: Party, planned: readonly FrozenDatabase[], {signal}: StepIo): Promise<FreezeList> {
+  const found = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, async (client) => ({open: (await planFreeze(client)).databases, frozen: await frozenDatabases(client)}))
+  return freezeList(found, (await byResource(options, old.resourceId, signal)) ?? {}, planned)
 }
 
 /** Of whatever it is called now. */
@@ -89,15 +84,21 @@ export function freezeStep(options: CutoverOptions): Step<CutoverState> {
 
 const psql = (target: Target, statements: readonly string[]): ManualCommand[] => (statements.length === 0 ? [] : [{argv: ['psql', targetUrl(target), '-v', 'ON_ERROR_STOP=1', ...statements.flatMap((sql) => ['-c', sql])]}])
 
-/** Writes are possible again, as they were before; the mark goes when that is so. */
+/** At the end the address of clients is the new one's. Where the name is no part of it, that of the old one stands for what AWS will say. */
+function oldAfterwards({config, target}: CutoverOptions, {mode, name, oldName, old}: CutoverState): Target {
+  const host = mode !== 'rename' ? old?.host : old?.host.startsWith(`${name}.`) ? old.host.replace(name, oldName) : oldName
+  return targetAt(target, {...(host !== undefined && {host}), ...(old && {port: old.port})}, {config})
+}
+
+/** Writes are possible again, as they were before; the mark goes when that is so. Where the list is known, nothing else becomes writable. */
 export async function thaw(options: RdsOptions & {target: Target}, {resourceId}: Pick<Party, 'resourceId'>, databases: readonly FrozenDatabase[] | 'all', io: StepIo): Promise<void> {
   const found = await byResource(options, resourceId, io.signal)
   if (found === undefined) return
   const at = targetAt(options.target, partyFrom(found), options)
   const marked = frozenOf(found)
-  const all = databases === 'all' || marked === 'all'
+  const all = databases === 'all' ? marked === 'all' || marked === undefined : marked === 'all' && databases.length === 0
   const listed = mergeFrozen(databases === 'all' ? [] : databases, marked === 'all' || marked === undefined ? [] : marked)
-  const meant = mergeFrozen(listed, all ? (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).map((name) => ({name, former: null})) : [])
+  const meant = mergeFrozen(listed, all ? (await withClient(at, {applicationName: APPLICATION}, frozenDatabases)).filter((name) => !keptOf(found).includes(name)).map((name) => ({name, former: null})) : [])
   await unfreeze(at, meant, {applicationName: APPLICATION}).then(() => assertThawed(at, meant)).catch((error: unknown) => {
     if (!(error instanceof DrError)) throw error
     throw new DrError('pitr.frozen', `Writes to ${found.DBInstanceIdentifier ?? ''} are still stopped: ${error.message}`, {cause: error, exitCode: error.exitCode, hints: [...unfreezeSql(meant).map((sql) => `On ${found.DBInstanceIdentifier ?? ''}: ${sql}`), 'dr pitr rollback does it, too.']})
@@ -118,7 +119,7 @@ export function unfreezeStep(options: CutoverOptions): Step<CutoverState> {
     title: 'The old instance takes writes again',
     effect: 'write',
     skip: () => (!options.freeze ? '--no-freeze' : options.keepFrozen ? 'it stays read-only: dr pitr rollback puts that back' : undefined),
-    byHand: ({frozen}) => psql(options.target, unfreezeSql(frozen?.databases ?? [])),
+    byHand: (state) => psql(oldAfterwards(options, state), unfreezeSql(state.frozen?.databases ?? [])).map((one) => ({...one, note: `at the address of ${state.mode === 'rename' ? state.oldName : state.name}, by whatever database`})),
     async run(state, io) {
       await assertClaim(options, state, io)
       await thaw(options, partyOf(state.old), state.frozen?.databases ?? [], io).catch((error: unknown) => { throw stays(error, io) })

@@ -7,12 +7,13 @@ import type {DBInstance} from '../../rds/api.ts'
 import {marksOf} from '../../rds/tags.ts'
 import {writtenIn} from '../../report/written.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {assertTakesWrites} from './copy-frozen.ts'
 import {assertNoOther} from './cutover-claim.ts'
 import {aboutProof, assertCopy, assertNothingPending, assertOld, compareSettings, copyMeant} from './cutover-checks.ts'
 import {otherDatabases} from './cutover-databases.ts'
 import {countParty, lossOf, withLacking, type Counted} from './cutover-facts.ts'
 import {byResource, partyFrom} from './cutover-instances.ts'
-import {frozenOf, frozenRunOf} from './cutover-marks.ts'
+import {freezeList, frozenRunOf, frozenTag} from './cutover-marks.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
 import {aboutProxies} from './cutover-proxies.ts'
 import {notedFork, openAtFork, partingOf, readFork, type Fork} from './fork.ts'
@@ -86,7 +87,7 @@ function databasesStep(options: CutoverOptions): Step<CutoverState> {
       const at = targetAt(target, copy, options)
       const coming = await countParty(options, at, {applicationName: APPLICATION}, io)
       copy.facts = coming.facts
-      await assertTakesWrites(at, copy.id)
+      state.findings.push(...await assertTakesWrites(options, state, io))
       await lookAtFreeze(options, state, io)
       const parting = await partingFrom(options, state, {restoredTo: state.restoredTo, newest: coming.facts.newest?.at}, io)
       const now = await oldParty(options, state, parting, io)
@@ -110,25 +111,20 @@ async function partingFrom(options: CutoverOptions, state: CutoverState, about: 
   return partingOf(is ?? {}, was ?? {}, state.fork)
 }
 
-/** A copy of a time in which writes were stopped would stay so. */
-async function assertTakesWrites(at: CutoverOptions['target'], id: string): Promise<void> {
-  const frozen = await withClient(at, {applicationName: APPLICATION}, frozenDatabases)
-  if (!frozen.includes(at.database)) return
-  throw preflightError('pitr.copy-frozen', `${at.database} of ${id} is read-only: it was restored to a time in which writes were stopped.`, {hints: [`On ${id}: ALTER DATABASE "${at.database}" RESET default_transaction_read_only`]})
-}
-
-/** What the gate must not promise: writes that go on all the same. */
+/** What the gate must not promise: writes that go on all the same. Throws what the tag would. */
 async function lookAtFreeze(options: CutoverOptions, state: CutoverState, io: StepIo): Promise<void> {
   if (!options.freeze) return
   const old = partyOf(state.old)
-  const {databases, already, notOurs, exempt} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, planFreeze)
-  const found = await byResource(options, old.resourceId, io.signal)
-  const byRun = found && frozenOf(found) !== undefined ? `by the run ${frozenRunOf(found) ?? 'of an earlier cut-over'}` : 'and not by dr: it stays so'
+  const {databases, already, notOurs, exempt, frozen} = await withClient(targetAt(options.target, old, options), {applicationName: APPLICATION}, async (client) => ({...await planFreeze(client), frozen: await frozenDatabases(client)}))
+  const found = (await byResource(options, old.resourceId, io.signal)) ?? {}
+  const list = freezeList({open: databases, frozen}, found)
+  frozenTag(list, io.run)
+  const byWhom = (name: string) => (list.kept.includes(name) ? 'and not by dr: it stays so' : `by the run ${frozenRunOf(found) ?? 'of an earlier cut-over'}`)
   state.stops = databases.map(({name}) => name)
   state.findings.push(
     ...notOurs.map((name): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: name, message: 'its writes cannot be stopped: this role does not own the database; what is written to it meanwhile is lost'})),
     ...exempt.map((role): Finding => ({code: 'pitr.not-stopped', severity: 'warning', subject: role, message: 'this role may write all the same: it has default_transaction_read_only = off'})),
-    ...already.map((name): Finding => ({code: 'pitr.read-only', severity: 'warning', subject: name, message: `is read-only already, ${byRun}`})),
+    ...already.map((name): Finding => ({code: 'pitr.read-only', severity: 'warning', subject: name, message: `is read-only already, ${byWhom(name)}`})),
   )
 }
 

@@ -1,3 +1,4 @@
+import {preflightError} from '../../errors.ts'
 import type {DBInstance, Tag} from '../../rds/api.ts'
 import {TAG, tagOf} from '../../rds/tags.ts'
 import type {FrozenDatabase} from '../../postgres/freeze.ts'
@@ -39,23 +40,50 @@ export function cutoverMarkOf(instance: Pick<DBInstance, 'TagList'>): CutoverMar
   return {mode: mode as CutoverMode, ...(way.endsWith(BY_COMMAND) && {command: true}), name, resourceId, run: tagOf(instance, TAG.cutover) ?? '', ...(rollback !== undefined && {rollback}), ...(sinceXid !== undefined && /^\d+$/.test(sinceXid) && {sinceXid})}
 }
 
-/** `crm archive:off @RUN`; `all @RUN` where the names do not fit a tag. */
-export function frozenTag(databases: readonly FrozenDatabase[] | 'all', run: string): Tag {
-  if (databases === 'all') return {Key: TAG.frozen, Value: `all @${run}`}
-  const value = [...databases.map(({name, former}) => (former === null ? name : `${name}:${former}`)), `@${run}`].join(' ')
-  return {Key: TAG.frozen, Value: value.length <= MOST_CHARACTERS && databases.every(({name}) => /^[\w.-]+$/.test(name) && name !== 'all') ? value : `all @${run}`}
+export interface FreezeList {
+  databases: FrozenDatabase[]
+  /** Databases that are read-only for reasons of others: they stay so. */
+  kept: string[]
 }
 
-/** Undefined: nothing was stopped. `all`: every database that is read-only. */
+/** What a run stops: what takes writes, what it has planned to stop, and what earlier runs have stopped; nobody else would put it back. */
+export function freezeList({open, frozen}: {open: readonly FrozenDatabase[]; frozen: readonly string[]}, old: Pick<DBInstance, 'TagList'>, planned: readonly FrozenDatabase[] = []): FreezeList {
+  const earlier = frozenOf(old)
+  const known = earlier === 'all' ? frozen.filter((name) => !keptOf(old).includes(name)).map((name) => ({name, former: null})) : earlier ?? []
+  const databases = mergeFrozen(mergeFrozen(planned, known), open)
+  return {databases, kept: frozen.filter((name) => databases.every((one) => one.name !== name))}
+}
+
+/**
+ * `crm archive:off @RUN`; where that does not fit a tag, `all -archive @RUN`: all that are read-only but these. Throws
+ * `pitr.many-databases` (exit 3) where neither fits.
+ */
+export function frozenTag({databases, kept}: FreezeList, run: string): Tag {
+  const listed = databases.map(({name, former}) => (former === null ? encoded(name) : `${encoded(name)}:${former}`))
+  const value = [listed, ['all', ...kept.map((name) => `-${encoded(name)}`)]].map((words) => [...words, `@${run}`].join(' ')).find(({length}) => length <= MOST_CHARACTERS)
+  if (value === undefined) throw preflightError('pitr.many-databases', `Which of ${databases.length + kept.length} databases are read-only by dr, and which for other reasons, does not fit a tag.`, {hints: ['Stop their writes yourself, then: dr pitr cutover --no-freeze']})
+  return {Key: TAG.frozen, Value: value}
+}
+
+/** AWS takes few characters; `=20` is a blank. */
+const encoded = (name: string): string => name.replaceAll(/^-|[^\w.-]/gu, (character) => [...Buffer.from(character)].map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')).replace(/^all$/, '=61ll')
+const decoded = (word: string): string => word.replaceAll(/(?:=[\dA-F]{2})+/g, (bytes) => Buffer.from(bytes.replaceAll('=', ''), 'hex').toString())
+
+const frozenWords = (instance: Pick<DBInstance, 'TagList'>): string[] | undefined => tagOf(instance, TAG.frozen)?.split(' ').filter((word) => word !== '' && !word.startsWith('@'))
+
+/** Undefined: nothing was stopped. `all`: every database that is read-only, save those of `keptOf`. */
 export function frozenOf(instance: Pick<DBInstance, 'TagList'>): FrozenDatabase[] | 'all' | undefined {
-  const words = tagOf(instance, TAG.frozen)?.split(' ').filter((word) => word !== '' && !word.startsWith('@'))
+  const words = frozenWords(instance)
   if (words === undefined) return undefined
-  if (words.length === 1 && words[0] === 'all') return 'all'
+  if (words[0] === 'all' && words.slice(1).every((word) => word.startsWith('-'))) return 'all'
   return words.map((word) => {
     const [name = '', former] = word.split(':')
-    return {name, former: former ?? null}
+    return {name: decoded(name), former: former ?? null}
   })
 }
+
+/** Of `all`: those that were read-only before. */
+export const keptOf = (instance: Pick<DBInstance, 'TagList'>): string[] => (frozenOf(instance) === 'all' ? (frozenWords(instance) ?? []).slice(1).map((word) => decoded(word.slice(1))) : [])
 
 /** The run that stopped the writes; undefined where no tag says so. */
 export const frozenRunOf = (instance: Pick<DBInstance, 'TagList'>): string | undefined => tagOf(instance, TAG.frozen)?.split(' ').find((word) => word.startsWith('@'))?.slice(1)

@@ -1,5 +1,6 @@
 import {DrError, StopError, verificationError} from '../../errors.ts'
 import {withClient} from '../../postgres/connection.ts'
+import {isReadOnly} from '../../postgres/freeze.ts'
 import {readMarker, type InstanceMarker} from '../../postgres/instance-marker.ts'
 import {targetUrl, type Target} from '../../postgres/target.ts'
 import type {DBInstance} from '../../rds/api.ts'
@@ -18,14 +19,17 @@ export function assertHolds(found: DBInstance | undefined, {name, resourceId, ho
   if (found.Endpoint?.Address !== host || found.Endpoint.Port !== port) throw verificationError('pitr.not-cut-over', `${name} has the address ${found.Endpoint?.Address ?? '?'}:${found.Endpoint?.Port ?? '?'}, not ${host}:${port} as before.`, {hints: ['Clients that know the former address do not reach it.']})
 }
 
+/** Who answers, and whether its sessions are read-only. */
+export type Answer = InstanceMarker & {readOnly: boolean}
+
 /**
  * Connects as clients do, and looks whose server answers: by its timeline, where the two are on different ones. Throws
  * `pitr.not-cut-over` (exit 4) when the wrong one answers to the end, and stops the run when none does: that may be the network here.
  */
-export async function proveAnswer(options: RdsOptions, target: Target, {expected, other}: {expected: Party; other: Party}, io: StepIo): Promise<InstanceMarker> {
+export async function proveAnswer(options: RdsOptions, target: Target, {expected, other}: {expected: Party; other: Party}, io: StepIo): Promise<Answer> {
   const {clock = systemPollClock, config} = options
   for (const begun = clock.now(); ;) {
-    const found = await withClient(target, {applicationName: APPLICATION}, readMarker).catch((error: unknown) => error as Error)
+    const found = await withClient(target, {applicationName: APPLICATION}, async (client) => ({...await readMarker(client), readOnly: await isReadOnly(client)})).catch((error: unknown) => error as Error)
     io.signal.throwIfAborted()
     if (!(found instanceof Error) && !isOther(found, expected, other)) {
       io.notice(`${targetUrl(target)} answers on timeline ${found.timeline}${sameTimeline(expected, other) ? ', which is that of both: only AWS can say which one it is' : `, that of ${expected.resourceId}`}.`)

@@ -1,4 +1,5 @@
 import {DrError, preflightError} from '../../errors.ts'
+import {notWritable} from '../../postgres/freeze.ts'
 import type {DBSnapshot} from '../../rds/api.ts'
 import {assertNotEnded} from '../../rds/poller.ts'
 import {kindOf} from '../../rds/status.ts'
@@ -9,7 +10,7 @@ import {cutoverGate, undoGate} from './cutover-gate.ts'
 import {dropTags, freezeStep, markStep, unfreezeStep} from './cutover-freeze.ts'
 import {byResource, leftOrThrown, locate, MINUTE_MS, stays, untilAvailable, untilSo} from './cutover-instances.ts'
 import {lookSteps} from './cutover-look.ts'
-import {assertClaim} from './cutover-claim.ts'
+import {assertClaim, isOver} from './cutover-claim.ts'
 import {CUTOVER_TAGS} from './cutover-marks.ts'
 import {elsewhere} from './cutover-rename.ts'
 import {partyOf, type CutoverOptions, type CutoverState} from './cutover-options.ts'
@@ -31,18 +32,19 @@ export function cutoverProcedure(options: CutoverOptions): Procedure<CutoverStat
     undoGate,
     phases: [
       {title: 'Look', steps: lookSteps(options)},
-      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)].map(withWayBack)},
+      {title: 'Cut over', gate: cutoverGate(options), steps: [markStep(options), freezeStep(options), snapshotStep(options), ...switchSteps(options), proveStep(options)].map((step) => withWayBack(options, step))},
       {title: 'After it', steps: [protectStep(options), unfreezeStep(options)]},
     ],
   }
 }
 
-/** What cannot be undone now is undone by a rollback, from wherever it has come to. */
-function withWayBack(step: Step<CutoverState>): Step<CutoverState> {
+/** What somebody has taken back is undone; what cannot be undone now is undone by a rollback, from wherever it has come to. */
+function withWayBack(options: CutoverOptions, step: Step<CutoverState>): Step<CutoverState> {
   if (step.undo === undefined) return step
   return {...step, undo: async (state, io) => {
     try {
-      await step.undo?.(state, io)
+      if (await isOver(options, state, io)) io.notice('Somebody has rolled it back meanwhile: nothing of this run is left to undo.')
+      else await step.undo?.(state, io)
     } catch (error) {
       if (!(error instanceof DrError)) throw error
       throw new DrError(error.code, error.message, {cause: error, exitCode: error.exitCode, hints: [...error.hints, `When nothing is in its way any more: dr pitr rollback ${io.run}`]})
@@ -125,8 +127,8 @@ function proveStep(options: CutoverOptions): Step<CutoverState> {
       } catch (error) {
         throw leftOrThrown(error, io)
       }
-      const viaUrl = mode !== 'url'
-      await proveAnswer(options, viaUrl ? target : targetAt(target, copy, options), {expected: copy, other: old}, io)
+      const at = mode === 'url' ? targetAt(target, copy, options) : target
+      if ((await proveAnswer(options, at, {expected: copy, other: old}, io)).readOnly) throw notWritable(at)
       state.proven = true
     },
   }

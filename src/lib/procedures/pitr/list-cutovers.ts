@@ -5,7 +5,7 @@ import type {CutoverSide, FrozenInstance, ListedCutover} from '../../report/reco
 import {OPEN, type KnownRun} from '../../runbook/runs.ts'
 import {openCutovers, type OpenCutover} from './cutover-claim.ts'
 import {journalOf} from './cutover-journal.ts'
-import {cutoverMarkOf, frozenOf, frozenRunOf, type CutoverMark} from './cutover-marks.ts'
+import {cutoverMarkOf, frozenOf, frozenRunOf, keptOf, type CutoverMark} from './cutover-marks.ts'
 
 export interface CutoverPlace {
   /** Folder of the journals. */
@@ -62,12 +62,12 @@ function remediesOf(instance: DBInstance, all: readonly DBInstance[], known: Kno
   if (known?.status === 'running') return []
   const mark = all.map((one) => cutoverMarkOf(one)).find((one) => one?.resourceId === instance.DbiResourceId)
   const frozen = frozenOf(instance)
-  const sql = frozen === undefined || frozen === 'all' ? ['ALTER DATABASE "NAME" RESET default_transaction_read_only'] : unfreezeSql(frozen)
+  const sql = unfreezeSql(frozen === undefined || frozen === 'all' ? [{name: 'NAME', former: null}] : frozen)
   return [
     ...(known && isLeft(known) ? [{command: `dr resume ${known.run}`, does: 'goes on with the run that has stopped them'}] : []),
     ...(mark?.mode === 'url' ? pointing(all, mark) : []),
     ...(mark ? [{command: backCommand(mark.name, mark.run, place), does: `brings it back in place of ${mark.name}, with writes`}] : [
-      ...sql.map((command) => ({command, does: frozen === 'all' ? 'there, for each database that is read-only' : 'there: it takes writes again'})),
+      ...sql.map((command) => ({command, does: frozen === 'all' ? `there, for each database that is read-only${keptOf(instance).length === 0 ? '' : `, but not for ${keptOf(instance).join(', ')}`}` : 'there: it takes writes again'})),
       {command: `aws rds remove-tags-from-resource --resource-name ${instance.DBInstanceArn ?? 'ARN'} --tag-keys ${TAG.frozen}`, does: 'then: it is off this list'},
     ]),
   ]

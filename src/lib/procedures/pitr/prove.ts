@@ -5,6 +5,7 @@ import {targetUrl, type Target} from '../../postgres/target.ts'
 import type {Tag} from '../../rds/api.ts'
 import {tagsOfProof} from '../../rds/tags.ts'
 import type {Step, StepIo} from '../../runbook/procedure.ts'
+import {frozenFindings} from './copy-frozen.ts'
 import {backupReference, liveReference, nearestManifest, readSide} from './facts.ts'
 import {forkTags, notedFork, readFork} from './fork.ts'
 import {copyOf, type RecoveryOptions, type RecoveryState} from './recover-options.ts'
@@ -33,7 +34,7 @@ export function proveStep(options: RecoveryOptions): Step<RecoveryState> {
       const copy = await readSide(target, reading(options, io, `the copy ${copyOf(state).instance}`))
       const reference = await referenceOf(options, database, state, io)
       const at = new Date(state.to ?? state.asked?.at ?? options.now())
-      state.findings = [...tlsFinding(target), ...compareRecovered(copy, reference, {at, exact: state.to !== null})]
+      state.findings = [...tlsFinding(target), ...compareRecovered(copy, reference, {at, exact: state.to !== null}), ...await frozenFindings(options, target, state, io)]
       state.marks.verified = options.now().toISOString()
       await markProven(options, state, await newFork(options, state, target, io), io)
     },

@@ -9,7 +9,7 @@ import {suffixed} from './cutover.ts'
 import {openCutovers} from './cutover-claim.ts'
 import {byResource, locate, partyFrom} from './cutover-instances.ts'
 import {journalOf} from './cutover-journal.ts'
-import {cutoverMarkOf, frozenOf, type CutoverMark} from './cutover-marks.ts'
+import {cutoverMarkOf, frozenOf, frozenRunOf, type CutoverMark} from './cutover-marks.ts'
 import {partyOf, type CutoverState, type Party} from './cutover-options.ts'
 import {proxiesOf} from './cutover-proxies.ts'
 import {steadyName} from './cutover-rename.ts'
@@ -38,7 +38,8 @@ function instancesStep(options: RollbackOptions): Step<RollbackState> {
       assertReady(old)
       const holder = await options.api.instance(state.name, io.signal)
       if (holder !== undefined && ![old.DbiResourceId, now.DbiResourceId].includes(holder.DbiResourceId)) throw preflightError('pitr.renamed', `${state.name} is a third instance (${holder.DbiResourceId ?? ''}), neither the old one nor the copy.`, {hints: ['dr pitr list shows what is called what.']})
-      const frozen = (earlier?.state as CutoverState | undefined)?.frozen?.databases ?? frozenOf(old)
+      const listed = (earlier?.state as CutoverState | undefined)?.frozen?.databases
+      const frozen = (frozenRunOf(old) === mark.run ? listed : undefined) ?? frozenOf(old)
       Object.assign(state, {mode: mark.mode, cutoverRun: mark.run, old: partyFrom(old), copy: partyFrom(now)})
       if (frozen !== undefined && frozenOf(old) !== undefined) state.frozen = frozen
       if (mark.sinceXid !== undefined) state.sinceXid = mark.sinceXid

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {writeFile} from 'node:fs/promises'
-import {connect, endQuietly, rowOf, rowsOf, type Client} from '../../../../src/lib/postgres/connection.ts'
+import {connect, endQuietly, rowOf, rowsOf, withClient, type Client} from '../../../../src/lib/postgres/connection.ts'
 import type {Investigation} from '../../../../src/lib/report/investigation.ts'
 import {investigationLines} from '../../../../src/lib/ui/investigation.ts'
 import {removeFolder, runBackup, temporaryFolder} from '../../../support/backup.ts'
@@ -63,6 +63,17 @@ describe('an investigation of', function () {
     const found = await look()
     expect([found.damages, found.backups.map((one) => one.label)]).to.deep.equal([[], [label]])
     expect(words(found)).to.include('Nothing stands out since')
+  })
+
+  it('a database whose search_path has another schema before that of the server calls nothing of it', async () => {
+    await client.query(LEADS)
+    await backup()
+    const xid = await wrote("UPDATE leads SET status = 'lost'")
+    await client.query(`CREATE SCHEMA own; CREATE FUNCTION own.twin(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'the twin was called'; END $$; CREATE FUNCTION own.set_config(text, text, bool) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'the twin was called'; END $$;
+      CREATE OPERATOR own.= (LEFTARG = text, RIGHTARG = text, FUNCTION = own.twin); ALTER DATABASE edges SET search_path = own, public, pg_catalog`)
+    const called = await withClient(url, {}, (other) => other.query("SELECT 'a'::text = 'b'::text")).catch((error: unknown) => (error as Error).message)
+    expect(called).to.equal('the twin was called')
+    expect((await look()).damages).to.have.length(1).and.have.nested.property('[0].transaction', xid)
   })
 
   it('a database whose backup is of an earlier one of the name goes by the clock, and says so', async () => {

@@ -1,6 +1,8 @@
 import {expect} from 'chai'
 import {connect, endQuietly, rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
+import {quoteIdent} from '../../../../src/lib/postgres/quote.ts'
 import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pitr/cutover.ts'
+import {frozenOf, frozenRunOf, frozenTag, keptOf} from '../../../../src/lib/procedures/pitr/cutover-marks.ts'
 import type {CutoverOptions} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
 import {undoEarlier} from '../../../../src/lib/runbook/perform.ts'
 import {replay} from '../../../../src/lib/runbook/replay.ts'
@@ -182,6 +184,47 @@ describe('a cut-over that is refused, fails or is taken back', function () {
     if (error) throw error
     await withClient(app, {}, (client) => client.query("BEGIN; INSERT INTO deals (title) VALUES ('not kept'); ROLLBACK"))
     await assertUntouched()
+  })
+
+  it('leaves databases alone that were read-only before, where names are not for a tag, and where they do not fit one', async () => {
+    const long = Array.from({length: 4}, (_, index) => `${index}${'x'.repeat(60)}`)
+    const names = ['crm main', ...long, 'archive']
+    await withClient(crm.url, {}, async (client) => {
+      for (const name of names) await client.query(`CREATE DATABASE ${quoteIdent(name)}`)
+      await client.query('ALTER DATABASE archive SET default_transaction_read_only = on')
+    })
+    try {
+      const {stage, entries, reached} = dyingBehind('cutover.freeze')
+      void crm.cutover({}, stage)
+      await reached
+      expect(crm.tags(crm.old)['dr:frozen']).to.equal('all -archive @run-1')
+      const resumed = await crm.resumed(entries)
+      if (resumed.error) throw resumed.error
+      expect(await crm.frozen(crm.old)).to.deep.equal(['archive'])
+      const back = await crm.rollback()
+      if (back.error) throw back.error
+      const other = dyingBehind('cutover.freeze')
+      void crm.cutover({copy: back.state.backName}, other.stage)
+      await other.reached
+      expect(await crm.frozen(crm.old)).to.deep.equal([...long, 'archive', 'crm', 'crm main'])
+      const again = await crm.rollback()
+      if (again.error) throw again.error
+      expect(await crm.frozen(crm.old)).to.deep.equal(['archive'])
+    } finally {
+      for (const name of names) await withClient(crm.url, {}, (client) => client.query(`DROP DATABASE ${quoteIdent(name)} WITH (FORCE)`))
+    }
+  })
+
+  it('notes any name of a database', () => {
+    const frozen = ['crm main', 'all', '-archive', 'a@b:c=20', 'Ünïcode', '日本'].map((name, index) => ({name, former: index === 1 ? 'off' : null}))
+    const tag = frozenTag({databases: frozen, kept: []}, 'run-1')
+    expect(tag.Value).to.match(/^[\w.:=+@ -]+$/)
+    expect(frozenOf({TagList: [tag]})).to.deep.equal(frozen)
+    const kept = ['-odd', 'crm main', 'all']
+    const all = frozenTag({databases: Array.from({length: 9}, (_, index) => ({name: `${index}`.repeat(60), former: null})), kept}, 'run-1')
+    expect([frozenOf({TagList: [all]}), keptOf({TagList: [all]}), frozenRunOf({TagList: [all]})]).to.deep.equal(['all', kept, 'run-1'])
+    const many = Array.from({length: 9}, (_, index) => `${index}`.repeat(60))
+    expect(() => frozenTag({databases: many.map((name) => ({name, former: null})), kept: many}, 'run-1')).to.throw('does not fit a tag')
   })
 
   it('leaves databases alone that were read-only before, and puts back what was set', async () => {

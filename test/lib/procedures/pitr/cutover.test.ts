@@ -1,7 +1,7 @@
 import {expect} from 'chai'
 import {readFile} from 'node:fs/promises'
 import {createConnection, createServer, type AddressInfo} from 'node:net'
-import {cutoverResult, rollbackReport, rollbackResult} from '../../../../src/lib/cli/pitr-cutover.ts'
+import {cutoverReport, cutoverResult, rollbackReport, rollbackResult} from '../../../../src/lib/cli/pitr-cutover.ts'
 import {rowOf, withClient} from '../../../../src/lib/postgres/connection.ts'
 import {InterruptedError} from '../../../../src/lib/errors.ts'
 import {cutoverProcedure, cutoverState} from '../../../../src/lib/procedures/pitr/cutover.ts'
@@ -119,7 +119,12 @@ describe('a cut-over by rename', function () {
     const {config} = crm.options()
     const {error, state, entries} = await crm.cutover({mode: 'url', keepFrozen: true})
     if (error) throw error
-    expect(cutoverResult({state, run: 'run-1', journal: '', timings: {totalMs: 0, gatesMs: 0, phases: []}}, {plan: false}).switched, 'there is no command').to.equal(false)
+    const result = cutoverResult({state, run: 'run-1', journal: '', timings: {totalMs: 0, gatesMs: 0, phases: []}}, {plan: false, mode: 'url'})
+    expect(result.switched, 'there is no command').to.equal(false)
+    const report = await cutoverReport(result)
+    expect(report[0]).to.contain(`Clients do NOT reach ${COPY} yet: point the application at 127.0.0.1:${crm.copy.port}`)
+    expect(report[1]).to.equal(`Set rds.instance to ${COPY}, or DR_RDS_INSTANCE: that is the production instance from now on.`)
+    expect((await cutoverReport({...result, switched: true}))[0]).to.equal(`Clients reach ${COPY} at 127.0.0.1:${crm.copy.port} now.`)
     expect(cutoverProcedure(crm.options({mode: 'url'})).leaves?.(state)?.[0]).to.contain(`pointed at 127.0.0.1:${crm.copy.port}`)
     expect(entries.filter(({event}) => event === 'notice').map((entry) => ('detail' in entry ? entry.detail : '')).join('\n')).to.contain(`Point the application at 127.0.0.1:${crm.copy.port} now`)
 

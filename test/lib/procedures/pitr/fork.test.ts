@@ -72,6 +72,16 @@ describe('what a cut-over says would be lost', function () {
     expect((await looked(back.state.backName)).lost).to.contain('not known: when crm-prod-pitr-back-').and.not.to.contain(' 0 ')
   })
 
+  it('is not known of a copy in which a table was rewritten: all its rows are of that transaction', async () => {
+    await withClient(crm.aws.url(crm.copy, 'crm'), {}, async (client) => {
+      await client.query('SELECT pg_stat_reset()')
+      await client.query('ALTER TABLE deals ADD COLUMN mark text DEFAULT gen_random_uuid()::text')
+      await until(async () => (await client.query<{rows: string}>("SELECT pg_stat_get_tuples_updated('pg_class'::regclass) AS rows")).rows[0]?.rows !== '0', 20_000)
+    })
+    expect((await looked()).lost).to.contain('not known: crm-prod-pitr has been written to since it was restored')
+    await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query('ALTER TABLE deals DROP COLUMN mark'))
+  })
+
   it('is not known of a copy whose newest row is after the instant that it was restored to', async () => {
     crm.copy.settings = {...crm.copy.settings, TagList: crm.copy.settings.TagList.map((tag) => (tag.Key === 'dr:restored-to' ? {...tag, Value: '2026-01-01T00:00:00.000Z'} : tag))}
     await withClient(crm.aws.url(crm.copy, 'crm'), {}, (client) => client.query('SELECT pg_stat_reset()'))

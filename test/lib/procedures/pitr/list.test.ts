@@ -34,6 +34,7 @@ describe('the list of what can be recovered', function () {
       await begin()
       const found = await list()
       expect([found.cutovers, found.frozen]).to.deep.equal([[], []])
+      expect(found.sources.map(({instance}) => instance), 'since when it can be recovered').to.deep.equal([NAME])
       expect(shown(found)).not.to.match(/cut-over|no writes/i)
     }
   })
@@ -96,9 +97,10 @@ describe('the list of what can be recovered', function () {
     crm.copy.settings = {...crm.copy.settings, TagList: crm.copy.settings.TagList.filter(({Key}) => !['dr:replaces', 'dr:cutover'].includes(Key))}
     const found = await list()
     expect(found.cutovers).to.deep.equal([])
-    expect(found.frozen[0]?.remedies.map(({command}) => command)).to.deep.equal(['ALTER DATABASE "crm" RESET default_transaction_read_only', `aws rds remove-tags-from-resource --resource-name arn:aws:rds:us-east-1:123456789012:db:crm-prod --tag-keys dr:frozen`])
+    expect(found.frozen[0]?.remedies.map(({command}) => command)).to.deep.equal(['BEGIN READ WRITE; ALTER DATABASE "crm" RESET default_transaction_read_only; COMMIT;', `aws rds remove-tags-from-resource --resource-name arn:aws:rds:us-east-1:123456789012:db:crm-prod --tag-keys dr:frozen`])
     expect(shown(found)).to.contain('crm-prod takes no writes')
     crm.old.settings = {...crm.old.settings, TagList: crm.old.settings.TagList.map((tag) => (tag.Key === 'dr:frozen' ? {...tag, Value: 'all @run-9'} : tag))}
     expect((await list()).frozen[0]).to.deep.include({databases: 'all', run: 'run-9'})
+    expect((await list()).frozen[0]?.remedies[0]?.command).to.equal('BEGIN READ WRITE; ALTER DATABASE "NAME" RESET default_transaction_read_only; COMMIT;')
   })
 })

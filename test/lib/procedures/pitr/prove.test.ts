@@ -68,6 +68,25 @@ describe('the proof of a recovered instance', function () {
     expect(mark('dr:fork-xid'), 'somebody has written to it: its rows do not say it any more').to.equal(undefined)
   })
 
+  it('finds what is read-only in the copy because writes were stopped at its instant, not what is meant to be', async () => {
+    const frozen = ['postgres', 'second']
+    const on = (names: string[]) => rds.sql(async (client) => { for (const name of names) await client.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`) })
+    for (const sql of ['CREATE DATABASE second', 'CREATE DATABASE archive']) await rds.sql((client) => client.query(sql))
+    await on(['archive', ...frozen])
+    rds.source.settings = {...rds.source.settings, TagList: [{Key: 'dr:frozen', Value: `${frozen.join(' ')} @run-0`}]}
+    try {
+      const done = await rds.recover({wish: {to: (await rds.archived()).toISOString(), target: 'copy'}})
+      if (done.error) throw done.error
+      expect(done.state.findings.filter(({code}) => code === 'pitr.copy-frozen').map(({severity, subject, hint}) => `${severity} ${subject} ${hint ?? ''}`)).to.deep.equal(frozen.map((name) => `error ${name} On copy: BEGIN READ WRITE; ALTER DATABASE "${name}" RESET default_transaction_read_only; COMMIT; Then: dr pitr resume copy`))
+      expect(mark()).to.match(/\/failed$/)
+    } finally {
+      rds.source.settings = {...rds.source.settings, TagList: []}
+      await rds.sql(async (client) => {
+        for (const sql of ['SET default_transaction_read_only = off', 'ALTER DATABASE postgres RESET default_transaction_read_only', 'DROP DATABASE second', 'DROP DATABASE archive']) await client.query(sql)
+      })
+    }
+  })
+
   it('takes the nearest backup where the source cannot be reached, and says when there is none either', async () => {
     const done = await recover({options: elsewhere([localRepository(folder)])})
     if (done.error) throw done.error

@@ -1,7 +1,12 @@
 import {expect} from 'chai'
-import {CutoverFixture, NAME} from '../../../support/cutover.ts'
+import {undoEarlier} from '../../../../src/lib/runbook/perform.ts'
+import {replay} from '../../../../src/lib/runbook/replay.ts'
+import {cutoverProcedure} from '../../../../src/lib/procedures/pitr/cutover.ts'
+import type {CutoverState} from '../../../../src/lib/procedures/pitr/cutover-options.ts'
+import {COPY, CutoverFixture, dyingBehind, NAME} from '../../../support/cutover.ts'
 import type {Stage} from '../../../../src/lib/runbook/stage.ts'
 import {testStage} from '../../../support/stage.ts'
+import {until} from '../../../support/until.ts'
 
 /** A run of this name that stands still when this step has done its work, until it is released. */
 function standingBehind(step: string, run: string): {stage: Partial<Stage>; reached: Promise<void>; release: () => void} {
@@ -55,6 +60,36 @@ describe('a rollback beside another run', function () {
       expect(error).to.include({code: 'pitr.in-cutover', exitCode: 6})
       expect(error?.message).to.contain('somebody has rolled it back').and.not.to.contain('Not undone')
       await assertOldIsBack()
+    })
+  }
+
+  for (const again of ['the same copy', 'another one']) {
+    it(`lets a cut-over that was killed end when ${again} has taken the place since, with nothing undone`, async () => {
+      const {stage, entries, reached} = dyingBehind('cutover.snapshot')
+      void crm.cutover({}, stage)
+      await reached
+      const back = await crm.rollback({}, stageOf('back-1'))
+      if (back.error) throw back.error
+      const copy = again === 'another one' ? (await crm.restored('crm-prod-second')).id : COPY
+      const second = await crm.cutover({copy, keepFrozen: true}, stageOf('run-2'))
+      if (second.error) throw second.error
+      const [names, tags] = [crm.names(), crm.tags(crm.old)]
+      const resumed = await crm.resumed(entries)
+      expect(resumed.error).to.include({code: 'pitr.in-cutover', exitCode: 6})
+      expect(resumed.error?.message).not.to.contain('Not undone')
+      expect(resumed.seen.join('\n')).to.contain('nothing of this run is left to undo')
+      expect(resumed.entries.at(-1)?.event, 'it is over').to.equal('ended')
+      const {state, ...earlier} = replay<CutoverState>(entries)
+      await undoEarlier(cutoverProcedure(crm.options()), state, testStage().stage, earlier)
+      expect([crm.names(), crm.tags(crm.old)], 'the good one stays').to.deep.equal([names, tags])
+      expect(await crm.frozen(crm.old)).to.deep.equal(['crm'])
+      const last = await crm.rollback({}, stageOf('back-2'))
+      if (last.error) throw last.error
+      if (copy === COPY) return
+      const gone = crm.aws.server.region.find(last.state.backName)
+      gone.settings = {...gone.settings, DeletionProtection: false}
+      await crm.api.remove({instance: gone.id, finalSnapshot: null}, new AbortController().signal)
+      await until(() => !crm.aws.server.region.instances.has(gone.id), 60_000)
     })
   }
 
