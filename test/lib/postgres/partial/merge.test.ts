@@ -200,11 +200,10 @@ describe('a merge', function () {
     })
 
     it('is taken back when a row is not the tenant’s', async () => {
-      await fixture.client.query(`UPDATE calls SET "leadId" = NULL`)
-      const selection = {...selecting(relinkCalls({kind: 'equals', column: 'tenantId', value: 't1'})), tenant: {id: 't2', column: 'tenantId'}}
+      await fixture.client.query(`DELETE FROM leads WHERE "tenantId" = 't1'`)
+      const selection = {...selecting(tableSelection('leads', {kind: 'equals', column: 'tenantId', value: 't1'})), tenant: {id: 't2', column: 'tenantId'}}
       const before = await digestOf(fixture.client)
-      // Then every row counts as written since the backup.
-      expect(await drErrorOf(mergeSelection(fixture.client, requestOf(fixture.live, selection, 'changed', {backupSnapshot: '3:3:'}), running))).to.include({code: 'partial.proof', exitCode: 4})
+      expect(await drErrorOf(mergeSelection(fixture.client, requestOf(fixture.live, selection, 'missing'), running))).to.include({code: 'partial.proof', exitCode: 4})
       expect(await digestOf(fixture.client)).to.deep.equal(before)
     })
   })
