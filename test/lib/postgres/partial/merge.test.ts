@@ -4,7 +4,7 @@ import {compareSelection} from '../../../../src/lib/postgres/partial/compare.ts'
 import {mergeSelection} from '../../../../src/lib/postgres/partial/merge.ts'
 import {undoSchemas} from '../../../../src/lib/postgres/partial/undo-schema.ts'
 import {countsOf, partialFixture, running, selecting} from '../../../support/partial-fixture.ts'
-import {catalogOf, digestOf, readState, relinkCalls, requestOf, resetPartial, stagedFrom, stagedRows, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
+import {catalogOf, digestOf, readState, requestOf, resetPartial, stagedFrom, stagedRows, table, tableNames, tableSelection, tenantSelection} from '../../../support/partial.ts'
 import {drErrorOf} from '../../../support/rejection.ts'
 
 describe('a merge', function () {
