@@ -89,7 +89,7 @@ describe('the RDS calls on moto', function () {
     expect(await api.restore(request, signal)).to.include({DBInstanceIdentifier: 'crm-copy'})
     const copy = await found('crm-copy')
     expect(settingsOf(copy)).to.deep.equal(settingsOf(await found('crm')))
-    expect(marksOf(copy)).to.deep.equal({run: '20261122T100000Z-pitr-ab12', purpose: 'primary', source: 'crm', restoredTo: '2026-11-22T09:00:00.500Z'})
+    expect(marksOf(copy)).to.deep.equal({run: '20261122T100000Z-pitr-ab12', purpose: 'primary', source: 'crm', sourceId: (await found('crm')).DbiResourceId, restoredTo: '2026-11-22T09:00:00.500Z'})
     expect(copy.TagList).to.deep.include({Key: 'team', Value: 'crm & co'})
   })
 
