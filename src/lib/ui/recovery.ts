@@ -31,7 +31,7 @@ export function* recoveryPlanLines({inputs, afterwards, roles}: PlainPlan, width
   yield* tableLines(later, [{header: 'SET AFTERWARDS', value: ({input}) => input}, {header: 'VALUE', value: ({value}) => value, min: 14, priority: 1}], {width, headerStyle: theme.title})
 }
 
-/** `dr pitr list` as lines of at most `width` columns; undefined cuts nothing. */
+/** `dr pitr list` as lines of at most `width` columns, where no name alone is longer: what is to be pasted is never cut. Undefined cuts nothing. */
 export function* recoveryListLines(list: RecoveryList, now: Date, width: number | undefined): Generator<string> {
   const ago = (at: string | null) => (at === null ? '' : age(new Date(at), now))
   const options = {width, headerStyle: theme.title}
@@ -48,9 +48,9 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
     backupLines('Retained backups of deleted instances', list.retained, ({resourceId}) => `--source-resource-id ${resourceId}`, ago, width),
     backupLines('Backups of other regions', list.replicated, ({arn}) => `--source-backup-arn ${arn ?? ''}`, ago, width),
     tableLines(list.copies, [
-      {header: 'COPY', value: ({instance}) => instance, min: 16, priority: 1},
-      {header: 'STATUS', value: ({status, live}) => (live ? `${status}, live` : status)},
-      {header: 'PURPOSE', value: ({purpose}) => purpose},
+      {header: 'COPY', value: ({instance}) => instance},
+      {header: 'STATUS', value: ({status, live}) => (live ? `${status}, live` : status), priority: 1},
+      {header: 'PURPOSE', value: ({purpose}) => purpose, priority: 2},
       {header: 'OF', value: ({source}) => source ?? '', min: 8, priority: 3},
       {header: 'AS OF', value: ({restoredTo}) => shownTime(restoredTo), priority: 4},
       {header: 'READ', value: ({hydrated}) => (hydrated === null ? 'no' : 'whole'), priority: 2},
@@ -59,10 +59,10 @@ export function* recoveryListLines(list: RecoveryList, now: Date, width: number 
     ], options),
     tableLines(list.replaced, [
       {header: 'REPLACED', value: ({instance}) => instance},
-      {header: 'STATUS', value: ({status}) => status},
-      {header: 'WAS', value: ({was}) => was},
+      {header: 'STATUS', value: ({status}) => status, priority: 2},
+      {header: 'WAS', value: ({was}) => was, priority: 3},
       {header: 'NOW LIVE', value: ({by}) => by ?? ''},
-      {header: 'AGE', value: ({createdAt}) => ago(createdAt), align: 'right'},
+      {header: 'AGE', value: ({createdAt}) => ago(createdAt), align: 'right', priority: 4},
     ], options),
   ]
   const filled = sections.map((section) => [...section]).filter((lines) => lines.length > 0)
@@ -76,10 +76,10 @@ function* backupLines(title: string, backups: readonly KeptBackup[], flag: (one:
   if (backups.length === 0) return
   yield theme.title(title)
   yield* tableLines(backups, [
-    {header: 'INSTANCE', value: ({instance}) => instance},
+    {header: 'INSTANCE', value: ({instance}) => instance, priority: 1},
     {header: 'FROM', value: ({earliest}) => shownTime(earliest), priority: 3},
     {header: 'TO', value: ({latest}) => shownTime(latest), priority: 2},
     {header: 'LATEST', value: ({latest}) => ago(latest), priority: 4},
-    {header: 'RESTORE WITH', value: flag, min: 24, priority: 1},
+    {header: 'RESTORE WITH', value: flag},
   ], {width, headerStyle: theme.title})
 }
