@@ -15,10 +15,16 @@ export interface InstanceMarker {
 }
 
 export async function readMarker(client: Client): Promise<InstanceMarker> {
-  const {mayAsk, ...row} = await rowOf<{mayAsk: boolean; file: string; nextXid: string; openXid: string}>(client, `
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk", pg_walfile_name(pg_current_wal_lsn()) AS file, pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid", pg_snapshot_xmin(pg_current_snapshot())::text AS "openXid"`)
-  const identifier = mayAsk ? (await rowOf<{identifier: string}>(client, 'SELECT system_identifier::text AS identifier FROM pg_control_system()')).identifier : undefined
-  return {...(identifier !== undefined && {systemIdentifier: identifier}), timeline: timelineOf(row.file), nextXid: row.nextXid, openXid: row.openXid}
+  const row = await rowOf<{file: string; nextXid: string; openXid: string}>(client, `
+    SELECT pg_walfile_name(pg_current_wal_lsn()) AS file, pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid", pg_snapshot_xmin(pg_current_snapshot())::text AS "openXid"`)
+  const systemIdentifier = await readSystemIdentifier(client)
+  return {...(systemIdentifier !== undefined && {systemIdentifier}), timeline: timelineOf(row.file), nextXid: row.nextXid, openXid: row.openXid}
+}
+
+/** Undefined where the role may not ask: that is looked up first, so that no transaction is broken off. */
+export async function readSystemIdentifier(client: Client): Promise<string | undefined> {
+  const {mayAsk} = await rowOf<{mayAsk: boolean}>(client, `SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk"`)
+  return mayAsk ? (await rowOf<{identifier: string}>(client, 'SELECT system_identifier::text AS identifier FROM pg_control_system()')).identifier : undefined
 }
 
 /** That of a standby is the one of its last restart point; undefined where the role may not ask for that. */

@@ -1,4 +1,4 @@
-import {readTimeline, shortXid} from './instance-marker.ts'
+import {readSystemIdentifier, readTimeline, shortXid} from './instance-marker.ts'
 import {rowOf, type Client} from './connection.ts'
 
 /** The instant of a backup, and where it was taken. */
@@ -26,13 +26,13 @@ export interface Place {
 }
 
 export async function readPlace(client: Client): Promise<Place> {
-  const {mayAsk, ...place} = await rowOf<Omit<Place, 'systemIdentifier' | 'timeline'> & {mayAsk: boolean}>(client, `
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayAsk", oid::int8::float8 AS "databaseOid", pg_snapshot_xmax(pg_current_snapshot())::text AS next,
+  const place = await rowOf<Omit<Place, 'systemIdentifier' | 'timeline'>>(client, `
+    SELECT oid::int8::float8 AS "databaseOid", pg_snapshot_xmax(pg_current_snapshot())::text AS next,
       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn
     FROM pg_database WHERE datname = current_database()`)
-  const identifier = mayAsk ? (await rowOf<{identifier: string}>(client, 'SELECT system_identifier::text AS identifier FROM pg_control_system()')).identifier : undefined
+  const systemIdentifier = await readSystemIdentifier(client)
   const timeline = await readTimeline(client)
-  return {...place, ...(identifier !== undefined && {systemIdentifier: identifier}), ...(timeline !== undefined && {timeline})}
+  return {...place, ...(systemIdentifier !== undefined && {systemIdentifier}), ...(timeline !== undefined && {timeline})}
 }
 
 /** Transactions are told apart by 32 bits: older ones than this are not to be told from newer. */

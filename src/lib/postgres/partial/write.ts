@@ -52,7 +52,7 @@ export function constraintError(error: unknown): unknown {
   switch (codeOf(error)) {
     case '23505': case '23P01': return preflightError('partial.conflict', `A row of ${where} cannot come back because of ${constraint ?? 'a unique key'}: another row is in its way.`, {cause: error, details, hints: ['Change or delete the row that holds the value, then run it again.', ...hints]})
     case '23503': case '23001': return preflightError('partial.parent-missing', `A row of ${where} would break ${constraint ?? 'a foreign key'}.`, {cause: error, details, hints})
-    case '55000': return /replica identity/.test(messageOf(error)) ? preflightError('partial.replica-identity', `The server does not let rows of a published table be changed that it could not name to the subscribers: ${messageOf(error)}.`, {cause: error, hints: ['ALTER TABLE … REPLICA IDENTITY FULL, until the repair is done.', '--merge missing only inserts.']}) : error
+    case '55000': return replicaIdentityError(error, ['ALTER TABLE … REPLICA IDENTITY FULL, until the repair is done.', '--merge missing only inserts.'])
     case '23502': case '23514': case '22001': case '22003': case '428C9': return preflightError('partial.types', `A row of the backup does not fit ${where} as it is now: ${messageOf(error)}.`, {cause: error, hints})
     default: return error
   }
@@ -68,7 +68,11 @@ export const revertError = (undoSchema: string) => (error: unknown): unknown => 
     case '23505': case '23P01': return preflightError('partial.irreversible', `A row of ${where} cannot be put back as it was because of ${constraint ?? 'a unique key'}: another row is in its way.`, {...more, hints: ['Change or delete the row that holds the value, then take the merge back again.', kept]})
     case '23503': case '23001': return preflightError('partial.irreversible', `A row of ${where} cannot be put back as it was: it would break ${constraint ?? 'a foreign key'}.`, {...more, hints: [`Is it NOT VALID? Then drop ${constraint ?? 'it'} until the merge is taken back.`, kept]})
     case '23502': case '23514': return preflightError('partial.irreversible', `A row of ${where} cannot be put back as it was: ${messageOf(error)}.`, {...more, hints: [`Is it NOT VALID? Then drop ${constraint ?? 'it'} until the merge is taken back.`, kept]})
-    case '55000': return /replica identity/.test(messageOf(error)) ? preflightError('partial.replica-identity', `The server does not let rows of a published table be changed that it could not name to the subscribers: ${messageOf(error)}.`, {cause: error, hints: ['ALTER TABLE … REPLICA IDENTITY FULL, until the merge is taken back.', kept]}) : error
+    case '55000': return replicaIdentityError(error, ['ALTER TABLE … REPLICA IDENTITY FULL, until the merge is taken back.', kept])
     default: return error
   }
 }
+
+/** Of what else has the same code, the error itself. */
+const replicaIdentityError = (error: unknown, hints: string[]): unknown =>
+  /replica identity/.test(messageOf(error)) ? preflightError('partial.replica-identity', `The server does not let rows of a published table be changed that it could not name to the subscribers: ${messageOf(error)}.`, {cause: error, hints}) : error

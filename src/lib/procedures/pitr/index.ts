@@ -33,7 +33,7 @@ function leaves({copy, ended, live, plan, target = ''}: RecoveryState): string[]
 }
 
 /** By name: without it only side copies go. */
-export const cleanupCommand = (instance: string, isProtected: boolean): string => `dr pitr cleanup ${instance}${isProtected ? ' --unprotect' : ''}`
+const cleanupCommand = (instance: string, isProtected: boolean): string => `dr pitr cleanup ${instance}${isProtected ? ' --unprotect' : ''}`
 
 /** A later process must not go on with it in another region. */
 const targetOf = ({config: {rds: {region, endpoint}}, wish: {source}}: RecoveryOptions): string => `rds:${endpoint ?? region ?? ''}/${sourceName(source)}`
